@@ -1,0 +1,73 @@
+"""What a lifecycle wants done. Imperative; carried out by the driver, one after another, in the order given."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from trading.orders import OrderType, Side, TimeInForce
+
+
+class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send a new order to the venue (NewOrderSingle, 35=D)."""
+
+    cl_ord_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    deadline: datetime | None = None
+    """An order that has not left by then is no longer wanted."""
+
+
+class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Change a working order (OrderCancelReplaceRequest, 35=G). `quantity` (38) is the whole order's, fills included."""
+
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+
+
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Cancel a working order (OrderCancelRequest, 35=F)."""
+
+    cl_ord_id: str
+    orig_cl_ord_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+
+
+class SetTimer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Wake the lifecycle with `TimerFired(name)` at a time of the market's clock. A second one of a name replaces it."""
+
+    name: str
+    at: datetime
+
+
+class RaiseAlert(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Tell a human. `code` is for machines (`DOUBLE_EXIT`), `text` says what happened with its numbers."""
+
+    code: str
+    text: str
+
+
+class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The order is over: no child works anywhere, nothing more is expected."""
+
+    outcome: str
+    """`take_profit`, `stop_loss`, `filled`, `rejected`, `expired_unfilled`, `canceled`, `not_sent`, `closed`, ..."""
+    text: str = ""
+
+
+VenueCommand = SubmitOrder | ReplaceOrder | CancelOrder
+Command = SubmitOrder | ReplaceOrder | CancelOrder | SetTimer | RaiseAlert | Finish
