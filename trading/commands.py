@@ -24,7 +24,7 @@ class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Change a working order (OrderCancelReplaceRequest, 35=G). `quantity` (38) is the whole order's, fills included."""
+    """Change a working order (OrderCancelReplaceRequest, 35=G). `quantity` (38) is the whole order's."""
 
     cl_ord_id: str
     orig_cl_ord_id: str
@@ -48,7 +48,7 @@ class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class SetTimer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Wake the lifecycle with `TimerFired(name)` at a time of the market's clock. A second one of a name replaces it."""
+    """Wake the lifecycle with `TimerFired(name)` at a time of the market's clock. Setting a name again replaces it."""
 
     name: str
     at: datetime

@@ -19,7 +19,7 @@ class OrderAccepted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OrderFilled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """ExecType F: a trade. `quantity` and `price` are LastQty (32) and LastPx (31), the rest is the venue's view after."""
+    """ExecType F: a trade. `quantity` and `price` are LastQty (32) and LastPx (31), then the venue's totals."""
 
     cl_ord_id: str
     exec_id: str
