@@ -1,0 +1,140 @@
+"""The order register: which orders there are, whose each is, and how it ended."""
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+
+from storage.tables import Row, Tables, pack, table_key, unpack
+
+_RECORD = "order"
+_OPEN = "open"
+_KNOWN_MAXIMUM = 100_000
+
+
+class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How an order ended. `detail` is JSON: children, timings, whatever the app keeps for the audit trail."""
+
+    outcome: str
+    text: str = ""
+    filled_quantity: Decimal = Decimal(0)
+    average_price: Decimal | None = None
+    finished_at: datetime
+    detail: str = "{}"
+
+
+class RegisteredOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of the register; `record` is None as long as it is open. `created_at` is the market's time."""
+
+    order_id: str
+    token: str
+    spec_json: str
+    created_at: datetime
+    record: OrderRecord | None = None
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """`ours`: the caller's token owns the order. `order` is what the register has, the caller's or the rival's."""
+
+    ours: bool
+    order: RegisteredOrder
+
+
+class OrderRegister:
+    """Table `Orders`: a row for each order in a partition of its own, and an index of the open ones in another."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._known: dict[str, None] = {}
+
+    def register(self, order_id: str, token: str, spec_json: str, created_at: datetime) -> Registration:
+        """Take the order id, once and for all. A repeat with the same token finds that it has it already."""
+        order = RegisteredOrder(order_id=order_id, token=token, spec_json=spec_json, created_at=created_at)
+        existing = self.get(order_id)
+        if existing is None:
+            # The index comes first: then no order is ever open and not in it, wherever the process dies.
+            self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
+            try:
+                self._tables.orders.create_entity(_order_row(order))
+                existing = order
+            except ResourceExistsError:
+                existing = self._required(order_id)
+        self._remember(order_id)
+        return Registration(ours=existing.token == token, order=existing)
+
+    def finish(self, order_id: str, record: OrderRecord) -> None:
+        """Write how the order ended. The last one wins: a late fill may change the record of a finished order.
+
+        Raises:
+            KeyError: nobody registered this order.
+        """
+        order = msgspec.structs.replace(self._required(order_id), record=record)
+        self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
+        self._close(order_id)
+
+    def get(self, order_id: str) -> RegisteredOrder | None:
+        try:
+            return _order(self._tables.orders.get_entity(table_key(order_id), _RECORD))
+        except ResourceNotFoundError:
+            return None
+
+    def list(self, *, open_only: bool = False, limit: int = 1000) -> list[RegisteredOrder]:
+        """Orders, newest first. Open ones are found by their index; for all of them the whole table is read."""
+        orders = self._open_orders() if open_only else self._all_orders()
+        return heapq.nlargest(limit, orders, key=lambda order: (order.created_at, order.order_id))
+
+    def is_known(self, order_id: str) -> bool:
+        """Whether the order was ever registered. A yes is remembered, since orders are never taken out again."""
+        if order_id in self._known:
+            return True
+        if self.get(order_id) is None:
+            return False
+        self._remember(order_id)
+        return True
+
+    def _open_orders(self) -> Iterator[RegisteredOrder]:
+        for entry in self._tables.orders.query_entities(f"PartitionKey eq '{_OPEN}'"):
+            try:
+                order = _order(self._tables.orders.get_entity(entry["RowKey"], _RECORD))
+            except ResourceNotFoundError:
+                continue  # its registration is under way, or died before it had the order
+            if order.record is None:
+                yield order
+            else:
+                self._close(order.order_id)  # a late repeat of its registration had put it back
+
+    def _all_orders(self) -> Iterator[RegisteredOrder]:
+        return (_order(row) for row in self._tables.orders.query_entities(f"RowKey eq '{_RECORD}'"))
+
+    def _close(self, order_id: str) -> None:
+        self._tables.orders.delete_entity(_OPEN, table_key(order_id))
+
+    def _required(self, order_id: str) -> RegisteredOrder:
+        order = self.get(order_id)
+        if order is None:
+            raise KeyError(f"order {order_id} is not in the register")
+        return order
+
+    def _remember(self, order_id: str) -> None:
+        self._known[order_id] = None
+        if len(self._known) > _KNOWN_MAXIMUM:
+            self._known.pop(next(iter(self._known)), None)
+
+
+def _order_row(order: RegisteredOrder) -> Row:
+    return {
+        "PartitionKey": table_key(order.order_id),
+        "RowKey": _RECORD,
+        "token": order.token,
+        "created_at": order.created_at.astimezone(UTC).isoformat(),
+        "outcome": order.record.outcome if order.record else "",
+        **pack("order", msgspec.json.encode(order)),
+    }
+
+
+def _order(row: Row) -> RegisteredOrder:
+    return msgspec.json.decode(unpack("order", row), type=RegisteredOrder)
