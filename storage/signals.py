@@ -1,11 +1,10 @@
 """What a strategy knows: its state for each partition of the market data hub, and the signals of each batch."""
 
 import msgspec
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import TableTransactionError
 
-from storage.tables import Row, Tables, pack, table_key, unpack
+from storage.tables import Row, Tables, creating, pack, replacing, table_key, unpack
 
 _STATE = "state"
 
@@ -65,15 +64,9 @@ class SignalStore:
             **pack("data", data),
         }
         batch: Row = {"PartitionKey": key, "RowKey": _batch_key(last_sequence_number), **pack("data", signals)}
-        unchanged = {
-            "mode": UpdateMode.REPLACE,
-            "etag": previous.etag,
-            "match_condition": MatchConditions.IfNotModified,
-        }
         try:
-            self._tables.signals.submit_transaction(
-                [("update", state, unchanged) if previous.etag else ("create", state), ("create", batch)]
-            )
+            change = replacing(state, previous.etag) if previous.etag else creating(state)
+            self._tables.signals.submit_transaction([change, creating(batch)])
         except TableTransactionError as error:
             if error.status_code in (404, 409, 412):
                 raise StateChangedError(f"{self._hub}/{partition}: its state was stored by another run") from None

@@ -5,12 +5,15 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from azure.data.tables import TableClient, TableServiceClient
+from azure.core import MatchConditions
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 _CHUNK = 60 * 1024  # a property holds 64 KiB at most
 _MAXIMUM_CHUNKS = 15  # a row holds 1 MiB at most
 
 Row = dict[str, Any]
+Operation = tuple[str, Row] | tuple[str, Row, dict[str, Any]]
+"""One change of a transaction: see `creating`, `replacing`, `merging`, `deleting`."""
 
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 
@@ -62,6 +65,26 @@ class Tables:
             if name not in self._clients:
                 self._clients[name] = self._service.create_table_if_not_exists(self._prefix + name)
             return self._clients[name]
+
+
+def creating(row: Row) -> Operation:
+    """Insert the row; fails where there is one."""
+    return ("create", row)
+
+
+def replacing(row: Row, etag: str) -> Operation:
+    """Put the row in the place of the one that has this ETag; fails where it has changed."""
+    return ("update", row, {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified})
+
+
+def merging(row: Row) -> Operation:
+    """Change the properties that `row` has, whatever the others are; fails where there is no such row."""
+    return ("update", row, {"mode": UpdateMode.MERGE})
+
+
+def deleting(partition: str, key: str) -> Operation:
+    """Take the row away; fails where there is none."""
+    return ("delete", {"PartitionKey": partition, "RowKey": key})
 
 
 def table_key(text: str) -> str:
