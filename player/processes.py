@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+_ROOT = Path(__file__).resolve().parent.parent
 _LEASH = Path(__file__).with_name("leash.py")
 
 
@@ -30,7 +31,7 @@ def is_listening(port: int) -> bool:
 
 
 class Process:
-    """One child process that writes to a log file.
+    """One child process, in the project's folder, that writes to a log file.
 
     It has a process group of its own, so that a Ctrl-C in the terminal reaches only the parent, which then ends its
     children in order. On Linux the kernel kills the child when the thread that started it is gone, however it went;
@@ -59,6 +60,7 @@ class Process:
             self._written_before = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), *self._command],
+                cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
