@@ -1,0 +1,40 @@
+"""Names: an order's id, and the ClOrdIDs of its children, `{order_id}.{letter}{number}`."""
+
+import re
+from enum import StrEnum
+
+ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""An order's id is its orchestration's instance id and a table key; it has no dot."""
+
+
+class Role(StrEnum):
+    """What a child is for."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TAKE_PROFIT = "take_profit"
+    CLOSE = "close"
+
+
+LETTERS = {Role.ENTRY: "e", Role.STOP: "s", Role.TAKE_PROFIT: "t", Role.CLOSE: "c"}
+CANCEL_LETTER = "x"
+
+
+def cl_ord_id(order_id: str, letter: str, number: int) -> str:
+    return f"{order_id}.{letter}{number}"
+
+
+def order_id_of(cl_ord_id: str) -> str | None:
+    """The order a ClOrdID belongs to, or None where it cannot be one of ours."""
+    order_id, dot, _ = cl_ord_id.partition(".")
+    return order_id if dot and ORDER_ID.fullmatch(order_id) else None
+
+
+def is_entry(cl_ord_id: str) -> bool:
+    """Whether a ClOrdID is an entry's: what it fills uses up the order's reservation."""
+    return cl_ord_id.partition(".")[2].startswith(LETTERS[Role.ENTRY])
+
+
+def orphan_order_id(cl_ord_id: str) -> str:
+    """The name under which an execution of an order that nobody knows is journalled."""
+    return "orphan-" + re.sub(r"[^A-Za-z0-9_-]", "_", cl_ord_id)

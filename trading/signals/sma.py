@@ -1,0 +1,211 @@
+"""Crossover of two simple moving averages, worked out as prices come in.
+
+All sums are of whole numbers (prices in halves of the finest unit seen), so a result never depends on how the prices
+were cut into batches, nor on rounding.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from trading.market import Bar, MarketData, Tick
+from trading.orders import OrderType, Side
+from trading.specs import BracketSpec
+
+FINEST_EXPONENT = -8
+"""Prices are taken to eight decimals: more would be noise of the source, and would overflow 64-bit sums."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+class SmaConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`fast` and `slow` are numbers of prices, `notional` is an order's size in money, `valid_for` seconds."""
+
+    fast: int
+    slow: int
+    notional: Decimal
+    reward_ratio: Decimal
+    """The take-profit's distance from the entry, in distances of the stop."""
+    valid_for: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fast < 1:
+            raise ValueError(f"fast: {self.fast}: must be at least 1")
+        if self.slow <= self.fast:
+            raise ValueError(f"slow: {self.slow}: must be more than fast ({self.fast})")
+        if not self.notional.is_finite() or self.notional <= 0:
+            raise ValueError(f"notional: {self.notional}: must be a number above 0")
+        if not self.reward_ratio.is_finite() or self.reward_ratio <= 0:
+            raise ValueError(f"reward_ratio: {self.reward_ratio}: must be a number above 0")
+
+
+class SymbolState(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of a symbol between batches."""
+
+    exponent: int = 0
+    """The finest exponent its prices have had: -2 for cents."""
+    prices: list[int] = []
+    """The last prices, at most `slow` of them, in halves of 10 ** exponent: a mid of two prices is a whole number."""
+    side: int = 0
+    """Where the fast average last was: 1 above the slow one, -1 below, 0 not known yet."""
+    last_order_id: str = ""
+
+
+class SmaState(msgspec.Struct, frozen=True, kw_only=True):
+    """The strategy's memory, by symbol."""
+
+    symbols: dict[str, SymbolState] = {}
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A bracket to place. `ts` is the time of the tick or bar that caused it; `received_at` when it reached us."""
+
+    order_id: str
+    spec: BracketSpec
+    symbol: str
+    ts: datetime
+    received_at: datetime | None = None
+
+
+class _Price(msgspec.Struct, frozen=True):
+    """One usable price: its place in the batch, what it was, and what one would pay (`ask`) or get (`bid`)."""
+
+    index: int
+    ts: datetime
+    bid: Decimal
+    ask: Decimal
+
+
+def on_batch(config: SmaConfig, state: SmaState, batch: Sequence[MarketData]) -> tuple[SmaState, list[Signal]]:
+    """Take in prices in time order; the signals are in the order of the prices that caused them."""
+    by_symbol: dict[str, list[_Price]] = {}
+    for index, data in enumerate(batch):
+        price = _usable_price(index, data)
+        if price is not None:
+            by_symbol.setdefault(data.symbol, []).append(price)
+    symbols = dict(state.symbols)
+    found: list[tuple[int, Signal]] = []
+    for symbol, prices in by_symbol.items():
+        symbols[symbol], signals = _on_prices(config, symbol, symbols.get(symbol, SymbolState()), prices)
+        found.extend(signals)
+    found.sort(key=lambda each: each[0])
+    return SmaState(symbols=symbols), [signal for _, signal in found]
+
+
+def _usable_price(index: int, data: MarketData) -> _Price | None:
+    """The quote where both sides are there, else the print; None where there is no price above 0."""
+    if isinstance(data, Bar):
+        bid = ask = data.close
+    elif data.bid is not None and data.ask is not None and data.bid > 0 and data.ask > 0:
+        bid, ask = data.bid, data.ask
+    elif data.last is not None:
+        bid = ask = data.last
+    else:
+        return None
+    bid, ask = _to_finest(bid), _to_finest(ask)
+    return _Price(index, data.ts, bid, ask) if bid > 0 and ask > 0 else None
+
+
+def _to_finest(price: Decimal) -> Decimal:
+    if _exponent(price) >= FINEST_EXPONENT:
+        return price
+    return price.quantize(Decimal(1).scaleb(FINEST_EXPONENT), ROUND_HALF_EVEN)
+
+
+def _exponent(price: Decimal) -> int:
+    exponent = price.as_tuple().exponent
+    assert isinstance(exponent, int), "market data has no NaN or Infinity"
+    return exponent
+
+
+def _on_prices(
+    config: SmaConfig, symbol: str, state: SymbolState, prices: list[_Price]
+) -> tuple[SymbolState, list[tuple[int, Signal]]]:
+    exponents = np.minimum.accumulate(
+        [state.exponent, *(min(_exponent(price.bid), _exponent(price.ask)) for price in prices)]
+    )
+    exponent = int(exponents[-1])
+    known = [each * 10 ** (state.exponent - exponent) for each in state.prices]
+    new = [int(price.bid.scaleb(-exponent)) + int(price.ask.scaleb(-exponent)) for price in prices]
+    window = np.array(known + new, dtype=np.int64)
+    sides = _sides(config, window, state.side, len(new))
+    signals = []
+    last_order_id = state.last_order_id
+    for at in np.flatnonzero(sides[1:] * sides[:-1] < 0):
+        price = prices[at]
+        order_id = _order_id(symbol, price.ts)
+        end = len(known) + int(at) + 1
+        spread = window[end - config.slow : end]
+        halves = int(spread.max() - spread.min())
+        spec = _bracket(
+            config, symbol, order_id, price, side=Side.BUY if sides[at + 1] > 0 else Side.SELL,
+            unit=Decimal(1).scaleb(int(exponents[at + 1])), movement=Decimal(halves).scaleb(exponent) / 2,
+        )  # fmt: skip
+        if spec is None or order_id == last_order_id:
+            continue
+        last_order_id = order_id
+        signals.append((price.index, Signal(order_id=order_id, spec=spec, symbol=symbol, ts=price.ts)))
+    left = [int(each) for each in window[-config.slow :]]
+    return SymbolState(exponent=exponent, prices=left, side=int(sides[-1]), last_order_id=last_order_id), signals
+
+
+def _sides(config: SmaConfig, window: Numbers, side: int, count: int) -> Numbers:
+    """Where the fast average is after each of the last `count` prices, the side before them first."""
+    fast, slow = _last_sums(window, config.fast, count), _last_sums(window, config.slow, count)
+    sides = np.sign(fast * config.slow - slow * config.fast)
+    sides[: max(0, count - max(0, len(window) - config.slow + 1))] = 0
+    sides = np.concatenate(([side], sides))
+    # Averages that meet have not crossed yet: the side before them stays.
+    last_known = np.maximum.accumulate(np.where(sides != 0, np.arange(len(sides)), 0))
+    return np.asarray(sides[last_known], dtype=np.int64)
+
+
+def _last_sums(window: Numbers, length: int, count: int) -> Numbers:
+    """The sum of the `length` prices that end at each of the last `count`; shorter where there are fewer yet."""
+    sums = np.concatenate((np.zeros(length, dtype=np.int64), np.cumsum(window)))
+    sums = sums[length:] - sums[:-length]
+    return np.asarray(sums[-count:], dtype=np.int64)
+
+
+def _bracket(
+    config: SmaConfig, symbol: str, order_id: str, price: _Price, *, side: Side, unit: Decimal, movement: Decimal
+) -> BracketSpec | None:
+    """The order, its prices in whole `unit`s; None where prices are too low to fit a stop below them."""
+    entry = price.ask if side is Side.BUY else price.bid
+    # A stop within the spread would be triggered by the very quote that the entry trades at.
+    distance = max(movement, price.ask - price.bid + 2 * unit, 2 * unit)
+    reward = max(distance * config.reward_ratio, unit)
+    stop = max(unit, _rounded(entry - side.sign * distance, unit))
+    take_profit = max(unit, _rounded(entry + side.sign * reward, unit))
+    entry = _rounded(entry, unit)
+    if not side.sign * stop < side.sign * entry < side.sign * take_profit:
+        return None
+    return BracketSpec(
+        order_id=order_id,
+        symbol=symbol,
+        side=side,
+        quantity=max(Decimal(1), config.notional // entry),
+        entry_type=OrderType.LIMIT,
+        entry_price=entry,
+        stop_price=stop,
+        take_profit_price=take_profit,
+        valid_for=config.valid_for,
+    )
+
+
+def _rounded(price: Decimal, unit: Decimal) -> Decimal:
+    return price.quantize(unit, ROUND_HALF_EVEN)
+
+
+def _order_id(symbol: str, ts: datetime) -> str:
+    """The same tick or bar gives the same id, however often it comes."""
+    utc = ts.astimezone(UTC)
+    return f"sma-{re.sub('[^A-Za-z0-9_-]', '_', symbol)}-{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03}Z"
+
+
+__all__ = ["Bar", "Signal", "SmaConfig", "SmaState", "SymbolState", "Tick", "on_batch"]
