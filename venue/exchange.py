@@ -141,11 +141,13 @@ class Exchange:
         """ExecType I with the ClOrdID that was asked about; OrdRejReason 5 if the exchange does not know it."""
         known = self._known.get((session, request.cl_ord_id))
         if known is not None:
-            return [self._status_report(known, request.cl_ord_id, at)]
+            report = self._status_report(known, request.cl_ord_id, at)
+            return [msgspec.structs.replace(report, ord_status_req_id=request.ord_status_req_id)]
         return [
             ExecutionReport(
                 session=session,
                 cl_ord_id=request.cl_ord_id,
+                ord_status_req_id=request.ord_status_req_id,
                 order_id=_NO_ORDER,
                 exec_id=_STATUS_EXEC_ID,
                 exec_type=ExecType.ORDER_STATUS,
@@ -383,7 +385,7 @@ class Exchange:
             avg_px=fill.average_price,
         )
 
-    def _status_report(self, order: Order, asked: str, at: datetime) -> Report:
+    def _status_report(self, order: Order, asked: str, at: datetime) -> ExecutionReport:
         orig_cl_ord_id = None if asked in order.cl_ord_ids else order.cl_ord_id
         report = self._report(order, ExecType.ORDER_STATUS, at, names=(asked, orig_cl_ord_id), exec_id=_STATUS_EXEC_ID)
         return msgspec.structs.replace(report, ord_rej_reason=order.reject_reason)

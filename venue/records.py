@@ -53,9 +53,10 @@ class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """OrderStatusRequest (35=H)."""
+    """OrderStatusRequest (35=H). `ord_status_req_id` (790) comes back in the answer."""
 
     cl_ord_id: str
+    ord_status_req_id: str | None = None
     symbol: str
     side: Side
 
@@ -108,6 +109,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     session: str
     cl_ord_id: str
     orig_cl_ord_id: str | None = None
+    ord_status_req_id: str | None = None
     order_id: str
     exec_id: str
     exec_ref_id: str | None = None
