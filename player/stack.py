@@ -51,7 +51,7 @@ class Stack:
         state = out / "state"
         self._azurite_port = free_port()
         self._fix_port = free_port()
-        self._control_port = free_port()
+        self.control_port = free_port()
         self.host_port = options.host_port or free_port()
         self.restarts = 0
         self.storage_connection = connection_string(self._azurite_port)
@@ -61,7 +61,7 @@ class Stack:
             "the host", self._host_command(options, state), logs / "host.log", self._host_environment(options, state)
         )
         self.host = Client(self.host_port, retry_for=_RETRY_HOST_FOR, before_retry=self._revive_host)
-        self.venue = Client(self._control_port)
+        self.venue = Client(self.control_port)
 
     def start(self) -> None:
         """Start everything and wait until the FIX session is logged on. Raises `StackError` or `ProcessError`."""
@@ -89,7 +89,7 @@ class Stack:
         self._revive_host()
 
     def _venue_command(self, options: StackOptions) -> list[str]:
-        ports = ["--fix-port", str(self._fix_port), "--control-port", str(self._control_port)]
+        ports = ["--fix-port", str(self._fix_port), "--control-port", str(self.control_port)]
         logon = ["--comp-id", _TARGET, "--username", _USERNAME, "--password", _PASSWORD]
         return [sys.executable, "-m", "venue", *ports, *logon, *options.venue_arguments]
 
