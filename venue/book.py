@@ -123,8 +123,6 @@ class Book:
     def close(self) -> None:
         """No touch, no trades until the next touch."""
         self.is_closed = True
-        self._touch = {}
-        self._bar = None
 
     def range_stops(self, low: Decimal, high: Decimal) -> list[Match]:
         """The price moved through [low, high]: fill the stops it reached at their stop price.

@@ -123,7 +123,9 @@ def test_fill_or_kill_counts_touch_and_other_orders_together() -> None:
 def test_fill_or_kill_at_market_takes_resting_market_orders_only_at_a_price() -> None:
     desk = Desk()
     desk.place("m", SELL, 5, session="B")
+    desk.quote(None, 100, ask_size=2)
     assert fills(desk.place("1", BUY, 5, tif=FOK)) == []
+    desk.quote(None, 100, ask_size=0)
     desk.place("l", SELL, 1, limit=100, session="B")
     assert fills(desk.place("2", BUY, 6, tif=FOK)) == traded(("m", 5, 100), ("2", 5, 100), ("l", 1, 100), ("2", 1, 100))
 
@@ -295,8 +297,6 @@ def test_the_same_range_on_another_day_reaches_what_arrived_within_the_first() -
     desk.bar(90, 110, "stops")
     desk.place("profit", SELL, 10, limit=108)
     desk.bar(90, 110, "limits")
-    desk.print(100)
-    desk.close()
     desk.print(100)
     assert fills(desk.bar(90, 110, "limits")) == traded(("profit", 10, 108))
 
