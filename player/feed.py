@@ -91,7 +91,7 @@ class Feed:
             self._show_prices(step, step.at)
             if step.batch:
                 self._hand_in(step.batch, wait=_HOST_WAITS)
-                self.settle()
+                self._settle()
             yield Progress(at=step.at, rows=self._rows, orders=self._orders)
 
     def in_real_time(self, steps: Iterable[Step], speed: float) -> Iterator[Progress]:
@@ -115,6 +115,14 @@ class Feed:
 
         Held orders leave only when all else is quiet: which orders leave together, and in which order, must not
         depend on how fast the machine is.
+        """
+        self._settled = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """As `settle`, but the venue is left alone where the session has done nothing since it was last at rest.
+
+        Only right where the venue itself cannot have been set going since.
         """
         deadline = time.monotonic() + self._settle_within
         pause = 0.0005
@@ -144,7 +152,6 @@ class Feed:
             if clock.next_timer is None or clock.next_timer > at:
                 break
             self._host.post("/devhost/clock", {"now": max(clock.next_timer, clock.now or clock.next_timer)})
-            self._settled = None
             self.settle()
         if clock.now is None or clock.now < at:
             self._host.post("/devhost/clock", {"now": at})
@@ -157,7 +164,6 @@ class Feed:
         if step.end_of_day:
             sent += msgspec.convert(self._venue.post("/end_of_day", {"at": at}), _Sent).sent
         if sent and settle:
-            self._settled = None
             self.settle()
 
     def _hand_in(self, batch: list[MarketData], wait: int) -> None:
