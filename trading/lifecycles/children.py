@@ -135,8 +135,10 @@ def learn(children: Children, event: Event) -> tuple[Children, list[RaiseAlert]]
 
 
 def forgive(children: Children) -> Children:
-    """Forget earlier setbacks: a human wants it tried again."""
-    orders = tuple(msgspec.structs.replace(each, setbacks=0, refused_cancels=0) for each in children.orders)
+    """Forget earlier setbacks, and stop waiting for ends that do not come: a human wants it tried again."""
+    orders = tuple(
+        msgspec.structs.replace(each, setbacks=0, refused_cancels=0, ending=False) for each in children.orders
+    )
     return msgspec.structs.replace(children, orders=orders)
 
 

@@ -1,0 +1,301 @@
+"""A bracket on the table: plays a venue's reports to it by hand, and keeps book of what it commanded.
+
+The book is the desk's own, made from commands only, so that a test does not ask the code under test what it sent.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from trading.child import Order
+from trading.commands import CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder
+from trading.events import (
+    CancelRejected,
+    CancelRequested,
+    Event,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderNotSent,
+    OrderRejected,
+    OrderReplaced,
+    OrderRestated,
+    TimerFired,
+    TradeBusted,
+    TradeCorrected,
+)
+from trading.identity import LETTERS, Role
+from trading.lifecycles import OrderSummary, State, handle, is_finished, start, summary
+from trading.orders import Side
+from trading.specs import BracketSpec, SingleSpec, Spec
+
+NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)
+Delivery = Literal["once", "twice", "swapped", "swapped and twice"]
+DELIVERIES: tuple[Delivery, ...] = ("once", "twice", "swapped", "swapped and twice")
+ENTRY, STOP, TAKE_PROFIT, CLOSE = Role.ENTRY, Role.STOP, Role.TAKE_PROFIT, Role.CLOSE
+NAMES = {letter: role for role, letter in LETTERS.items()}
+
+
+def bracket_spec(**changes: object) -> BracketSpec:
+    """BUY 10, entry limit 3000, stop 2950, take-profit 3050, good for a minute."""
+    spec = BracketSpec(
+        order_id="bracket-1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        entry_price=Decimal(3000),
+        stop_price=Decimal(2950),
+        take_profit_price=Decimal(3050),
+        valid_for=60,
+    )
+    return msgspec.structs.replace(spec, **changes)
+
+
+def single_spec(**changes: object) -> SingleSpec:
+    spec = SingleSpec(
+        order_id="single-1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        limit_price=Decimal(3000),
+        valid_for=60,
+    )
+    return msgspec.structs.replace(spec, **changes)
+
+
+@dataclass
+class Sent:
+    """An order as the venue has it."""
+
+    role: Role
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    cl_ord_ids: list[str]
+    cum_quantity: Decimal = Decimal(0)
+    requests: list[ReplaceOrder | CancelOrder] = field(default_factory=list)
+
+    @property
+    def leaves(self) -> Decimal:
+        return max(Decimal(0), self.quantity - self.cum_quantity)
+
+
+class Desk:
+    def __init__(self, delivery: Delivery = "once") -> None:
+        self.delivery = delivery
+        self.now = NOW
+        self.book: list[Sent] = []
+        self.log: list[str] = []
+        self.finishes: list[Finish] = []
+        self.alert_texts: dict[str, str] = {}
+        self.timers: dict[str, datetime] = {}
+        self._trades = 0
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        assert self._state is not None, "begin first"
+        return self._state
+
+    def begin(self, spec: Spec) -> None:
+        self._state, commands = start(spec, self.now)
+        self._carry_out(commands)
+
+    def begin_long_10(self) -> None:
+        """The bracket's entry filled 10 at 3000, both exits working."""
+        self.begin(bracket_spec())
+        self.say(self.accepted(ENTRY))
+        self.say(self.filled(ENTRY, 10))
+        self.say(self.accepted(STOP), self.accepted(TAKE_PROFIT))
+        assert self.new() == [
+            "submit entry buy 10",
+            "timer valid_for",
+            "submit stop sell 10",
+            "submit take_profit sell 10",
+        ]
+
+    def say(self, *reports: Event) -> None:
+        """Deliver reports that follow each other, in this desk's manner."""
+        events = list(reports)
+        if self.delivery.startswith("swapped"):
+            events.reverse()
+        for event in events:
+            for _ in range(2 if self.delivery.endswith("twice") else 1):
+                self._deliver(event)
+
+    def do(self, event: TimerFired | CancelRequested | OrderNotSent) -> None:
+        """Deliver what comes from our own side."""
+        self._deliver(event)
+
+    def fire(self, name: str) -> None:
+        """Let a timer run out."""
+        self.now = max(self.now, self.timers.pop(name))
+        self._deliver(TimerFired(name=name))
+
+    def new(self) -> list[str]:
+        """What was commanded since this was last asked."""
+        log, self.log = self.log, []
+        return log
+
+    def order(self, role: Role) -> Order:
+        order = self.state.children.latest(role)
+        assert order is not None
+        return order
+
+    def sent(self, role: Role) -> Sent:
+        """The newest order of a role."""
+        return next(each for each in reversed(self.book) if each.role is role)
+
+    @property
+    def position(self) -> Decimal:
+        return sum((each.side.sign * each.cum_quantity for each in self.book), Decimal(0))
+
+    @property
+    def outcome(self) -> str:
+        return self.summary.outcome if is_finished(self.state) else "(open)"
+
+    @property
+    def summary(self) -> OrderSummary:
+        return summary(self.state)
+
+    # What the venue may say.
+
+    def accepted(self, role: Role) -> OrderAccepted:
+        return OrderAccepted(cl_ord_id=self.sent(role).cl_ord_ids[-1], at=self.now)
+
+    def filled(self, role: Role, quantity: int, price: int | None = None, of: Sent | None = None) -> OrderFilled:
+        order = of or self.sent(role)
+        order.cum_quantity += quantity
+        self._trades += 1
+        return OrderFilled(
+            cl_ord_id=order.cl_ord_ids[-1],
+            exec_id=f"T{self._trades}",
+            quantity=Decimal(quantity),
+            price=order.price if price is None else Decimal(price),
+            cum_quantity=order.cum_quantity,
+            leaves_quantity=order.leaves,
+            at=self.now,
+        )
+
+    def replaced(self, role: Role) -> OrderReplaced:
+        order = self.sent(role)
+        request = order.requests.pop()
+        assert isinstance(request, ReplaceOrder)
+        order.quantity = request.quantity
+        order.cl_ord_ids.append(request.cl_ord_id)
+        return OrderReplaced(
+            cl_ord_id=request.cl_ord_id,
+            orig_cl_ord_id=request.orig_cl_ord_id,
+            quantity=request.quantity,
+            cum_quantity=order.cum_quantity,
+            at=self.now,
+        )
+
+    def canceled(self, role: Role) -> OrderCanceled:
+        order = self.sent(role)
+        request = order.requests.pop()
+        assert isinstance(request, CancelOrder)
+        return OrderCanceled(
+            cl_ord_id=request.cl_ord_id,
+            orig_cl_ord_id=request.orig_cl_ord_id,
+            cum_quantity=order.cum_quantity,
+            at=self.now,
+        )
+
+    def canceled_unasked(self, role: Role) -> OrderCanceled:
+        order = self.sent(role)
+        return OrderCanceled(
+            cl_ord_id=order.cl_ord_ids[-1], cum_quantity=order.cum_quantity, reason="by the venue", at=self.now
+        )
+
+    def rejected(self, role: Role, reason: str) -> OrderRejected:
+        return OrderRejected(cl_ord_id=self.sent(role).cl_ord_ids[-1], reason=reason, at=self.now)
+
+    def refused(self, role: Role, reason_code: int, order_status: str = "") -> CancelRejected:
+        request = self.sent(role).requests.pop()
+        return CancelRejected(
+            cl_ord_id=request.cl_ord_id,
+            orig_cl_ord_id=request.orig_cl_ord_id,
+            response_to="cancel" if isinstance(request, CancelOrder) else "replace",
+            reason_code=reason_code,
+            reason="no",
+            order_status=order_status,
+            at=self.now,
+        )
+
+    def restated(self, role: Role, quantity: int) -> OrderRestated:
+        order = self.sent(role)
+        order.quantity = Decimal(quantity)
+        return OrderRestated(
+            cl_ord_id=order.cl_ord_ids[-1],
+            quantity=order.quantity,
+            cum_quantity=order.cum_quantity,
+            leaves_quantity=order.leaves,
+            at=self.now,
+        )
+
+    def busted(self, role: Role, trade: OrderFilled) -> TradeBusted:
+        self.sent(role).cum_quantity -= trade.quantity
+        return TradeBusted(
+            cl_ord_id=trade.cl_ord_id,
+            exec_id=f"{trade.exec_id}-bust",
+            ref_exec_id=trade.exec_id,
+            quantity=trade.quantity,
+            price=trade.price,
+            at=self.now,
+        )
+
+    def corrected(self, trade: OrderFilled, quantity: int, price: int) -> TradeCorrected:
+        return TradeCorrected(
+            cl_ord_id=trade.cl_ord_id,
+            exec_id=f"{trade.exec_id}-correction",
+            ref_exec_id=trade.exec_id,
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            at=self.now,
+        )
+
+    def _deliver(self, event: Event) -> None:
+        before = self.state
+        self._state, commands = handle(before, event, self.now)
+        again = msgspec.json.decode(msgspec.json.encode(self._state), type=State)
+        assert again == self._state, "the state survives JSON"
+        assert handle(before, event, self.now) == (self._state, commands), "the same again is the same"
+        self.now += timedelta(milliseconds=1)
+        self._carry_out(commands)
+
+    def _carry_out(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            self.log.append(self._carry_out_one(command))
+
+    def _carry_out_one(self, command: Command) -> str:
+        match command:
+            case SubmitOrder():
+                role = NAMES[command.cl_ord_id.partition(".")[2][0]]
+                price = command.limit_price or command.stop_price or Decimal(3000)
+                self.book.append(Sent(role, command.side, command.quantity, price, [command.cl_ord_id]))
+                return f"submit {role} {command.side} {command.quantity}"
+            case ReplaceOrder():
+                order = self._ask(command)
+                return f"replace {order.role} {command.quantity}"
+            case CancelOrder():
+                return f"cancel {self._ask(command).role}"
+            case SetTimer():
+                self.timers[command.name] = command.at
+                return f"timer {command.name}"
+            case RaiseAlert():
+                self.alert_texts[command.code] = command.text
+                return f"alert {command.code}"
+            case Finish():
+                self.finishes.append(command)
+                return f"finish {command.outcome}"
+
+    def _ask(self, request: ReplaceOrder | CancelOrder) -> Sent:
+        order = next(each for each in self.book if each.cl_ord_ids[-1] == request.orig_cl_ord_id)
+        assert not order.requests, f"{order.role} has a request in flight already"
+        order.requests.append(request)
+        return order
