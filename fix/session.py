@@ -1,0 +1,752 @@
+"""A FIX 4.4 session without I/O, the same for initiator and acceptor.
+
+Bytes and clock readings go in; bytes to send and events come out. Rules: FIX 4.4 volume 2 ("FIX session protocol") and
+the FIX session-level test cases; where engines differ, the choice is said at the place.
+
+State          left by                                   to             allowed
+-------------  ----------------------------------------  -------------  ---------------------------------------------
+DISCONNECTED   connected(), initiator                    LOGON_SENT     connected
+               connected(), acceptor                     LOGON_AWAITED
+LOGON_SENT     Logon                                     IN_SESSION     receive, tick, logout, disconnected
+               Logout, any other message, a wrong        CLOSING
+               Logon, logon_timeout, logout()
+LOGON_AWAITED  Logon                                     IN_SESSION     receive, tick, logout, disconnected
+               any other message, a wrong Logon,         CLOSING
+               logon_timeout, logout()
+IN_SESSION     Logout (answered), number too low,        CLOSING        send, receive, tick, logout, disconnected
+               wrong BeginString, silence
+               logout(), wrong CompID or SendingTime     LOGOUT_SENT
+LOGOUT_SENT    Logout, logout_timeout                    CLOSING        receive, tick, disconnected; messages that
+                                                                        still come are handled and delivered
+CLOSING        disconnected()                            DISCONNECTED   disconnected; what arrives is not looked at
+any            disconnected()                            DISCONNECTED
+
+A hole in the numbers is no state of its own: it can be there in IN_SESSION and in LOGOUT_SENT. While it is, what comes
+too early waits and is handled in order once the peer has resent or gap-filled what is missing.
+
+What is kept from one connection to the next: both numbers and the application messages sent. So after a reconnect of
+the same `Session` the peer can have resent what got lost. A new `Session(next_outbound=N)` has nothing from before N
+and gap-fills it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from math import inf
+from typing import Literal, NamedTuple
+
+from fix.codec import Decoded, Decoder, encode
+from fix.events import (
+    Disconnect,
+    LoggedOn,
+    LoggedOut,
+    MessageReceived,
+    NumbersReset,
+    Rejected,
+    SessionEvent,
+)
+from fix.message import Field, FieldError, Message
+from fix.sent import Sent, SentMessages
+from fix.values import format_timestamp, parse_boolean, parse_integer, parse_timestamp
+
+__all__ = [
+    "Disconnect",
+    "LoggedOn",
+    "LoggedOut",
+    "MessageReceived",
+    "NotLoggedOn",
+    "NumbersReset",
+    "Reading",
+    "Rejected",
+    "Session",
+    "SessionConfig",
+    "SessionEvent",
+    "State",
+]
+
+_HEARTBEAT, _TEST_REQUEST, _RESEND_REQUEST, _REJECT = "0", "1", "2", "3"
+_SEQUENCE_RESET, _LOGOUT, _LOGON = "4", "5", "A"
+_ADMINISTRATIVE = frozenset({_HEARTBEAT, _TEST_REQUEST, _RESEND_REQUEST, _REJECT, _SEQUENCE_RESET, _LOGOUT, _LOGON})
+
+_ONCE = frozenset({8, 9, 35, 49, 56, 34, 52, 43, 97, 122})
+"""Header fields that decide how a message is handled: of two values, neither can be trusted."""
+_REVERSE_ROUTES = ((115, 128), (116, 129), (144, 145), (128, 115), (129, 116), (145, 144))
+
+_SILENCE_UNTIL_TEST = 1.2
+_SILENCE_UNTIL_END = 2.4
+"""In heartbeat intervals (volume 2, TestRequest: "some reasonable transmission time" on top of the interval)."""
+_MOST_EARLY = 10_000
+"""Messages that wait for a gap to be filled. Beyond that they are dropped, and asked for when their turn comes."""
+_MOST_REQUESTS = 3
+"""Times that one gap is asked for, when asking brings nothing."""
+_GAP_PATIENCE = 30.0
+"""Seconds between them, where heartbeats are off and give no interval."""
+_RESEND_PIECE = 1 << 16
+"""Bytes of resent messages that are made at once, so that a request for everything does not fill the memory."""
+_LONGEST_TEXT = 200
+
+
+class NotLoggedOn(Exception):  # noqa: N818 - a state of affairs, told to the caller
+    """An application message cannot be sent now. It was not stored and will not leave later."""
+
+
+class Reading(NamedTuple):
+    """The clocks: `utc` for what is written into messages, `monotonic` (seconds) for every duration."""
+
+    utc: datetime
+    monotonic: float
+
+
+class State(Enum):
+    DISCONNECTED = "disconnected"
+    LOGON_SENT = "logon_sent"
+    LOGON_AWAITED = "logon_awaited"
+    IN_SESSION = "in_session"
+    LOGOUT_SENT = "logout_sent"
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """One side of a session; all times in seconds."""
+
+    role: Literal["initiator", "acceptor"]
+    sender_comp_id: str
+    target_comp_id: str
+    begin_string: str = "FIX.4.4"
+    heartbeat_interval: int = 30
+    """The initiator's, HeartBtInt (108); 0 turns heartbeats off. An acceptor takes what the initiator says."""
+    credentials: Callable[[], tuple[str, str]] | None = field(default=None, repr=False)
+    """Initiator: Username and Password (553, 554), asked for at each Logon."""
+    authenticate: Callable[[Message], str | None] | None = field(default=None, repr=False)
+    """Acceptor: why this Logon is refused, or None."""
+    reset_on_logon: bool = False
+    """Initiator: begin at 1 with every Logon (141=Y). Without it a reset that the acceptor wants is refused."""
+    logon_timeout: float = 10
+    logout_timeout: float = 2
+    maximum_time_difference: float = 120
+    """Between SendingTime (52) and our clock, both ways."""
+
+    def __post_init__(self) -> None:
+        for name in ("sender_comp_id", "target_comp_id", "begin_string"):
+            value = getattr(self, name)
+            if not (value and value.isascii() and value.isprintable()):
+                raise ValueError(f"{name} is {value!r}: it must be printable ASCII, at least one character")
+        if self.heartbeat_interval < 0:
+            raise ValueError(f"heartbeat_interval is {self.heartbeat_interval}: it must be 0 (off) or more seconds")
+        for name in ("logon_timeout", "logout_timeout", "maximum_time_difference"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be more than 0 seconds")
+
+    @property
+    def session_id(self) -> str:
+        return f"{self.begin_string}-{self.sender_comp_id}-{self.target_comp_id}"
+
+
+@dataclass
+class _Gap:
+    """A hole in what was received that the peer was asked to fill."""
+
+    up_to: int
+    """The number that showed it: with that one handled, the hole is filled."""
+    expected: int
+    """The first number missing when we last looked."""
+    asked_at: float
+    times: int = 1
+
+
+@dataclass
+class _Resend:
+    first: int
+    last: int
+    frames: Iterator[bytes]
+
+
+class Session:
+    """One FIX session over any number of connections, one after another.
+
+    `next_outbound` and `next_inbound` are the MsgSeqNum of the next message to send and to receive. Methods that take
+    `now` need its monotonic clock to never go back. None of them raises for anything the peer does.
+    """
+
+    def __init__(self, config: SessionConfig, *, next_outbound: int = 1, next_inbound: int = 1) -> None:
+        for name, number in (("next_outbound", next_outbound), ("next_inbound", next_inbound)):
+            if number < 1:
+                raise ValueError(f"{name} is {number}: sequence numbers begin at 1")
+        self.config = config
+        self._next_outbound = next_outbound
+        self._next_inbound = next_inbound
+        self._sent = SentMessages()
+        self._state = State.DISCONNECTED
+        self._interval = config.heartbeat_interval
+        self._now: Reading
+        self._deadline = inf
+        self._last_sent = 0.0
+        self._last_received = 0.0
+        self._test_pending = False
+        self._decoder = Decoder()
+        self._outbound = bytearray()
+        self._resends: deque[_Resend] = deque()
+        self._early: dict[int, Decoded | None] = {}  # None: only its number is still to be used up
+        self._gap: _Gap | None = None
+        self._filled_to = 0  # by gap fills: every number below counts as received
+        self._events: list[SessionEvent] = []
+        # A Logout, and what resets the numbers, is handled before its number is looked at.
+        self._actions: dict[str, Callable[[Message, int], None]] = {
+            _HEARTBEAT: lambda _message, _number: None,
+            _TEST_REQUEST: self._answer_test_request,
+            _RESEND_REQUEST: self._answer_resend_request,
+            _REJECT: self._note_reject,
+            _SEQUENCE_RESET: self._fill_gap,
+            _LOGON: self._refuse_second_logon,
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"<Session {self.config.session_id} {self._state.value}, "
+            f"next out {self._next_outbound}, next in {self._next_inbound}>"
+        )
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def next_outbound(self) -> int:
+        return self._next_outbound
+
+    @property
+    def next_inbound(self) -> int:
+        return self._next_inbound
+
+    # What the transport and the application call
+
+    def connected(self, now: Reading) -> list[SessionEvent]:
+        """A connection is there. The initiator's Logon is then among the bytes to send."""
+        if self._state is not State.DISCONNECTED:
+            raise RuntimeError(f"{self!r} has a connection already")
+        # First what may fail, so that a session without its secrets stays disconnected.
+        credentials = self.config.credentials() if self.config.credentials else None
+        self._now = now
+        self._last_sent = self._last_received = now.monotonic
+        self._deadline = now.monotonic + self.config.logon_timeout
+        if self.config.role == "acceptor":
+            self._state = State.LOGON_AWAITED
+            return []
+        self._state = State.LOGON_SENT
+        if self.config.reset_on_logon:
+            self._reset_numbers()
+        self._send_logon(reset=self.config.reset_on_logon, credentials=credentials)
+        return self._take_events()
+
+    def receive(self, data: bytes, now: Reading) -> list[SessionEvent]:
+        """Bytes from the peer, cut anyhow."""
+        if self._state is State.DISCONNECTED:
+            raise RuntimeError(f"{self!r} has no connection to receive from")
+        self._now = now
+        if self._state is not State.CLOSING:
+            self._decoder.feed(data)
+        while self._state is not State.CLOSING:
+            decoded = self._decoder.next()
+            if decoded is None:
+                break
+            self._last_received = now.monotonic
+            self._test_pending = False
+            self._handle(decoded)
+        return self._take_events()
+
+    def send(self, message: Message, now: Reading) -> int:
+        """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
+        if self._state is not State.IN_SESSION:
+            raise NotLoggedOn(f"{self.config.session_id} is {self._state.value}")
+        if message.msg_type in _ADMINISTRATIVE:
+            raise FieldError(35, message.msg_type, "an application message's")
+        self._now = now
+        number = self._transmit(message.msg_type, message.fields)
+        self._sent.add(number, Sent(message, self._sending_time()))
+        return number
+
+    def tick(self, now: Reading, *, reading: bool = True) -> list[SessionEvent]:
+        """Do what is due: heartbeats, test requests, timeouts. `reading` False: the transport does not listen just
+        now (its application has not kept up), so silence says nothing about the peer."""
+        self._now = now
+        if not reading:
+            self._last_received = now.monotonic
+        if now.monotonic >= self._deadline:
+            self._close(
+                f"no answer to Logout within {self.config.logout_timeout:g} s"
+                if self._state is State.LOGOUT_SENT
+                else f"no Logon within {self.config.logon_timeout:g} s"
+            )
+        if self._state is State.IN_SESSION:
+            self._watch_gap()
+            self._watch_silence()
+        return self._take_events()
+
+    def next_tick(self) -> float:
+        """When `tick` has something to do, by the monotonic clock; infinity if never."""
+        if self._state is not State.IN_SESSION:
+            return self._deadline
+        due = inf if self._gap is None else self._gap.asked_at + self._gap_patience()
+        if self._interval:
+            due = min(due, self._last_sent + self._interval, self._silence_ends())
+        return due
+
+    def logout(self, now: Reading, text: str = "") -> list[SessionEvent]:
+        """End the session; without one, the connection. The peer has `logout_timeout` to answer."""
+        self._now = now
+        if self._state is State.IN_SESSION:
+            self._begin_logout(text)
+        elif self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
+            self._close(text or "ended before the Logon was answered")
+        return self._take_events()
+
+    def disconnected(self, now: Reading) -> list[SessionEvent]:
+        """The connection is gone, whoever closed it."""
+        self._now = now
+        if self._state in (State.IN_SESSION, State.LOGOUT_SENT):
+            self._events.append(LoggedOut("the connection was lost"))
+        self._state = State.DISCONNECTED
+        self._deadline = inf
+        self._test_pending = False
+        self._decoder = Decoder()
+        self._outbound.clear()
+        self._forget_recovery()
+        return self._take_events()
+
+    def bytes_to_send(self) -> bytes:
+        """What is to be written now. Call until it is empty; while the peer does not read, do not call."""
+        data, self._outbound = self._outbound, bytearray()
+        while self._resends and len(data) < _RESEND_PIECE:
+            frame = next(self._resends[0].frames, None)
+            if frame is None:
+                self._resends.popleft()
+            else:
+                data += frame
+        return bytes(data)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much `bytes_to_send` holds by now, without resends, which are made as they leave."""
+        return len(self._outbound)
+
+    # What arrives: header, then number, then body (FIX.md's order of checks; volume 2, "Message recovery")
+
+    def _handle(self, decoded: Decoded) -> None:
+        message = decoded.message
+        if message.get(8) != self.config.begin_string:
+            self._end(f"BeginString (8) is {message.get(8)!r}, it must be {self.config.begin_string}")
+            return
+        try:
+            number = parse_integer(34, message.require(34))
+        except FieldError as error:
+            self._end(str(error))  # without a number it cannot even be rejected
+            return
+        try:
+            possible_duplicate = self._check_header(message)
+        except FieldError as error:
+            self._refuse_header(message, number, error)
+            return
+        if self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
+            self._handle_first(decoded, number)
+        elif message.msg_type == _SEQUENCE_RESET and message.get(123) != "Y":
+            self._handle_reset(decoded)
+        elif message.msg_type == _LOGON and message.get(141) == "Y":
+            self._handle_reset_request(number)
+        elif possible_duplicate and number < self._next_inbound:
+            return  # had it already
+        elif message.msg_type == _LOGOUT:
+            self._handle_logout(message, number)
+        elif number < self._next_inbound:
+            self._end(self._too_low(number))
+        elif number > self._next_inbound:
+            self._keep_early(decoded, number)
+        else:
+            self._take(decoded, number)
+            self._take_early()
+
+    def _check_header(self, message: Message) -> bool:
+        """Whether it is a possible duplicate; raises `FieldError`."""
+        tags = [tag for tag, _ in message.fields if tag in _ONCE]
+        if len(tags) != len(set(tags)):
+            repeated = next(tag for tag in tags if tags.count(tag) > 1)
+            raise FieldError(repeated, message.get(repeated), "there once", reason=13)
+        for tag, expected in ((49, self.config.target_comp_id), (56, self.config.sender_comp_id)):
+            if message.require(tag) != expected:
+                raise FieldError(tag, message.get(tag), expected, reason=9)
+        sending_time = parse_timestamp(52, message.require(52))
+        if abs((sending_time - self._now.utc).total_seconds()) > self.config.maximum_time_difference:
+            expected = f"within {self.config.maximum_time_difference:g} s of {format_timestamp(52, self._now.utc)}"
+            raise FieldError(52, message.get(52), expected, reason=10)
+        if not parse_boolean(43, message.get(43) or "N"):
+            return False
+        # Gap fills of many engines carry 43=Y without 122, and nothing depends on it there.
+        if message.msg_type != _SEQUENCE_RESET or message.get(122) is not None:
+            original = parse_timestamp(122, message.require(122))
+            if original > sending_time:
+                raise FieldError(122, message.get(122), f"not after SendingTime {message.get(52)}", reason=10)
+        return True
+
+    def _refuse_header(self, message: Message, number: int, error: FieldError) -> None:
+        ends = error.reason in (9, 10)
+        self._use_up(number)
+        if self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
+            self._end(str(error))
+            return
+        self._reject(message, error)
+        if ends and self._state is State.IN_SESSION:
+            self._begin_logout(str(error))
+        self._take_early()
+
+    def _handle_first(self, decoded: Decoded, number: int) -> None:
+        message = decoded.message
+        if message.msg_type in (_LOGOUT, _REJECT) and self._state is State.LOGON_SENT:
+            self._use_up(number)
+            self._close(f"the Logon was refused: {message.get(58) or 'without a reason'}")
+            return
+        if message.msg_type != _LOGON:
+            # Volume 2, "Logon": the first message has to be one; the connection ends without an answer.
+            self._close(f"the first message was of type {message.msg_type}, not a Logon")
+            return
+        try:
+            self._check_logon(decoded)
+        except _LogonRefusedError as refused:
+            self._use_up(number)
+            self._end(str(refused))
+            return
+        reset = message.get(141) == "Y"
+        if reset and (refusal := self._refuses_reset(number)):
+            self._end(refusal)
+            return
+        if reset and self.config.role == "acceptor":
+            self._reset_numbers()
+        if number < self._next_inbound:
+            self._end(self._too_low(number))
+            return
+        if self.config.role == "acceptor":
+            self._send_logon(reset=reset)
+        self._state = State.IN_SESSION
+        self._deadline = inf
+        self._events.append(LoggedOn())
+        if number > self._next_inbound:
+            self._early[number] = None
+            self._ask_for_gap(number)
+        self._use_up(number)
+
+    def _check_logon(self, decoded: Decoded) -> None:
+        if decoded.defect is not None:
+            raise _LogonRefusedError(decoded.defect.text)
+        message = decoded.message
+        if self.config.role == "initiator":
+            return
+        try:
+            if message.require(98) != "0":
+                raise FieldError(98, message.get(98), "0, no encryption")
+            interval = parse_integer(108, message.require(108))
+            if interval < 0:
+                raise FieldError(108, message.get(108), "0 (off) or more seconds")
+        except FieldError as error:
+            raise _LogonRefusedError(str(error)) from None
+        if self.config.authenticate is not None:
+            refusal = self.config.authenticate(message)
+            if refusal is not None:
+                raise _LogonRefusedError(refusal)
+        self._interval = interval
+
+    def _handle_reset(self, decoded: Decoded) -> None:
+        """SequenceReset in its Reset mode (123=N): its own number says nothing, 36 is the next one."""
+        message, defect = decoded
+        if defect is not None:
+            self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
+            return
+        try:
+            new = parse_integer(36, message.require(36))
+            if new < self._next_inbound:
+                raise FieldError(36, message.get(36), f"at least {self._next_inbound}, the number expected")
+        except FieldError as error:
+            self._reject(message, error)
+            return
+        self._next_inbound = new
+        self._take_early()
+
+    def _handle_reset_request(self, number: int) -> None:
+        """Logon with ResetSeqNumFlag (141=Y) in mid-session: answered in kind, the connection stays."""
+        refusal = self._refuses_reset(number)
+        if refusal:
+            self._end(refusal)
+            return
+        self._reset_numbers()
+        self._next_inbound = 2
+        self._send_logon(reset=True)
+
+    def _refuses_reset(self, number: int) -> str | None:
+        if self.config.role == "initiator" and not self.config.reset_on_logon:
+            # Taking it would drop, unseen, whatever the peer had still to resend.
+            return "ResetSeqNumFlag (141) was not asked for and is not agreed"
+        if number != 1:
+            return f"MsgSeqNum (34) is {number}: with ResetSeqNumFlag (141) it must be 1"
+        return None
+
+    def _handle_logout(self, message: Message, number: int) -> None:
+        """Taken whatever its number: what may be missing before it is asked for after the next Logon."""
+        self._use_up(number)
+        reason = message.get(58) or "the peer logged out"
+        if self._state is State.IN_SESSION:
+            self._transmit_logout()
+        self._close(reason)
+
+    def _keep_early(self, decoded: Decoded, number: int) -> None:
+        if len(self._early) < _MOST_EARLY:
+            handled = decoded.message.msg_type == _RESEND_REQUEST and decoded.defect is None
+            self._early.setdefault(number, None if handled else decoded)
+        if decoded.message.msg_type == _RESEND_REQUEST and decoded.defect is None:
+            # At once: were both sides to wait for their own gap first, they would wait for ever.
+            self._perform(decoded.message, number, self._answer_resend_request)
+        self._ask_for_gap(number)
+
+    def _take_early(self) -> None:
+        """Handle what waited, as far as it is its turn.
+
+        What waited within a gap fill is handled too, though the peer would not send it again: it was truly sent. Other
+        engines drop it, and with it executions that were received.
+        """
+        while self._state is not State.CLOSING:
+            number = self._next_inbound
+            if number in self._early:
+                decoded = self._early.pop(number)
+                if decoded is None:
+                    self._next_inbound = number + 1
+                else:
+                    self._take(decoded, number)
+            elif number < self._filled_to:
+                self._next_inbound = min(
+                    (early for early in self._early if number < early < self._filled_to), default=self._filled_to
+                )
+            else:
+                break
+        if self._gap is not None and self._next_inbound > self._gap.up_to:
+            self._gap = None
+        if self._early and self._state is not State.CLOSING:
+            # After a reset to a higher number, what waited below it is void.
+            self._early = {early: waiting for early, waiting in self._early.items() if early > self._next_inbound}
+            if self._early:
+                self._ask_for_gap(min(self._early))
+
+    def _take(self, decoded: Decoded, number: int) -> None:
+        """A message in its turn. Its number is used up, also if its body is then rejected."""
+        message, defect = decoded
+        self._next_inbound = number + 1
+        if defect is not None:
+            self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
+            return
+        action = self._actions.get(message.msg_type)
+        if action is not None:
+            self._perform(message, number, action)
+            return
+        self._events.append(MessageReceived(message, number, message.get(43) == "Y", message.get(97) == "Y"))
+
+    def _perform(self, message: Message, number: int, action: Callable[[Message, int], None]) -> None:
+        try:
+            action(message, number)
+        except FieldError as error:
+            self._reject(message, error)
+
+    def _answer_test_request(self, message: Message, _number: int) -> None:
+        self._transmit(_HEARTBEAT, [(112, message.require(112))])
+
+    def _answer_resend_request(self, message: Message, _number: int) -> None:
+        first = parse_integer(7, message.require(7))
+        last = parse_integer(16, message.require(16))
+        sent = self._next_outbound - 1
+        if not 1 <= first <= sent:
+            raise FieldError(7, message.get(7), f"from 1 to {sent}, the last number sent")
+        if last != 0 and last < first:
+            raise FieldError(16, message.get(16), "0 or not below BeginSeqNo (7)")
+        last = sent if last == 0 else min(last, sent)
+        # What is being resent and asked for again is resent once.
+        self._resends = deque(resend for resend in self._resends if resend.first < first or resend.last > last)
+        self._resends.append(_Resend(first, last, self._resend(first, last)))
+
+    def _note_reject(self, message: Message, _number: int) -> None:
+        self._events.append(Rejected(parse_integer(45, message.require(45)), message))
+
+    def _refuse_second_logon(self, message: Message, _number: int) -> None:
+        if message.get(43) != "Y":
+            raise FieldError(35, message.msg_type, "another type: the session is logged on", reason=99)
+
+    def _fill_gap(self, message: Message, number: int) -> None:
+        new = parse_integer(36, message.require(36))
+        if new <= number:
+            raise FieldError(36, message.get(36), f"above its own number, {number}")
+        self._filled_to = max(self._filled_to, new)
+
+    # What leaves
+
+    def _transmit(self, msg_type: str, fields: tuple[Field, ...] | list[Field]) -> int:
+        number = self._next_outbound
+        self._outbound += self._frame(msg_type, number, [], fields)
+        self._next_outbound += 1
+        self._last_sent = self._now.monotonic
+        return number
+
+    def _frame(
+        self, msg_type: str, number: int, duplicate: list[Field], fields: tuple[Field, ...] | list[Field]
+    ) -> bytes:
+        session_fields = [
+            (49, self.config.sender_comp_id),
+            (56, self.config.target_comp_id),
+            (34, str(number)),
+            (52, self._sending_time()),
+            *duplicate,
+        ]
+        return encode(self.config.begin_string, msg_type, session_fields, fields)
+
+    def _sending_time(self) -> str:
+        return format_timestamp(52, self._now.utc)
+
+    def _send_logon(self, *, reset: bool, credentials: tuple[str, str] | None = None) -> None:
+        fields: list[Field] = [(98, "0"), (108, str(self._interval))]
+        if reset:
+            fields.append((141, "Y"))
+        if credentials is not None:
+            fields += [(553, credentials[0]), (554, credentials[1])]
+        self._transmit(_LOGON, fields)
+
+    def _resend(self, first: int, last: int) -> Iterator[bytes]:
+        """Application messages as they were; each run of anything else as one gap fill."""
+        number = first
+        for sent_number, sent in self._sent.between(first, last):
+            if sent_number > number:
+                yield self._gap_fill(number, sent_number)
+            self._last_sent = self._now.monotonic
+            duplicate = [(43, "Y"), (122, sent.sending_time)]
+            yield self._frame(sent.message.msg_type, sent_number, duplicate, sent.message.fields)
+            number = sent_number + 1
+        if number <= last:
+            yield self._gap_fill(number, last + 1)
+
+    def _gap_fill(self, number: int, new: int) -> bytes:
+        self._last_sent = self._now.monotonic
+        duplicate = [(43, "Y"), (122, self._sending_time())]
+        return self._frame(_SEQUENCE_RESET, number, duplicate, [(123, "Y"), (36, str(new))])
+
+    def _reject(self, message: Message, error: FieldError) -> None:
+        self._send_reject(message, error.reason, error.tag or None, str(error))
+
+    def _send_reject(self, message: Message, reason: int, ref_tag: int | None, text: str) -> None:
+        fields: list[Field] = []
+        for theirs, ours in _REVERSE_ROUTES:
+            route = message.get(theirs)
+            if route:
+                fields.append((ours, route))
+        fields.append((45, message.require(34)))
+        if ref_tag is not None:
+            fields.append((371, str(ref_tag)))
+        if message.msg_type:
+            fields.append((372, message.msg_type))
+        fields += [(373, str(reason)), (58, _sayable(text))]
+        self._transmit(_REJECT, fields)
+
+    def _begin_logout(self, text: str) -> None:
+        self._transmit_logout(text)
+        self._state = State.LOGOUT_SENT
+        self._deadline = self._now.monotonic + self.config.logout_timeout
+
+    def _transmit_logout(self, text: str = "") -> None:
+        self._transmit(_LOGOUT, [(58, _sayable(text))] if text else [])
+
+    def _end(self, text: str) -> None:
+        """Logout without waiting for its answer."""
+        if self._state is not State.LOGOUT_SENT:
+            self._transmit_logout(text)
+        self._close(text)
+
+    def _close(self, reason: str) -> None:
+        if self._state in (State.IN_SESSION, State.LOGOUT_SENT):
+            self._events.append(LoggedOut(reason))
+        self._events.append(Disconnect(reason))
+        self._state = State.CLOSING
+        self._deadline = inf
+        self._forget_recovery()
+
+    # Numbers, gaps, silence
+
+    def _too_low(self, number: int) -> str:
+        return f"MsgSeqNum too low, expecting {self._next_inbound} but received {number}"
+
+    def _use_up(self, number: int) -> None:
+        if number == self._next_inbound:
+            self._next_inbound += 1
+
+    def _reset_numbers(self) -> None:
+        self._next_outbound = self._next_inbound = 1
+        self._sent.clear()
+        self._forget_recovery()
+        self._events.append(NumbersReset())
+
+    def _forget_recovery(self) -> None:
+        self._resends.clear()
+        self._early.clear()
+        self._gap = None
+        self._filled_to = 0
+
+    def _ask_for_gap(self, up_to: int) -> None:
+        if self._gap is not None:
+            return
+        self._gap = _Gap(up_to, self._next_inbound, self._now.monotonic)
+        self._request_resend()
+
+    def _request_resend(self) -> None:
+        # Open end (16=0): whatever was sent meanwhile is in it, so the gap needs no second request.
+        self._transmit(_RESEND_REQUEST, [(7, str(self._next_inbound)), (16, "0")])
+
+    def _gap_patience(self) -> float:
+        return self._interval or _GAP_PATIENCE
+
+    def _watch_gap(self) -> None:
+        """A request can get lost like any message, and the peer gap-fills it when it finds out: then nobody waits for
+        anybody. So a gap that does not move is asked for again, some times."""
+        gap = self._gap
+        if gap is None or self._now.monotonic < gap.asked_at + self._gap_patience():
+            return
+        if self._next_inbound > gap.expected:
+            gap.expected, gap.asked_at, gap.times = self._next_inbound, self._now.monotonic, 1
+        elif gap.times < _MOST_REQUESTS:
+            gap.asked_at = self._now.monotonic
+            gap.times += 1
+            self._request_resend()
+        else:
+            self._end(f"messages from {gap.expected} were asked for {gap.times} times and did not come")
+
+    def _silence_ends(self) -> float:
+        factor = _SILENCE_UNTIL_END if self._test_pending else _SILENCE_UNTIL_TEST
+        return self._last_received + factor * self._interval
+
+    def _watch_silence(self) -> None:
+        if not self._interval or self._state is not State.IN_SESSION:
+            return
+        now = self._now.monotonic
+        if now >= self._silence_ends():
+            if self._test_pending:
+                self._close(f"nothing received for {now - self._last_received:.1f} s")
+                return
+            self._test_pending = True
+            self._transmit(_TEST_REQUEST, [(112, f"TEST-{self._next_outbound}")])
+        if now >= self._last_sent + self._interval:
+            self._transmit(_HEARTBEAT, [])
+
+    def _take_events(self) -> list[SessionEvent]:
+        events, self._events = self._events, []
+        return events
+
+
+class _LogonRefusedError(Exception):
+    """Why a Logon is not accepted."""
+
+
+def _sayable(text: str) -> str:
+    """What can stand in Text (58), whatever it was made from."""
+    printable = "".join(character if character.isprintable() else "?" for character in text[:_LONGEST_TEXT])
+    return printable.encode("latin-1", "replace").decode("latin-1")

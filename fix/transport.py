@@ -1,0 +1,442 @@
+"""FIX sessions on asyncio sockets: `connect` for an initiator, `serve` for an acceptor of any number of sessions.
+
+No tasks, only callbacks of the event loop, so nothing is left running when a connection is over. Events reach the
+application in order, one at a time, through a plain synchronous callable. After each slice of them the loop gets its
+turn, so heartbeats and reads wait for one callback at most, not for a queue of them; while the application does not
+keep up, reading pauses, and the peer's silence is not held against it.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import cast
+
+from fix.codec import Decoder
+from fix.message import Message
+from fix.session import Disconnect, Reading, Session, SessionEvent, State
+
+_LOG = logging.getLogger(__name__)
+
+_WRITE_LIMIT = 4 << 20
+"""Bytes that may wait for a peer that does not read, before the connection is dropped."""
+_SLICE = 0.005
+"""Seconds of application callbacks before the loop gets its turn."""
+_MOST_WAITING = 1000
+"""Events that wait for the application before reading pauses."""
+_CLOSE_TIMEOUT = 2.0
+"""Seconds that a peer has to take what is still to be sent at the end."""
+_GREETING_LIMIT = 1 << 16
+_GREETING_TIMEOUT = 10.0
+"""Bytes and seconds that a new connection has for its Logon."""
+
+EventHandler = Callable[["Connection", SessionEvent], None]
+SessionLookup = Callable[[str, str], Session | None]
+
+
+class Connection(asyncio.Protocol):
+    """A session on a socket. Made by `connect` and by `serve`; all of it belongs to one event loop's thread."""
+
+    def __init__(self, session: Session, on_event: EventHandler, *, write_limit: int = _WRITE_LIMIT) -> None:
+        self.session = session
+        self._on_event = on_event
+        self._write_limit = write_limit
+        self._loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[str] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[SessionEvent] = deque()
+        self._delivery: asyncio.Handle | None = None
+        self._delivering = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        self._writable = True
+        self._reading = True
+        self._over = False
+        self._reason = ""
+        self._failure: Exception | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Not closed, and not about to be."""
+        return not self._over and self._closing is None
+
+    @property
+    def peer(self) -> str:
+        """Address and port of the other side, for messages to humans."""
+        return _peer_name(self._transport)
+
+    def send(self, message: Message) -> int:
+        """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
+        number = self.session.send(message, read_clocks())
+        self._flush()
+        return number
+
+    def logout(self, text: str = "") -> None:
+        """End the session in good form; the connection closes when the peer has answered or its time is over."""
+        self._handle(self.session.logout(read_clocks(), text))
+
+    def close(self, reason: str = "closed") -> None:
+        """Close without a Logout. What is to be sent still is, if the peer takes it within two seconds."""
+        if self._transport is None or not self.is_open:
+            return
+        self._reason = self._reason or reason
+        self._stop_timer()
+        self._transport.write(self.session.bytes_to_send())
+        self._closing = self._loop.call_later(_CLOSE_TIMEOUT, self._transport.abort)
+        if not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        # Half of it first, and the rest when the peer closes: unread bytes at a close would reset the connection, and the
+        # Logout that says why would be lost on its way.
+        self._transport.write_eof()
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def abort(self, reason: str) -> None:
+        """End at once; what is not yet on its way is not sent. All events are delivered before this returns (but not from
+        within `on_event`, which gets them after it has returned)."""
+        if not self._over:
+            self._reason = self._reason or reason
+            if self._transport is not None:
+                self._transport.abort()
+            self._finish(reason)
+        self._deliver(until_empty=True)
+
+    async def closed(self) -> str:
+        """Wait for the end, after the last event was delivered; why it ended. Raises what `on_event` raised."""
+        return await asyncio.shield(self._closed)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        _set_no_delay(self._transport)
+        try:
+            events = self.session.connected(read_clocks())
+        except Exception as error:
+            self._fail(error)
+            return
+        self._handle(events)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.is_open:
+            return
+        try:
+            events = self.session.receive(data, read_clocks())
+        except Exception as error:
+            self._fail(error)
+            return
+        self._handle(events)
+
+    def eof_received(self) -> bool:
+        self._reason = self._reason or "the peer closed the connection"
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._finish(str(error) if error else "the connection was closed")
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._flush()
+
+    # Inside
+
+    def _handle(self, events: list[SessionEvent]) -> None:
+        self._waiting += events
+        self._flush()
+        for event in events:
+            if isinstance(event, Disconnect):
+                self.close(event.reason)
+        self._schedule_tick()
+        if self._delivery is None:
+            self._deliver()
+
+    def _deliver(self, *, until_empty: bool = False) -> None:
+        if self._delivering:
+            return
+        if self._delivery is not None:
+            self._delivery.cancel()
+            self._delivery = None
+        self._delivering = True
+        until = time.monotonic() + _SLICE
+        while self._waiting and (until_empty or time.monotonic() < until):
+            try:
+                self._on_event(self, self._waiting.popleft())
+            except Exception as error:
+                self._fail(error)
+        self._delivering = False
+        if self._waiting:
+            self._delivery = self._loop.call_soon(self._deliver)
+        elif self._over:
+            self._resolve()
+        self._throttle()
+
+    def _throttle(self) -> None:
+        if self._transport is None or not self.is_open or self._transport.is_closing():
+            return
+        if self._reading and len(self._waiting) > _MOST_WAITING:
+            self._reading = False
+            self._transport.pause_reading()
+        elif not self._reading and len(self._waiting) <= _MOST_WAITING // 2:
+            self._reading = True
+            self._transport.resume_reading()
+
+    def _flush(self) -> None:
+        if self._transport is None or not self.is_open:
+            return
+        while self._writable:
+            data = self.session.bytes_to_send()
+            if not data:
+                return
+            self._transport.write(data)
+        unsent = self._transport.get_write_buffer_size() + self.session.waiting_bytes
+        if unsent > self._write_limit:
+            self._reason = f"the peer does not read: {unsent} bytes wait for it, the limit is {self._write_limit}"
+            _LOG.warning("%s, %s: %s", self.session.config.session_id, self.peer, self._reason)
+            self._transport.abort()
+
+    def _schedule_tick(self) -> None:
+        if not self.is_open:
+            return
+        due = self.session.next_tick()
+        if due == float("inf"):
+            self._stop_timer()
+        elif self._timer is None or due < self._timer.when():
+            # One that is set for earlier than needed finds that out when it fires: cheaper than a new one a message.
+            self._stop_timer()
+            self._timer = self._loop.call_at(due, self._tick)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        # Not before the socket was looked at once more: after a callback that took long, what the peer sent meanwhile is
+        # still unread, and must not be taken for silence. The loop runs timers after what it read.
+        self._timer = self._loop.call_later(0, self._tick_after_reading)
+
+    def _tick_after_reading(self) -> None:
+        self._timer = None
+        if self.is_open:
+            self._handle(self.session.tick(read_clocks(), reading=self._reading))
+
+    def _fail(self, error: Exception) -> None:
+        """The application raised: nothing more is delivered, nothing more is sent."""
+        self._failure = self._failure or error
+        self._reason = self._reason or "the application failed"
+        _LOG.error(
+            "%s: the application failed, its connection is closed", self.session.config.session_id, exc_info=error
+        )
+        self._waiting.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _finish(self, reason: str) -> None:
+        """The socket is gone."""
+        if self._over:
+            return
+        self._over = True
+        self._reason = self._reason or reason
+        self._stop_timer()
+        if self._closing is not None:
+            self._closing.cancel()
+        if self.session.state is not State.DISCONNECTED:
+            self._waiting += self.session.disconnected(read_clocks())
+        if self._delivery is None:
+            self._deliver()
+
+    def _resolve(self) -> None:
+        if self._closed.done():
+            return
+        if self._failure is not None:
+            self._closed.set_exception(self._failure)
+        else:
+            self._closed.set_result(self._reason)
+
+
+async def connect(
+    host: str,
+    port: int,
+    session: Session,
+    on_event: EventHandler,
+    *,
+    connect_timeout: float = 10,
+    write_limit: int = _WRITE_LIMIT,
+) -> Connection:
+    """Connect an initiator's session; its Logon is then on its way.
+
+    `on_event(connection, event)` may be called before this returns. Raises `OSError` (`TimeoutError` after
+    `connect_timeout` seconds) where there is no connection to be had, and what the credentials raise.
+    Reconnecting is the caller's: with the same `Session` after `closed()`, with a pause of its own choice.
+    """
+    if session.state is not State.DISCONNECTED:
+        raise RuntimeError(f"{session!r} has a connection already")
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(connect_timeout):
+        _, connection = await loop.create_connection(
+            lambda: Connection(session, on_event, write_limit=write_limit), host, port
+        )
+    if connection.session.state is State.DISCONNECTED:
+        await connection.closed()
+    return connection
+
+
+class Server:
+    """The listening side of any number of sessions; made by `serve`."""
+
+    def __init__(self, session_for: SessionLookup, on_event: EventHandler, write_limit: int) -> None:
+        self._session_for = session_for
+        self._on_event = on_event
+        self._write_limit = write_limit
+        self._listener: asyncio.Server | None = None
+        self._greetings: set[_Greeting] = set()
+        self._connections: dict[Session, Connection] = {}
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on: the one that the system chose where 0 was asked for."""
+        assert self._listener is not None
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Of every session that has one now."""
+        return [connection for connection in self._connections.values() if connection.is_open]
+
+    async def listen(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Greeting(self), host, port)
+
+    def logout(self, text: str = "") -> None:
+        """End every session in good form; go on listening."""
+        for connection in self.connections:
+            connection.logout(text)
+
+    async def close(self) -> None:
+        """Stop listening and close every connection; returns when all are gone. Raises what an `on_event` raised."""
+        assert self._listener is not None
+        self._listener.close()
+        for greeting in list(self._greetings):
+            greeting.end("the server closes")
+        connections = list(self._connections.values())
+        for connection in connections:
+            connection.close("the server closes")
+        for connection in connections:
+            await connection.closed()
+
+    def greeted(self, greeting: "_Greeting", logon: Message, data: bytes) -> None:
+        """A first message came: find its session and hand the socket over."""
+        transport = greeting.leave()
+        sender, target = logon.get(49) or "", logon.get(56) or ""
+        session = self._session_for(sender, target) if logon.msg_type == "A" else None
+        if session is None:
+            # Volume 2, "Logon": one that is not known gets no answer.
+            _LOG.warning("%s: no session for %r to %r (35=%s)", _peer_name(transport), sender, target, logon.msg_type)
+            transport.abort()
+            return
+        old = self._connections.get(session)
+        if old is not None:
+            authenticate = session.config.authenticate
+            refusal = authenticate(logon) if authenticate else None
+            if refusal is not None and session.state is not State.DISCONNECTED:
+                # Anyone could end a session otherwise. A Logout would use up a number of the session that lives.
+                _LOG.warning("%s: Logon of %s refused: %s", _peer_name(transport), session.config.session_id, refusal)
+                transport.abort()
+                return
+            old.abort("a new Logon of this session came on another connection")
+        connection = Connection(session, self._on_event, write_limit=self._write_limit)
+        self._connections[session] = connection
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(data)
+
+    def welcome(self, greeting: "_Greeting") -> None:
+        self._greetings.add(greeting)
+
+    def leave(self, greeting: "_Greeting") -> None:
+        self._greetings.discard(greeting)
+
+
+class _Greeting(asyncio.Protocol):
+    """A new connection until its first message says whose it is."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._data = bytearray()
+        self._decoder = Decoder(_GREETING_LIMIT)
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.welcome(self)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(_GREETING_TIMEOUT, self.end, f"no Logon within {_GREETING_TIMEOUT:g} s")
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        self._decoder.feed(data)
+        first = self._decoder.next()
+        if first is not None:
+            self._server.greeted(self, first.message, bytes(self._data))
+        elif len(self._data) > _GREETING_LIMIT:
+            self.end("no Logon in what it sent")
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - why does not matter before the Logon
+        self.leave()
+
+    def leave(self) -> asyncio.Transport:
+        """Stop watching the connection; its transport."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._server.leave(self)
+        assert self._transport is not None
+        return self._transport
+
+    def end(self, reason: str) -> None:
+        transport = self.leave()
+        _LOG.warning("%s: closed: %s", _peer_name(transport), reason)
+        transport.abort()
+
+
+async def serve(
+    host: str,
+    port: int,
+    session_for: SessionLookup,
+    on_event: EventHandler,
+    *,
+    write_limit: int = _WRITE_LIMIT,
+) -> Server:
+    """Listen for initiators. Raises `OSError` where the port cannot be had.
+
+    `session_for(sender, target)` gets SenderCompID (49) and TargetCompID (56) of the first Logon as the initiator sent
+    them, and gives the acceptor's session for it, the same object at every reconnect, or None: then the connection is
+    closed without an answer. A new Logon of a session that has a connection ends that one first.
+    """
+    server = Server(session_for, on_event, write_limit)
+    await server.listen(host, port)
+    return server
+
+
+def read_clocks() -> Reading:
+    """The machine's clocks now."""
+    return Reading(datetime.now(UTC), time.monotonic())
+
+
+def _set_no_delay(transport: asyncio.Transport) -> None:
+    connected = transport.get_extra_info("socket")
+    if connected is not None and connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _peer_name(transport: asyncio.Transport | None) -> str:
+    address = transport.get_extra_info("peername") if transport is not None else None
+    return f"{address[0]}:{address[1]}" if address else "a peer that is gone"
