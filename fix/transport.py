@@ -17,7 +17,7 @@ from typing import cast
 
 from fix.codec import Decoder
 from fix.message import Message
-from fix.session import Disconnect, Reading, Session, SessionEvent, State
+from fix.session import Disconnect, NotLoggedOn, Reading, Session, SessionEvent, State
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +61,9 @@ class Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Not closed, and not about to be."""
-        return not self._over and self._closing is None
+        if self._over or self._closing is not None:
+            return False
+        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def peer(self) -> str:
@@ -70,6 +72,9 @@ class Connection(asyncio.Protocol):
 
     def send(self, message: Message) -> int:
         """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
+        if not self.is_open:
+            # The session may not know yet; it would keep the message to resend it after the next Logon.
+            raise NotLoggedOn(f"{self.session.config.session_id}: the connection is closed")
         number = self.session.send(message, read_clocks())
         self._flush()
         return number
@@ -89,7 +94,7 @@ class Connection(asyncio.Protocol):
         if not self._transport.can_write_eof():
             self._transport.close()
             return
-        # Half of it first, and the rest when the peer closes: unread bytes at a close would reset the connection, and the
+        # Half of it first, the rest when the peer closes: unread bytes at a close would reset the connection, and the
         # Logout that says why would be lost on its way.
         self._transport.write_eof()
         if not self._reading:
@@ -97,8 +102,8 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self, reason: str) -> None:
-        """End at once; what is not yet on its way is not sent. All events are delivered before this returns (but not from
-        within `on_event`, which gets them after it has returned)."""
+        """End at once; what is not yet on its way is not sent. All events are delivered before this returns (called
+        from within `on_event`, after that has returned)."""
         if not self._over:
             self._reason = self._reason or reason
             if self._transport is not None:
@@ -179,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._throttle()
 
     def _throttle(self) -> None:
-        if self._transport is None or not self.is_open or self._transport.is_closing():
+        if self._transport is None or not self.is_open:
             return
         if self._reading and len(self._waiting) > _MOST_WAITING:
             self._reading = False
@@ -219,8 +224,8 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     def _tick(self) -> None:
-        # Not before the socket was looked at once more: after a callback that took long, what the peer sent meanwhile is
-        # still unread, and must not be taken for silence. The loop runs timers after what it read.
+        # Not before the socket was looked at once more: after a callback that took long, what the peer sent meanwhile
+        # is still unread, and must not be taken for silence. The loop runs timers after what it read.
         self._timer = self._loop.call_later(0, self._tick_after_reading)
 
     def _tick_after_reading(self) -> None:
@@ -249,7 +254,9 @@ class Connection(asyncio.Protocol):
         if self._closing is not None:
             self._closing.cancel()
         if self.session.state is not State.DISCONNECTED:
-            self._waiting += self.session.disconnected(read_clocks())
+            events = self.session.disconnected(read_clocks())
+            if self._failure is None:
+                self._waiting += events
         if self._delivery is None:
             self._deliver()
 
