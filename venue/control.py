@@ -1,0 +1,238 @@
+"""The control API: prices in, the exchange's books out, and what a venue does unasked. HTTP with JSON.
+
+Answers are 200 with JSON. What is wrong with a request is said as `{"error": "..."}`: 400 for the request itself, 404
+for an order or trade that is not there, 409 for one that is not in a state for it. Decimals are strings. `?session=`
+narrows orders, executions and positions to one member, and says whose order to cancel where two use one ClOrdID.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from venue.clock import MarketClock
+from venue.exchange import ConflictError, Exchange, NotFoundError
+from venue.prices import MarketEvent
+from venue.records import Report
+
+_log = logging.getLogger("venue.control")
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+_LARGEST_REQUEST = 64 * 1024 * 1024
+
+
+class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /prices`."""
+
+    at: _Time
+    events: list[MarketEvent]
+
+
+class EndOfDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /end_of_day`."""
+
+    at: _Time
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """How many FIX messages a request caused."""
+
+    sent: int
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """A member's session as the venue sees it: the numbers it expects and sends next."""
+
+    session: str
+    logged_on: bool
+    next_inbound: int
+    next_outbound: int
+
+
+class State(msgspec.Struct, frozen=True):
+    """The answer of `GET /state`."""
+
+    at: datetime
+    sessions: list[SessionState]
+    orders: int
+    working: int
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    """An order of `GET /orders`; side, status and the like as their FIX characters."""
+
+    session: str
+    cl_ord_ids: list[str]
+    order_id: str
+    symbol: str
+    side: str
+    quantity: str
+    cum_quantity: str
+    leaves_quantity: str
+    status: str
+    order_type: str
+    limit_price: str | None
+    stop_price: str | None
+    time_in_force: str
+
+
+class ExecutionView(msgspec.Struct, frozen=True):
+    """One order's side of a trade, of `GET /executions`. A trade that was busted is not there."""
+
+    session: str
+    exec_id: str
+    cl_ord_id: str
+    symbol: str
+    side: str
+    quantity: str
+    price: str
+    at: datetime
+
+
+class BadRequestError(Exception):
+    """The request itself is wrong."""
+
+
+class Control:
+    """The HTTP application. `deliver` sends reports to their members and says how many messages that were."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: MarketClock,
+        deliver: Callable[[list[Report]], int],
+        sessions: Callable[[], list[SessionState]],
+    ) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._deliver = deliver
+        self._sessions = sessions
+
+    def application(self) -> web.Application:
+        application = web.Application(middlewares=[_errors_as_json], client_max_size=_LARGEST_REQUEST)
+        application.add_routes(
+            [
+                web.post("/prices", self._prices),
+                web.post("/end_of_day", self._end_of_day),
+                web.get("/state", self._state),
+                web.get("/orders", self._orders),
+                web.get("/executions", self._executions),
+                web.get("/positions", self._positions),
+                web.post("/orders/{cl_ord_id}/cancel", self._cancel),
+                web.post("/trades/{exec_id}/bust", self._bust),
+            ]
+        )
+        return application
+
+    async def _prices(self, request: web.Request) -> web.Response:
+        prices = _decode(await request.read(), Prices)
+        self._clock.replayed = prices.at
+        return self._sent(self._exchange.prices(prices.events, prices.at))
+
+    async def _end_of_day(self, request: web.Request) -> web.Response:
+        end = _decode(await request.read(), EndOfDay)
+        self._clock.replayed = end.at
+        return self._sent(self._exchange.end_of_day(end.at))
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        orders = self._exchange.orders
+        working = sum(order.is_working for order in orders)
+        return _json(State(self._clock.now(), self._sessions(), len(orders), working))
+
+    async def _orders(self, request: web.Request) -> web.Response:
+        session = request.query.get("session")
+        views = [
+            OrderView(
+                session=order.session,
+                cl_ord_ids=order.cl_ord_ids,
+                order_id=order.order_id,
+                symbol=order.symbol,
+                side=order.side.value,
+                quantity=_text(order.quantity),
+                cum_quantity=_text(order.cum_quantity),
+                leaves_quantity=_text(order.leaves_quantity),
+                status=order.status.value,
+                order_type=order.order_type.value,
+                limit_price=None if order.limit_price is None else _text(order.limit_price),
+                stop_price=None if order.stop_price is None else _text(order.stop_price),
+                time_in_force=order.time_in_force.value,
+            )
+            for order in self._exchange.orders
+            if session is None or order.session == session
+        ]
+        return _json(views)
+
+    async def _executions(self, request: web.Request) -> web.Response:
+        session = request.query.get("session")
+        views = [
+            ExecutionView(
+                session=trade.order.session,
+                exec_id=trade.exec_id,
+                cl_ord_id=trade.cl_ord_id,
+                symbol=trade.order.symbol,
+                side=trade.order.side.value,
+                quantity=_text(trade.quantity),
+                price=_text(trade.price),
+                at=trade.at,
+            )
+            for trade in self._exchange.trades
+            if session is None or trade.order.session == session
+        ]
+        return _json(views)
+
+    async def _positions(self, request: web.Request) -> web.Response:
+        positions = self._exchange.positions(request.query.get("session"))
+        return _json({symbol: _text(quantity) for symbol, quantity in positions.items()})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        cl_ord_id = request.match_info["cl_ord_id"]
+        reports = self._exchange.cancel_unasked(cl_ord_id, self._clock.now(), request.query.get("session"))
+        _log.info("order %s is cancelled by the venue", cl_ord_id)
+        return self._sent(reports)
+
+    async def _bust(self, request: web.Request) -> web.Response:
+        exec_id = request.match_info["exec_id"]
+        reports = self._exchange.bust(exec_id, self._clock.now())
+        _log.info("trade %s is busted", exec_id)
+        return self._sent(reports)
+
+    def _sent(self, reports: list[Report]) -> web.Response:
+        return _json(Sent(self._deliver(reports)))
+
+
+@web.middleware
+async def _errors_as_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except BadRequestError as error:
+        return _json({"error": str(error)}, status=400)
+    except NotFoundError as error:
+        return _json({"error": str(error)}, status=404)
+    except ConflictError as error:
+        return _json({"error": str(error)}, status=409)
+    except web.HTTPException as error:
+        return _json({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
+
+
+_T = TypeVar("_T")
+
+
+def _decode(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise BadRequestError(str(error)) from None
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json", status=status)
+
+
+def _text(value: Decimal) -> str:
+    return format(value.normalize(), "f")
