@@ -126,18 +126,23 @@ class Feed:
         """
         deadline = time.monotonic() + self._settle_within
         pause = 0.0005
+        looked: tuple[str, int, int] | None = None
         while True:
             idle = msgspec.convert(self._host.get(f"/devhost/idle?wait={_HOST_WAITS}"), _Idle)
             session = msgspec.convert(self._host.get("/api/session"), SessionStatus)
             mark = (session.owner, session.epoch, session.activity)
             if idle.idle and session.logged_on and not session.busy and session.held == 0 and mark == self._settled:
                 return
-            state = self._venue_state()
-            problem = _unsettled(idle, session, state)
-            if problem is None and mark == self._settled:
+            problem = _unsettled(idle, session, self._venue_state())
+            # Two looks alike: between them nothing was on its way from the one to the other.
+            if problem is None and mark == looked:
+                if session.held == 0:
+                    self._settled = mark
+                    return
                 self._host.post("/api/session/release")
+                looked = None
                 continue
-            self._settled = mark if problem is None else None
+            looked = mark if problem is None else None
             if problem is None:
                 continue
             if time.monotonic() > deadline:
