@@ -131,9 +131,10 @@ class Feed:
             idle = msgspec.convert(self._host.get(f"/devhost/idle?wait={_HOST_WAITS}"), _Idle)
             session = msgspec.convert(self._host.get("/api/session"), SessionStatus)
             mark = (session.owner, session.epoch, session.activity)
-            if idle.idle and session.logged_on and not session.busy and session.held == 0 and mark == self._settled:
+            problem = _under_way(idle, session)
+            if problem is None and session.held == 0 and mark == self._settled:
                 return
-            problem = _unsettled(idle, session, self._venue_state())
+            problem = problem or _on_the_way(session, self._venue_state())
             # Two looks alike: between them nothing was on its way from the one to the other.
             if problem is None and mark == looked:
                 if session.held == 0:
@@ -188,14 +189,19 @@ class Feed:
         return state
 
 
-def _unsettled(idle: _Idle, session: SessionStatus, venue: VenueState) -> str | None:
-    """What is still under way, or None. Orders that are held back do not count."""
+def _under_way(idle: _Idle, session: SessionStatus) -> str | None:
+    """What host and session are still at, or None. Orders that are held back do not count."""
     if not idle.idle:
         return f"the host is busy with {idle.busy}"
     if not session.logged_on:
         return f"the FIX session is not logged on: {session.text or 'no reason known'}"
     if session.busy:
         return "the FIX session has work under way"
+    return None
+
+
+def _on_the_way(session: SessionStatus, venue: VenueState) -> str | None:
+    """What one side has sent and the other has not dealt with, or None."""
     ours = [peer for peer in venue.sessions if peer.logged_on]
     if len(ours) != 1:
         return f"the venue has {len(ours)} sessions logged on"

@@ -179,7 +179,9 @@ def _no_order_doubled(evidence: Evidence) -> Differences:
 
 
 def _every_fill_counted_once(evidence: Evidence) -> Differences:
-    journal = Counter(row.event.exec_id for row in evidence.journal if isinstance(row.event, OrderFilled))
+    busted = {row.event.ref_exec_id for row in evidence.journal if isinstance(row.event, TradeBusted)}
+    fills = [row.event.exec_id for row in evidence.journal if isinstance(row.event, OrderFilled)]
+    journal = Counter(exec_id for exec_id in fills if exec_id not in busted)
     venue = Counter(trade.exec_id for trade in evidence.venue_trades)
     return [
         f"ExecID {exec_id}: {journal[exec_id]} times in the journal, {venue[exec_id]} times at the venue"
