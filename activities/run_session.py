@@ -1,0 +1,25 @@
+"""One slice of the FIX session's life."""
+
+import asyncio
+
+import azure.durable_functions as df
+
+from activities.wake_ups import hold_session
+from gateway.gateway import gateway
+from storage.settings import settings
+from trading.messages import Payload, encoded
+
+bp = df.Blueprint()
+
+
+@bp.activity_trigger(input_name="payload")
+@bp.durable_client_input(client_name="client")
+async def run_session(payload: Payload, client: df.DurableOrchestrationClient) -> Payload:
+    """Sees to it that this process's gateway runs, stays for a slice, and says how the session stands.
+
+    The gateway lives on between slices, on a thread of its own.
+    """
+    del payload
+    hold_session(client)
+    await asyncio.sleep(settings().slice_seconds)
+    return encoded(gateway().status())

@@ -1,0 +1,83 @@
+"""The one authority on how much may be at stake: approves orders, and follows the journal for what they became."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import azure.durable_functions as df
+import msgspec
+
+from entities.following import Applied, advanced, forgetting, rows_missing, rows_up_to, trades_of
+from storage.settings import settings
+from trading import exposure as rules
+from trading.journal import JournalRow
+from trading.messages import OrderEnded, Payload, Reserving, decoded, encoded
+
+bp = df.Blueprint()
+
+
+class Stakes(msgspec.Struct, frozen=True, kw_only=True):
+    """The entity's state."""
+
+    exposure: rules.ExposureState = rules.ExposureState()
+    applied: Applied = {}
+
+
+@bp.entity_trigger(context_name="context")
+def exposure(context: df.DurableEntityContext) -> None:
+    """There is one, under the key `main`. Operations:
+
+    - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
+    - `apply` (a `JournalRow`);
+    - `release` (`OrderEnded`): first the journal up to the order's last row, then what is left of its reservation;
+    - `forget` (`OrderEnded`): the register has the order's last row now.
+
+    States are worked out first and set last, as in `position`.
+    """
+    context.set_result(None)
+    stakes = decoded(context.get_state(dict), Stakes)
+    stakes, result = _after(stakes, context.operation_name, context.get_input())
+    context.set_state(encoded(stakes))
+    context.set_result(result)
+
+
+def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload | None]:
+    if operation == "reserve":
+        return _reserved(stakes, decoded(given, Reserving))
+    if operation == "apply":
+        return _with_rows(stakes, rows_up_to(stakes.applied, decoded(given, JournalRow))), None
+    if operation == "release":
+        ended = decoded(given, OrderEnded)
+        stakes = _with_rows(stakes, rows_missing(stakes.applied, ended))
+        return msgspec.structs.replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
+    if operation == "forget":
+        return msgspec.structs.replace(stakes, applied=forgetting(stakes.applied, decoded(given, OrderEnded))), None
+    raise ValueError(f"operation={operation}: has to be reserve, apply, release or forget")
+
+
+def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
+    own = settings()
+    limits = rules.Limits(
+        max_order_notional=own.max_order_notional,
+        max_symbol_notional=own.max_symbol_notional,
+        max_gross_notional=own.max_gross_notional,
+    )
+    state, decision = rules.reserve(
+        stakes.exposure, limits, wanted.order_id, wanted.symbol, wanted.side, wanted.quantity, wanted.price
+    )
+    return msgspec.structs.replace(stakes, exposure=state), encoded(decision)
+
+
+def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:
+    state = stakes.exposure
+    for row in rows:
+        for trade in trades_of(row):
+            state = rules.apply_fill(
+                state,
+                trade.order_id,
+                trade.uses_reservation,
+                trade.symbol,
+                trade.side,
+                trade.quantity,
+                trade.price,
+            )
+    return Stakes(exposure=state, applied=advanced(stakes.applied, rows))

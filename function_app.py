@@ -1,0 +1,38 @@
+"""The composition root: what the Functions host loads."""
+
+import azure.durable_functions as df
+
+import activities.register
+import activities.run_session
+import activities.signals
+import activities.venue
+import entities.exposure
+import entities.position
+import orchestrators.fix_session
+import orchestrators.order
+import orchestrators.retrying
+import orchestrators.signal_pipeline
+import triggers.market_data
+import triggers.orders
+import triggers.session
+from storage.settings import settings
+
+settings()  # wrong settings stop the start here, with a text that names each of them
+
+app = df.DFApp()
+for module in (
+    activities.register,
+    activities.run_session,
+    activities.signals,
+    activities.venue,
+    entities.exposure,
+    entities.position,
+    orchestrators.fix_session,
+    orchestrators.order,
+    orchestrators.retrying,
+    orchestrators.signal_pipeline,
+    triggers.market_data,
+    triggers.orders,
+    triggers.session,
+):
+    app.register_functions(module.bp)

@@ -1,0 +1,27 @@
+"""The FIX session's eternal orchestration: it keeps a process warm in which the session's gateway lives.
+
+No more than that. The connection outlives the slices of `run_session`, and every warm process is a candidate for the
+session's lease: when a machine dies, its activity stays invisible for a minute, and trading cannot wait for that.
+"""
+
+from datetime import timedelta
+
+import azure.durable_functions as df
+
+from orchestrators.waiting import Steps
+
+PAUSE_AFTER_FAILURE = timedelta(seconds=5)
+
+bp = df.Blueprint()
+
+
+@bp.orchestration_trigger(context_name="context")
+def fix_session(context: df.DurableOrchestrationContext) -> Steps:
+    """One slice after another, each in a generation of its own."""
+    try:
+        status = yield context.call_activity("run_session", {})
+        context.set_custom_status(status)
+    except Exception as error:  # a bare Exception, whatever went wrong; the host has logged it
+        context.set_custom_status({"error": str(error)[:500]})
+        yield context.create_timer(context.current_utc_datetime + PAUSE_AFTER_FAILURE)
+    context.continue_as_new({})

@@ -1,0 +1,233 @@
+"""What triggers, activities, orchestrators and entities say to each other.
+
+All of it crosses a durable boundary as JSON: `encoded` before, `decoded` after. Money is a string on the way.
+"""
+
+import json
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+import msgspec
+
+from trading.commands import VenueCommand
+from trading.journal import JournalRow
+from trading.lifecycles import ChildSummary, OrderSummary
+from trading.market import MarketData
+from trading.orders import OrderType, Side
+from trading.specs import BracketSpec, Spec
+
+if TYPE_CHECKING:
+    Payload = dict[str, Any]
+    Payloads = list[Payload]
+else:
+    # The Functions worker refuses an app with a generic annotation in an activity's signature.
+    Payload = dict
+    Payloads = list
+
+_Message = TypeVar("_Message")
+
+EXPOSURE_KEY = "main"
+"""The key of the one exposure entity."""
+
+CancelMode = Literal["flatten", "keep_exits"]
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, tag="placement", tag_field="type"):
+    """The input of an `order` orchestration: what is wanted, and when we found out."""
+
+    spec: Spec
+    reference_price: Decimal | None = None
+    """The price that a market order's exposure is judged by; any other order is judged by a price of its own."""
+    received_at: datetime | None = None
+    """When the tick or the request that caused the order reached us, by the machine's clock."""
+
+    def price_to_judge_by(self) -> Decimal | None:
+        """The price at which the order's exposure is counted before it trades; None where nothing tells one.
+
+        A market entry of a bracket trades between its stop and its take-profit or makes no sense: the higher of them.
+        """
+        spec = self.spec
+        if isinstance(spec, BracketSpec):
+            return spec.entry_price or max(spec.stop_price, spec.take_profit_price)
+        if spec.order_type is OrderType.MARKET:
+            return self.reference_price
+        return spec.limit_price or spec.stop_price
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_field="type"):
+    """The journal has a new row of the order: here is a copy."""
+
+    row: JournalRow
+
+
+class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", tag_field="type"):
+    """A user wants the order to end. The order register has it too: an event alone can be lost."""
+
+    mode: CancelMode
+
+
+class Woken(msgspec.Struct, frozen=True, kw_only=True, tag="wake", tag_field="type"):
+    """Something may have been missed: read the journal and the register."""
+
+
+OrderEvent = Reported | CancelAsked | Woken
+"""The payload of the one external event, `event`, that an `order` orchestration waits for."""
+
+
+class Registering(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `register_order`. `token` tells this orchestration's own row from a rival's."""
+
+    token: str
+    spec: Spec
+    created_at: datetime
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `read_journal`."""
+
+    order_id: str
+    after: int
+
+
+class News(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `read_journal`: the rows after the number asked for, and what the user has asked for so far."""
+
+    rows: list[JournalRow]
+    cancel: CancelMode | None = None
+
+
+class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `submit_order`, `replace_order` and `cancel_order`. `at` becomes TransactTime (60)."""
+
+    order_id: str
+    command: VenueCommand
+    at: datetime
+
+
+class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Their answer. `not_sent`: the order will never reach the venue. `refused`: no repetition can help."""
+
+    state: str = ""
+    not_sent: bool = False
+    refused: str | None = None
+
+
+class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
+
+    `seen` is the last journal row that the lifecycle has handled, `cancel` the user's request that it has handled.
+    """
+
+    seen: int = 0
+    phase: str = ""
+    cancel: CancelMode | None = None
+    children: list[ChildSummary] = []
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `raise_alert`. One alert for each `key`."""
+
+    code: str
+    text: str
+    order_id: str
+    key: str
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry's way, by the machine's clock."""
+
+    received_at: datetime | None = None
+    sent_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `record_order`. `last_number` is the last journal row that the lifecycle has seen."""
+
+    order_id: str
+    last_number: int
+    outcome: str
+    text: str
+    timing: Timing
+    finished_at: datetime
+    """By the market's clock."""
+    summary: OrderSummary | None = None
+    """None for an order that was denied: it never had a lifecycle."""
+
+
+class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """What the register keeps of an ended order besides its outcome, as the record's `detail`.
+
+    `last_number` is the last journal row that the lifecycle has seen. The entities go on from there for rows that come
+    later, since they forget their own numbers of orders that have ended.
+    """
+
+    last_number: int
+    timing: Timing
+    children: list[ChildSummary] = []
+
+
+class Reserving(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `reserve`, whose answer is a `Decision`."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+
+
+class Numbered(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the hub under its sequence number, which goes up by at least one within a partition."""
+
+    number: int
+    data: MarketData
+
+
+class MarketBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `signal_pipeline` and `generate_signals`: what a partition brought in one batch, in order."""
+
+    hub: str
+    partition: str
+    received_at: datetime
+    """When the batch reached the trigger, by the machine's clock."""
+    events: list[Numbered]
+
+
+class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the entities' `release` and `forget`: an order is over after this journal row."""
+
+    order_id: str
+    symbol: str
+    last_number: int
+
+
+def encoded(message: msgspec.Struct) -> Payload:
+    """The message as plain JSON values, which is all that crosses a durable boundary."""
+    plain: Payload = msgspec.to_builtins(message)
+    return plain
+
+
+@overload
+def decoded(payload: object, kind: type[_Message]) -> _Message: ...
+
+
+@overload
+def decoded(payload: object, kind: Any) -> Any: ...
+
+
+def decoded(payload: object, kind: Any) -> Any:
+    """The message in `payload`; `msgspec.ValidationError` if it is none.
+
+    What the Python client sends arrives as a JSON string, encoded once or twice (azure-functions-durable-python 295).
+    """
+    while isinstance(payload, str):
+        payload = json.loads(payload)
+    return msgspec.convert(payload, kind)
+
+
+def position_key(symbol: str) -> str:
+    """The key of a symbol's position entity: instance ids take no `/ \\ # ?` and the SDK splits them at `@`."""
+    return re.sub(r"[^A-Za-z0-9._-]", lambda found: f"~{ord(found[0]):X}~", symbol)

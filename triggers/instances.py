@@ -1,0 +1,28 @@
+"""Questions about orchestration instances that the SDK's client has no words for."""
+
+from typing import Any
+
+import azure.durable_functions as df
+
+_ENDED = (
+    df.OrchestrationRuntimeStatus.Completed,
+    df.OrchestrationRuntimeStatus.Failed,
+    df.OrchestrationRuntimeStatus.Terminated,
+    df.OrchestrationRuntimeStatus.Canceled,
+)
+
+
+def is_running(status: Any) -> bool:
+    """Whether an instance, by its `get_status`, exists and has not ended."""
+    return bool(status) and status.runtime_status not in _ENDED
+
+
+async def start(client: Any, orchestrator: str, instance_id: str, given: object) -> bool:
+    """Start an instance; False where one of this id is running. Whatever else goes wrong is raised."""
+    try:
+        await client.start_new(orchestrator, instance_id, given)
+    except Exception:  # the SDK has no exception of its own for 409
+        if not is_running(await client.get_status(instance_id)):
+            raise
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""The HTTP interface as OpenAPI 3.1, its schemas from the very types that requests are read with."""
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from gateway.gateway import SessionStatus
+from triggers.requests import BracketRequest, SingleRequest
+from triggers.views import (
+    Cancelling,
+    ExposureView,
+    OrderList,
+    OrderView,
+    Placed,
+    PositionList,
+    Refusal,
+    Released,
+)
+
+_SHOWN = (Placed, Cancelling, OrderView, OrderList, PositionList, ExposureView, SessionStatus, Released, Refusal)
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document that `GET /api/openapi.json` serves."""
+    types = (SingleRequest, BracketRequest, *_SHOWN)
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    for schema in schemas.values():
+        if "description" in schema:
+            schema["description"] = inspect.cleandoc(schema["description"])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "durable-orders",
+            "version": "1",
+            "description": "Orders, positions and the FIX session. Prices and quantities are decimal strings; in "
+            "requests numbers will do. Every 4xx names the field, its value, and what would be right.",
+        },
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}},
+        },
+        "security": [{"key": []}],
+        "paths": _paths(),
+    }
+
+
+def _paths() -> dict[str, Any]:
+    one_of = {"oneOf": [_ref(SingleRequest), _ref(BracketRequest)], "discriminator": {"propertyName": "type"}}
+    return {
+        "/api/orders": {
+            "post": {
+                "summary": "Place an order, once for each order_id",
+                "requestBody": {"required": True, "content": {"application/json": {"schema": one_of}}},
+                "responses": _responses(
+                    {202: (Placed, "Accepted"), 200: (Placed, "The same order had been placed already")},
+                    {400: "A field is wrong", 409: "Another order has this id"},
+                ),
+            },
+            "get": {
+                "summary": "The newest orders",
+                "parameters": [
+                    {"name": "open", "in": "query", "schema": {"type": "boolean", "default": False}},
+                    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
+                ],
+                "responses": _responses({200: (OrderList, "Orders")}, {400: "A parameter is wrong"}),
+            },
+        },
+        "/api/orders/{id}": {
+            "parameters": [_ID],
+            "get": {
+                "summary": "Show an order",
+                "responses": _responses({200: (OrderView, "The order")}, {404: "No such order"}),
+            },
+            "delete": {
+                "summary": "End an order: its entry is cancelled; what it has filled is closed, or left to its exits",
+                "parameters": [
+                    {
+                        "name": "mode",
+                        "in": "query",
+                        "schema": {"enum": ["flatten", "keep_exits"], "default": "flatten"},
+                        "description": "keep_exits may be followed by flatten; flatten is not taken back",
+                    }
+                ],
+                "responses": _responses(
+                    {202: (Cancelling, "Noted; it is carried out in any case")},
+                    {400: "The mode is wrong", 404: "No such order", 409: "The order has ended"},
+                ),
+            },
+        },
+        "/api/positions": {
+            "get": {"summary": "Positions", "responses": _responses({200: (PositionList, "Positions")}, {})}
+        },
+        "/api/exposure": {
+            "get": {"summary": "What is at stake", "responses": _responses({200: (ExposureView, "Exposure")}, {})}
+        },
+        "/api/session": {
+            "get": {
+                "summary": "The FIX session, as the process that answers sees it",
+                "responses": _responses({200: (SessionStatus, "The session")}, {}),
+            }
+        },
+        "/api/session/release": {
+            "post": {
+                "summary": "Let held orders go; for replays",
+                "responses": _responses({200: (Released, "How many")}, {409: "Orders are not held"}),
+            }
+        },
+    }
+
+
+def _responses(good: Mapping[int, tuple[type, str]], bad: Mapping[int, str]) -> dict[str, Any]:
+    found = {status: (kind, text) for status, (kind, text) in good.items()}
+    found |= {status: (Refusal, text) for status, text in bad.items()}
+    return {
+        str(status): {"description": text, "content": {"application/json": {"schema": _ref(kind)}}}
+        for status, (kind, text) in sorted(found.items())
+    }
+
+
+def _ref(kind: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}

@@ -1,0 +1,227 @@
+"""Orders and positions over HTTP."""
+
+import asyncio
+import logging
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+import msgspec
+
+from gateway.journal import Journal
+from storage.orders import RegisteredOrder
+from storage.services import cancel_requests, order_register, tables
+from storage.settings import settings
+from trading.exposure import ExposureState, Limits, gross_exposure
+from trading.journal import JournalRow
+from trading.messages import (
+    EXPOSURE_KEY,
+    CancelAsked,
+    CancelMode,
+    LiveStatus,
+    Placement,
+    RecordDetail,
+    decoded,
+    encoded,
+    position_key,
+)
+from trading.positions import Position
+from trading.specs import Spec
+from triggers.answers import answer, refusal
+from triggers.instances import is_running, start
+from triggers.openapi import document
+from triggers.requests import BadRequestError, read_order
+from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionList
+
+LONGEST_LIST = 1000
+
+bp = df.Blueprint()
+_log = logging.getLogger(__name__)
+
+
+@bp.route(route="orders", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def place_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Places an order, once for each `order_id`: 202, 200 for a repeat, 409 for another order under the same id."""
+    received_at = datetime.now(UTC)
+    try:
+        spec, reference_price = read_order(req.get_body(), generated_id=uuid.uuid4().hex)
+    except BadRequestError as error:
+        return refusal(400, error.field, error.value, error.message)
+    known = await asyncio.to_thread(order_register().get, spec.order_id)
+    if known is not None:
+        return _repeated(spec, _spec(known))
+    placement = Placement(spec=spec, reference_price=reference_price, received_at=received_at)
+    if await start(client, "order", spec.order_id, encoded(placement)):
+        location = f"{req.url.partition('?')[0].rstrip('/')}/{spec.order_id}"
+        return answer(Placed(order_id=spec.order_id), 202, {"Location": location})
+    # It was placed a moment ago, and is not in the register yet.
+    return _repeated(spec, await _placed(spec.order_id, await client.get_status(spec.order_id, show_input=True)))
+
+
+@bp.route(route="orders", methods=["GET"])
+async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
+    """The newest orders; `open=true` for those that have not ended, `limit` for how many."""
+    open_only = req.params.get("open", "false")
+    if open_only not in ("true", "false"):
+        return refusal(400, "open", open_only, "has to be true or false")
+    limit = req.params.get("limit", "100")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= LONGEST_LIST):
+        return refusal(400, "limit", limit, f"has to be a whole number from 1 to {LONGEST_LIST}")
+    orders = await asyncio.to_thread(order_register().list, open_only=open_only == "true", limit=int(limit))
+    return answer(OrderList(orders=[_line(order) for order in orders]))
+
+
+@bp.route(route="orders/{id}", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """One order: what was asked for, how it stands or ended, its children, and what the venue has said of it."""
+    order_id = req.route_params["id"]
+    order = await asyncio.to_thread(order_register().get, order_id)
+    status = await client.get_status(order_id)
+    if order is not None:
+        rows = await asyncio.to_thread(Journal(tables()).read, order_id)
+        return answer(_view(order, rows, status))
+    if not _is_order(status):
+        return _unknown(order_id)
+    spec = decoded(status.input_, Placement).spec
+    return answer(OrderView(order_id=order_id, spec=spec, created_at=status.created_time, phase="registering"))
+
+
+@bp.route(route="orders/{id}", methods=["DELETE"])
+@bp.durable_client_input(client_name="client")
+async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Asks the order to end: 202. `mode=flatten` (the default) closes what was filled, `keep_exits` leaves it to them.
+
+    The request is kept in the register before the orchestration hears of it, so it cannot be lost.
+    """
+    order_id = req.route_params["id"]
+    mode = req.params.get("mode", "flatten")
+    if mode not in ("flatten", "keep_exits"):
+        return refusal(400, "mode", mode, "has to be flatten or keep_exits")
+    order = await asyncio.to_thread(order_register().get, order_id)
+    if order is None:
+        status = await client.get_status(order_id)
+        if not _is_order(status):
+            return _unknown(order_id)
+    elif order.record is not None:
+        return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
+    asked: CancelMode = "flatten" if mode == "flatten" else "keep_exits"
+    stands = await asyncio.to_thread(cancel_requests().ask, order_id, asked)
+    if stands != asked:
+        return refusal(409, "mode", mode, f"the order was told to {stands} already, which is not taken back")
+    try:
+        await client.raise_event(order_id, "event", encoded(CancelAsked(mode=asked)))
+    except Exception:
+        _log.exception("cancel of %s is kept, and the sweep will tell the order", order_id)
+    return answer(Cancelling(order_id=order_id, mode=asked), 202)
+
+
+@bp.route(route="positions", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """What is held of each symbol that was ever traded, from the position entities."""
+    del req
+    exposure = await _exposure(client)
+    ids = [df.EntityId("position", position_key(symbol)) for symbol in sorted(exposure.positions)]
+    states = await asyncio.gather(*(client.read_entity_state(each) for each in ids))
+    positions = [msgspec.convert(each.entity_state["position"], Position) for each in states if each.entity_exists]
+    return answer(PositionList(positions=positions))
+
+
+@bp.route(route="exposure", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """What is at stake: reservations by order, positions by symbol, blocked symbols, the gross exposure, the limits."""
+    del req
+    exposure = await _exposure(client)
+    own = settings()
+    limits = Limits(
+        max_order_notional=own.max_order_notional,
+        max_symbol_notional=own.max_symbol_notional,
+        max_gross_notional=own.max_gross_notional,
+    )
+    return answer(
+        ExposureView(
+            reservations=exposure.reservations,
+            positions=exposure.positions,
+            blocked=exposure.blocked,
+            gross=gross_exposure(exposure),
+            limits=limits,
+        )
+    )
+
+
+@bp.route(route="openapi.json", methods=["GET"])
+async def describe(req: func.HttpRequest) -> func.HttpResponse:
+    """This interface as OpenAPI 3.1."""
+    del req
+    return answer(document())
+
+
+async def _exposure(client: Any) -> ExposureState:
+    state = await client.read_entity_state(df.EntityId("exposure", EXPOSURE_KEY))
+    return msgspec.convert(state.entity_state["exposure"], ExposureState) if state.entity_exists else ExposureState()
+
+
+async def _placed(order_id: str, status: Any) -> Spec:
+    """What an order was placed as, that is about to come into the register or just came into it.
+
+    The instance's input tells until its first continue-as-new, by when the order has long been in the register.
+    """
+    known = await asyncio.to_thread(order_register().get, order_id)
+    return decoded(status.input_, Placement).spec if known is None else _spec(known)
+
+
+def _repeated(spec: Spec, placed: Spec) -> func.HttpResponse:
+    if spec == placed:
+        return answer(Placed(order_id=spec.order_id), 200)
+    return refusal(409, "order_id", spec.order_id, "another order was placed under this id")
+
+
+def _unknown(order_id: str) -> func.HttpResponse:
+    return refusal(404, "id", order_id, "no such order")
+
+
+def _is_order(status: Any) -> bool:
+    return bool(status) and status.name == "order"
+
+
+def _spec(order: RegisteredOrder) -> Spec:
+    spec: Spec = msgspec.json.decode(order.spec_json, type=Spec)
+    return spec
+
+
+def _line(order: RegisteredOrder) -> OrderLine:
+    outcome = order.record.outcome if order.record else None
+    return OrderLine(order_id=order.order_id, spec=_spec(order), created_at=order.created_at, outcome=outcome)
+
+
+def _view(order: RegisteredOrder, rows: list[JournalRow], status: Any) -> OrderView:
+    if order.record is None:
+        live = msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
+        return OrderView(
+            order_id=order.order_id,
+            spec=_spec(order),
+            created_at=order.created_at,
+            phase=live.phase if is_running(status) else "unattended",
+            children=live.children,
+            journal=rows,
+        )
+    detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
+    return OrderView(
+        order_id=order.order_id,
+        spec=_spec(order),
+        created_at=order.created_at,
+        phase="ended",
+        children=detail.children,
+        journal=rows,
+        outcome=order.record.outcome,
+        text=order.record.text,
+        filled_quantity=order.record.filled_quantity,
+        average_price=order.record.average_price,
+        finished_at=order.record.finished_at,
+        timing=detail.timing,
+    )

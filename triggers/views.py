@@ -1,0 +1,98 @@
+"""What is shown over HTTP."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from trading.exposure import Limits, Reservation
+from trading.journal import JournalRow
+from trading.lifecycles import ChildSummary
+from trading.messages import CancelMode, Timing
+from trading.positions import Position
+from trading.specs import Spec
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to placing an order."""
+
+    order_id: str
+
+
+class Cancelling(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to cancelling an order."""
+
+    order_id: str
+    mode: CancelMode
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order: what was asked for, how it stands, its children, what the venue has said of it.
+
+    `phase` is `registering`, `reserving`, `working`, `ending` or `ended`; `unattended` is one whose orchestration has
+    died. From `outcome` on, fields are null until the end.
+    """
+
+    order_id: str
+    spec: Spec
+    created_at: datetime
+    phase: str
+    children: list[ChildSummary] = []
+    journal: list[JournalRow] = []
+    outcome: str | None = None
+    text: str | None = None
+    filled_quantity: Decimal | None = None
+    average_price: Decimal | None = None
+    finished_at: datetime | None = None
+    timing: Timing | None = None
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An order in a list. `outcome` is null while it is open."""
+
+    order_id: str
+    spec: Spec
+    created_at: datetime
+    outcome: str | None = None
+
+
+class OrderList(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders, newest first."""
+
+    orders: list[OrderLine]
+
+
+class PositionList(msgspec.Struct, frozen=True, kw_only=True):
+    """A position for each symbol that was ever traded."""
+
+    positions: list[Position]
+
+
+class ExposureView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is at stake: reservations by order, positions and blocked symbols by symbol, the sum, the limits."""
+
+    reservations: dict[str, Reservation]
+    positions: dict[str, Position]
+    blocked: dict[str, str]
+    gross: Decimal
+    limits: Limits
+
+
+class Released(msgspec.Struct, frozen=True, kw_only=True):
+    """How many held orders were let go."""
+
+    released: int
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong: the field, its value, and what would be right."""
+
+    field: str
+    value: object
+    message: str
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every 4xx of this interface."""
+
+    error: Problem
