@@ -118,12 +118,12 @@ class Acceptor:
         if self._credentials is None:
             return None
         if username is None:
-            return "logon refused: no Username (553)"
+            return "no Username (553)"
         expected = "\0".join(self._credentials)
         given = "\0".join((username, logon.get(554) or ""))
         if hmac.compare_digest(expected.encode(), given.encode()):
             return None
-        return f"logon refused for user {username}"
+        return f"wrong credentials for user {username}"
 
     def _answer(self, member: Member, received: MessageReceived) -> None:
         message = received.message

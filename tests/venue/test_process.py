@@ -1,0 +1,362 @@
+"""The venue as others see it: a process, FIX on a socket, HTTP."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from fix.events import Disconnect, LoggedOut
+from fix.message import Message
+from fix.orders import (
+    ExecutionReport,
+    Side,
+    order_status_request,
+    read_business_message_reject,
+    read_execution_report,
+    read_order_cancel_reject,
+)
+from tests.venue.desk import AT
+from tests.venue.member import PASSWORD, PATIENCE, USER, Member, VenueProcess, command, quote, venue
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VenueProcess]:
+    """One venue for the tests of this module, each with its own CompID and symbol."""
+    with venue(tmp_path_factory.mktemp("venue"), "--username", USER, "--password", PASSWORD) as process:
+        yield process
+
+
+# ---- start and end
+
+
+async def test_it_logs_its_members_out_and_ends_on_sigterm(tmp_path: Path) -> None:
+    with venue(tmp_path) as process:
+        member = Member("TERM")
+        await member.log_on(process)
+        process.process.send_signal(signal.SIGTERM)
+        assert isinstance(await member.event(), LoggedOut)
+        assert isinstance(await member.event(), Disconnect)
+        await asyncio.to_thread(process.process.wait, PATIENCE)
+        assert process.process.returncode == 0
+        assert "Traceback" not in process.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--control-port", "0"], "--fix-port"),
+        (["--fix-port", "http", "--control-port", "0"], "'http' is not a port"),
+        (["--fix-port", "0", "--control-port", "65536"], "'65536' is not a port"),
+        (["--fix-port", "0", "--control-port", "0", "--username", "u"], "--username and --password go together"),
+        (["--fix-port", "0", "--control-port", "0", "--port", "1"], "unrecognized arguments: --port"),
+    ],
+)
+def test_wrong_arguments_end_it_with_one_line(arguments: list[str], said: str) -> None:
+    _ends_with_one_line(arguments, said)
+
+
+@pytest.mark.parametrize("option", ["--fix-port", "--control-port"])
+def test_a_port_in_use_ends_it_with_one_line(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        other = "--control-port" if option == "--fix-port" else "--fix-port"
+        _ends_with_one_line([option, port, other, "0"], f"{option} {port} is in use")
+
+
+def _ends_with_one_line(arguments: list[str], said: str) -> None:
+    ended = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("venue: ")
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+# ---- logon
+
+
+async def test_wrong_credentials_are_refused_and_only_the_user_is_named(exchange: VenueProcess) -> None:
+    member = Member("LIAR", password="guessed")
+    await member.connect(exchange)
+    assert (await member.refused()).endswith(f": wrong credentials for user {USER}")
+    log = exchange.log.read_text()
+    assert "guessed" not in log
+    assert PASSWORD not in log
+    state = await exchange.get("/state")
+    assert "FIX.4.4-VENUE-LIAR" not in [session["session"] for session in state["sessions"]]
+
+
+async def test_a_logon_for_another_venue_is_not_answered(exchange: VenueProcess) -> None:
+    member = Member("LOST", target="ELSEWHERE")
+    await member.connect(exchange)
+    await asyncio.wait_for(member.connection.closed(), PATIENCE)
+    assert member.session.next_inbound == 1
+
+
+async def test_a_new_logon_ends_the_old_connection_and_goes_on_with_the_numbers(exchange: VenueProcess) -> None:
+    first = Member("TWICE")
+    await first.log_on(exchange)
+    first.buy("twice.e1", "TWICE", 1, "10")
+    await first.report()
+    second = Member("TWICE", next_outbound=first.session.next_outbound, next_inbound=first.session.next_inbound)
+    await second.log_on(exchange)
+    await asyncio.wait_for(first.connection.closed(), PATIENCE)
+    second.buy("twice.e2", "TWICE", 1, "10")
+    assert (await second.report()).cl_ord_id == "twice.e2"
+
+
+# ---- orders
+
+
+async def test_an_order_is_placed_replaced_and_cancelled(exchange: VenueProcess) -> None:
+    member = Member("LIFE")
+    await member.log_on(exchange)
+    member.buy("life.e1", "LIFE", 10, "99.50")
+    member.replace("life.e2", "life.e1", "LIFE", 7, "99.25")
+    member.cancel("life.x3", "life.e2", "LIFE")
+    member.cancel("life.x4", "life.e2", "LIFE")
+    reports = [await member.report() for _ in range(3)]
+    assert [(report.exec_type.value, report.cl_ord_id, report.orig_cl_ord_id) for report in reports] == [
+        ("0", "life.e1", None),
+        ("5", "life.e2", "life.e1"),
+        ("4", "life.x3", "life.e2"),
+    ]
+    assert reports[1].price == Decimal("99.25")
+    reject = read_order_cancel_reject(await member.message())
+    assert (reject.cxl_rej_reason, reject.ord_status.value, reject.cl_ord_id) == (0, "4", "life.x4")
+
+
+async def test_prices_fill_orders_at_the_time_they_carry(exchange: VenueProcess) -> None:
+    member = Member("FILL")
+    await member.log_on(exchange)
+    member.buy("fill.e1", "FILL", 10, "100")
+    await member.report()
+    assert await exchange.prices(quote("FILL", "99", "101")) == 0
+    assert await exchange.prices(quote("FILL", "99", "100", "4"), at="2013-10-07T13:30:00.072Z") == 1
+    first = await member.report()
+    assert await exchange.prices({"kind": "trade", "symbol": "FILL", "price": "98.5", "size": None}) == 1
+    second = await member.report()
+    assert (first.exec_type.value, first.ord_status.value) == ("F", "1")
+    assert (first.last_qty, first.last_px) == (Decimal(4), Decimal(100))
+    assert first.transact_time == AT.replace(microsecond=72_000)
+    assert (second.ord_status.value, second.cum_qty) == ("2", Decimal(10))
+    assert (second.leaves_qty, second.avg_px) == (Decimal(0), Decimal(100))
+    assert await exchange.get("/positions?session=FIX.4.4-VENUE-FILL") == {"FILL": "10"}
+    trades = await exchange.get("/executions?session=FIX.4.4-VENUE-FILL")
+    assert [(trade["cl_ord_id"], trade["quantity"], trade["price"]) for trade in trades] == [
+        ("fill.e1", "4", "100"),
+        ("fill.e1", "6", "100"),
+    ]
+    (order,) = await exchange.get("/orders?session=FIX.4.4-VENUE-FILL")
+    assert (order["cl_ord_ids"], order["status"], order["cum_quantity"], order["leaves_quantity"]) == (
+        ["fill.e1"],
+        "2",
+        "10",
+        "0",
+    )
+
+
+async def test_a_bar_that_spans_both_exits_fills_the_stop_alone(exchange: VenueProcess) -> None:
+    member = Member("BAR")
+    await member.log_on(exchange)
+    await exchange.prices({"kind": "trade", "symbol": "BAR", "price": "100", "size": None})
+    member.place("bar.s1", "BAR", Side.SELL, 10, stop="95")
+    member.place("bar.t2", "BAR", Side.SELL, 10, limit="105")
+    await member.report()
+    await member.report()
+    bar = {"kind": "range", "symbol": "BAR", "low": "90", "high": "110"}
+    assert await exchange.prices({**bar, "only": "stops"}) == 1
+    stop = await member.report()
+    assert (stop.cl_ord_id, stop.last_px) == ("bar.s1", Decimal(95))
+    member.cancel("bar.x3", "bar.t2", "BAR", Side.SELL)
+    assert (await member.report()).exec_type.value == "4"
+    assert await exchange.prices({**bar, "only": "limits"}) == 0
+
+
+async def test_two_members_trade_with_each_other(exchange: VenueProcess) -> None:
+    seller, buyer = Member("SELLER"), Member("BUYER")
+    await seller.log_on(exchange)
+    await buyer.log_on(exchange)
+    seller.place("s.e1", "PAIR", Side.SELL, 5, limit="50")
+    await seller.report()
+    buyer.buy("b.e1", "PAIR", 3, "51")
+    assert [(await buyer.report()).exec_type.value for _ in range(2)] == ["0", "F"]
+    sold = await seller.report()
+    assert (sold.last_qty, sold.last_px, sold.leaves_qty) == (Decimal(3), Decimal(50), Decimal(2))
+
+
+async def test_a_repeated_clordid_is_refused_and_a_possible_resend_is_told_the_status(exchange: VenueProcess) -> None:
+    member = Member("AGAIN")
+    await member.log_on(exchange)
+    member.buy("again.e1", "AGAIN", 10, "100")
+    member.buy("again.e1", "AGAIN", 10, "100")
+    member.buy("again.e1", "AGAIN", 10, "100", poss_resend=True)
+    reports = [await member.report() for _ in range(3)]
+    assert [report.exec_type.value for report in reports] == ["0", "8", "I"]
+    assert (reports[1].ord_rej_reason, reports[2].ord_status.value) == (6, "0")
+
+
+async def test_the_status_of_an_order_is_told(exchange: VenueProcess) -> None:
+    member = Member("ASK")
+    await member.log_on(exchange)
+    member.buy("ask.e1", "ASK", 10, "100")
+    await member.report()
+    for cl_ord_id in ("ask.e1", "ask.e2"):
+        request = order_status_request(cl_ord_id=cl_ord_id, symbol="ASK", side=Side.BUY, ord_status_req_id="Q")
+        member.connection.send(request)
+    known, unknown = await member.report(), await member.report()
+    assert (known.exec_type.value, known.ord_status.value, known.ord_status_req_id) == ("I", "0", "Q")
+    assert (unknown.exec_type.value, unknown.ord_status.value, unknown.ord_rej_reason) == ("I", "8", 5)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "said"),
+    [
+        (Message("B", [(148, "news")]), 3, "MsgType (35) B is not supported"),
+        (Message("D", [(11, "odd.e1"), (55, "ODD")]), 5, "tag 40"),
+        (Message("F", [(11, "odd.x1"), (41, "odd.e1"), (55, "ODD"), (54, "5"), (60, "20131007-13:30:00")]), 0, "BUY"),
+    ],
+)
+async def test_a_message_it_cannot_use_is_refused_with_the_reason(
+    exchange: VenueProcess, message: Message, reason: int, said: str
+) -> None:
+    member = Member(f"ODD{reason}")
+    await member.log_on(exchange)
+    member.connection.send(message)
+    reject = read_business_message_reject(await member.message())
+    assert (reject.business_reject_reason, reject.ref_seq_num, reject.ref_msg_type) == (reason, 2, message.msg_type)
+    assert said in reject.text
+
+
+# ---- connections that end
+
+
+async def test_what_happens_while_a_member_is_away_is_reported_after_its_next_logon(exchange: VenueProcess) -> None:
+    member = Member("AWAY")
+    await member.log_on(exchange)
+    member.buy("away.e1", "AWAY", 10, "100")
+    await member.report()
+    await member.log_out()
+    assert await exchange.prices(quote("AWAY", "99", "100", "4"), quote("AWAY", "99", "100", "6")) == 2
+    back = Member("AWAY", next_outbound=member.session.next_outbound, next_inbound=member.session.next_inbound)
+    await back.log_on(exchange)
+    fills = [await back.report(), await back.report()]
+    assert [(fill.last_qty, fill.cum_qty) for fill in fills] == [(Decimal(4), Decimal(4)), (Decimal(6), Decimal(10))]
+
+
+async def test_what_a_member_lost_is_resent_from_the_number_it_asks_for(exchange: VenueProcess) -> None:
+    member = Member("LOSS")
+    await member.log_on(exchange)
+    cursor = member.session.next_inbound
+    member.buy("loss.e1", "LOSS", 10, "100")
+    await member.report()
+    await exchange.prices(quote("LOSS", "99", "100"))
+    await member.report()
+    member.connection.close()
+    await asyncio.wait_for(member.connection.closed(), PATIENCE)
+    successor = Member("LOSS", next_outbound=1000, next_inbound=cursor)
+    await successor.log_on(exchange)
+    again = [await successor.received(), await successor.received()]
+    assert [(each.number, each.possible_duplicate) for each in again] == [(cursor, True), (cursor + 1, True)]
+    assert [read_execution_report(each.message).exec_type.value for each in again] == ["0", "F"]
+
+
+# ---- control
+
+
+async def test_state_shows_the_sessions_numbers(exchange: VenueProcess) -> None:
+    member = Member("STATE")
+    await member.log_on(exchange)
+    member.buy("state.e1", "STATE", 10, "100")
+    await member.report()
+    state = await exchange.get("/state")
+    (session,) = [each for each in state["sessions"] if each["session"] == "FIX.4.4-VENUE-STATE"]
+    assert session == {
+        "session": "FIX.4.4-VENUE-STATE",
+        "logged_on": True,
+        "next_inbound": member.session.next_outbound,
+        "next_outbound": member.session.next_inbound,
+    }
+    assert state["orders"] >= state["working"] >= 1
+
+
+async def test_the_venue_cancels_and_busts_unasked(exchange: VenueProcess) -> None:
+    member = Member("UNASKED")
+    await member.log_on(exchange)
+    member.buy("unasked.e1", "UNASKED", 10, "100")
+    await member.report()
+    await exchange.prices(quote("UNASKED", "99", "100", "4"))
+    trade = await member.report()
+    assert await exchange.post("/orders/unasked.e1/cancel") == {"sent": 1}
+    cancel = await member.report()
+    assert (cancel.exec_type.value, cancel.cl_ord_id, cancel.orig_cl_ord_id, cancel.cum_qty) == (
+        "4",
+        "unasked.e1",
+        None,
+        Decimal(4),
+    )
+    assert await exchange.post(f"/trades/{trade.exec_id}/bust") == {"sent": 1}
+    bust = await member.report()
+    assert (bust.exec_type.value, bust.exec_ref_id, bust.cum_qty) == ("H", trade.exec_id, Decimal(0))
+    assert "has ended" in (await exchange.post("/orders/unasked.e1/cancel", expected=409))["error"]
+    assert trade.exec_id in (await exchange.post(f"/trades/{trade.exec_id}/bust", expected=404))["error"]
+    assert "none.e1" in (await exchange.post("/orders/none.e1/cancel", expected=404))["error"]
+
+
+async def test_the_end_of_the_day_is_told(exchange: VenueProcess) -> None:
+    assert await exchange.post("/end_of_day", {"at": "2013-10-07T20:00:00Z"}) == {"sent": 0}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/prices", {"events": []}, "`at`"),
+        ("/prices", {"at": "2013-10-07T13:30:00", "events": []}, "timezone"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "9o", None)]}, "$.events[0].bid"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "-1", None)]}, "`bid` is -1"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "NaN", None)]}, "`bid` is NaN"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "1", "2", "-3")]}, "`bid_size` is -3"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [{"kind": "rumour", "symbol": "X"}]}, "'rumour'"),
+        (
+            "/prices",
+            {
+                "at": "2013-10-07T13:30:00Z",
+                "events": [{"kind": "range", "symbol": "X", "low": "2", "high": "1", "only": "stops"}],
+            },
+            "`low` is 2",
+        ),
+        ("/end_of_day", {}, "`at`"),
+        ("/end_of_day", None, "truncated"),
+    ],
+)
+async def test_a_bad_request_is_told_which_field_is_wrong(
+    exchange: VenueProcess, path: str, body: Any, field: str
+) -> None:
+    assert field in (await exchange.post(path, body, expected=400))["error"]
+
+
+async def test_a_path_that_is_not_there_is_answered_with_json(exchange: VenueProcess) -> None:
+    async with aiohttp.ClientSession() as http, http.get(exchange.url("/nothing")) as response:
+        assert (response.status, await response.json()) == (404, {"error": "GET /nothing: Not Found"})
+
+
+async def test_two_venues_that_see_the_same_report_the_same(tmp_path: Path) -> None:
+    assert await _session_of_a_day(tmp_path) == await _session_of_a_day(tmp_path)
+
+
+async def _session_of_a_day(folder: Path) -> list[ExecutionReport]:
+    with venue(folder) as process:
+        await process.prices(quote("DAY", "99", "101"), at="2013-10-07T13:30:00Z")
+        member = Member("DAY")
+        await member.log_on(process)
+        member.buy("day.e1", "DAY", 10, "100")
+        member.place("day.e2", "DAY", Side.SELL, 3)
+        reports = [await member.report() for _ in range(3)]
+        await process.prices(quote("DAY", "98", "99", "7"), at="2013-10-07T13:31:00Z")
+        return [*reports, await member.report()]
