@@ -18,7 +18,7 @@ from player.evidence import Evidence, VenueOrder
 from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrected
 from trading.identity import LETTERS, Role, is_entry, order_id_of
 from trading.journal import JournalRow
-from trading.messages import Timing
+from trading.messages import RecordDetail
 from trading.orders import Side
 from trading.positions import Position, apply_fill
 
@@ -301,17 +301,14 @@ def _working(exits: Sequence[VenueOrder], role: Role) -> Decimal:
 
 
 def _tick_to_order(evidence: Evidence) -> Percentiles:
-    timings = (_timing(order.record.detail) for order in evidence.register if order.record)
+    records = (order.record for order in evidence.register if order.record)
+    timings = [msgspec.json.decode(record.detail, type=RecordDetail).timing for record in records]
     return _percentiles([_ms(each.received_at, each.sent_at) for each in timings if each.received_at and each.sent_at])
 
 
 def _order_to_ack(evidence: Evidence) -> Percentiles:
     accepted = (row for row in evidence.journal if isinstance(row.event, OrderAccepted))
     return _percentiles([_ms(row.sent_at, row.received_at) for row in accepted if row.sent_at])
-
-
-def _timing(detail: str) -> Timing:
-    return msgspec.convert(msgspec.json.decode(detail).get("timing", {}), Timing)
 
 
 def _ms(begin: datetime, end: datetime) -> float:
