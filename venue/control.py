@@ -139,9 +139,8 @@ class Control:
         return self._sent(self._exchange.end_of_day(end.at))
 
     async def _state(self, _request: web.Request) -> web.Response:
-        orders = self._exchange.orders
-        working = sum(order.is_working for order in orders)
-        return _json(State(self._clock.now(), self._sessions(), len(orders), working))
+        exchange = self._exchange
+        return _json(State(self._clock.now(), self._sessions(), len(exchange.orders), len(exchange.working)))
 
     async def _orders(self, request: web.Request) -> web.Response:
         session = request.query.get("session")

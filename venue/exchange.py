@@ -72,6 +72,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
+        self._working: list[Order] = []  # and some that have ended since it was last looked at
         self._books: dict[str, Book] = {}
         self._known: dict[tuple[str, str], Order] = {}  # by session and every ClOrdID, also an accepted cancel's own
         self._trades: dict[str, Trade] = {}
@@ -172,8 +173,8 @@ class Exchange:
     def end_of_day(self, at: datetime) -> list[Report]:
         """Expire what was good for the day."""
         reports: list[Report] = []
-        for order in self.orders:
-            if order.is_working and order.time_in_force is TimeInForce.DAY:
+        for order in self.working:
+            if order.time_in_force is TimeInForce.DAY:
                 self._end(order, OrderStatus.EXPIRED)
                 reports.append(self._report(order, ExecType.EXPIRED, at))
         return reports
@@ -195,6 +196,12 @@ class Exchange:
         return [self._bust(self._trades.pop(each), at) for each in exec_ids]
 
     # ---- views
+
+    @property
+    def working(self) -> list[Order]:
+        """Orders that can still trade, oldest first."""
+        self._working = [order for order in self._working if order.is_working]
+        return self._working.copy()
 
     @property
     def trades(self) -> list[Trade]:
@@ -226,6 +233,7 @@ class Exchange:
             time_in_force=request.time_in_force,
         )
         self.orders.append(order)
+        self._working.append(order)
         self._known[session, request.cl_ord_id] = order
         return order
 
