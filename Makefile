@@ -27,7 +27,8 @@ test: $(SETUP) ## all tests
 bench: $(SETUP) ## all benchmarks: one JSON object a line, also written to bench/results/
 	@mkdir -p bench/results
 	@for script in bench/*.py; do \
-		$(BIN)/python "$$script" | tee "bench/results/$$(basename "$$script" .py).jsonl"; \
+		name="$$(basename "$$script" .py)"; \
+		$(BIN)/python -m "bench.$$name" | tee "bench/results/$$name.jsonl"; \
 	done
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
