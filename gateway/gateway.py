@@ -1,80 +1,321 @@
 """The process's hold on the FIX session: a candidate for its lease, and where orders are handed in."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import datetime
-from functools import cache
-from typing import Literal
+from typing import Any, TypeVar
 
 import msgspec
+from azure.core.exceptions import AzureError
 
+from gateway import translate
+from gateway.delivery import Recorder, Wake
+from gateway.journal import Journal
+from gateway.lease import Candidate, Held, LeaseLostError
+from gateway.outbox import Entry, Outbox, Progress
+from gateway.pump import Pump, is_too_late
+from storage.alerts import Alerts
+from storage.orders import OrderRegister
 from storage.secrets import Credentials, fix_credentials
 from storage.settings import Settings, settings
 from storage.tables import Tables
-from trading.commands import VenueCommand
+from trading.commands import CancelOrder, VenueCommand
 from trading.journal import JournalRow
 
-Wake = Callable[[JournalRow], "Future[None]"]
-"""Tells orchestrator and entities of a row; the future is done when all have it, and fails if it has to be repeated."""
+_log = logging.getLogger("gateway")
+T = TypeVar("T")
+
+_THREADS = 8
+_SUBMIT_TIMEOUT = 30.0
+_STOP_TIMEOUT = 30.0
+
+
+class GatewayError(Exception):
+    """The gateway cannot say what became of a request. It may be repeated: nothing is sent twice."""
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an order that was handed in. `not_sent`: it never left and never will."""
+    """What became of what was handed in. `not_sent`: it never left and never will."""
 
-    state: Literal["pending", "claimed", "sent", "acknowledged", "dead"]
+    state: Progress
     not_sent: bool = False
 
 
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the session stands. Numbers are 0 in a process that does not hold it.
+    """How the session stands. In a process that does not hold it, the numbers are 0.
 
     `next_outbound` counts what was written to the socket, `next_inbound` what was journalled and delivered; `held` are
-    orders that wait for release(); `busy` is true while anything is under way inside; `activity` only goes up.
+    orders that wait for release(); `busy` is true while anything is under way inside; `activity` only goes up; `text`
+    says why there is no session.
     """
 
     session: str
-    owner: str
-    epoch: int
-    logged_on: bool
-    next_outbound: int
-    next_inbound: int
-    held: int
-    busy: bool
-    activity: int
-    text: str
+    owner: str = ""
+    epoch: int = 0
+    logged_on: bool = False
+    next_outbound: int = 0
+    next_inbound: int = 0
+    held: int = 0
+    busy: bool = False
+    activity: int = 0
+    text: str = ""
 
 
 class Gateway:
-    """One for each process; `start` may be called again at any time, every method from any thread."""
+    """One for each process. `start` may be called again at any time; every method from any thread."""
 
     def __init__(self, settings: Settings, tables: Tables, credentials: Credentials | None) -> None:
         self._settings = settings
+        self._tables = tables
+        self._credentials = credentials
+        self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._outbox = Outbox(tables, settings.session)
+        self._recorder = Recorder(
+            settings.session, Journal(tables), self._outbox, OrderRegister(tables), Alerts(tables)
+        )
+        self._lock = threading.Lock()
+        self._wake: Wake | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._candidate: Candidate | None = None
+        self._pump: Pump | None = None
+        self._handing_in = 0
+        self._activity = 0
+        self._text = ""
 
     def start(self, wake: Wake) -> None:
         """Become a candidate for the session's lease, or go on as one; `wake` replaces the one given before."""
-        raise NotImplementedError
+        with self._lock:
+            self._wake = wake
+            if self._thread is not None and self._thread.is_alive():
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(ready,), name="gateway", daemon=True)
+            self._thread.start()
+            ready.wait()
 
     def submit(self, order_id: str, command: VenueCommand, at: datetime) -> Submission:
-        """Hand in an order, a replace or a cancel; `at` becomes its TransactTime (60).
+        """Hand in an order, a replace or a cancel; `at` becomes its TransactTime (60). Blocks until it is stored.
 
-        May be repeated with the same ClOrdID: it is sent once.
+        May be repeated with the same ClOrdID: it is sent once, and what became of it is said again. A cancel of an
+        order that has not left takes it back, and nothing is sent.
+
+        Raises:
+            fix.message.FieldError: FIX does not allow this command. Nothing was stored.
+            GatewayError, AzureError: unknown whether it was stored. Repeat it.
         """
-        raise NotImplementedError
+        translate.to_message(command, at)  # refuses what could never leave, before there is a row for it
+        with self._lock:
+            self._handing_in += 1
+            self._activity += 1
+        try:
+            return self._submit(Entry(order_id=order_id, command=command, at=at))
+        finally:
+            with self._lock:
+                self._handing_in -= 1
 
     def status(self) -> SessionStatus:
-        raise NotImplementedError
+        """How the session stands now."""
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            return SessionStatus(session=self._settings.session, activity=self._activity, text="not started")
+        return self._ask(self._status())
 
     def release(self) -> int:
         """Send what is held, in the order of the ClOrdIDs; how many that were. For ORDER_RELEASE=manual."""
-        raise NotImplementedError
+        loop = self._loop
+        return self._ask(self._release()) if loop is not None and loop.is_running() else 0
 
     def stop(self) -> None:
-        """Log out, give the lease back, and end the thread."""
-        raise NotImplementedError
+        """Log out, give the lease back, and end the thread. `start` may follow."""
+        with self._lock:
+            thread, loop, stopping = self._thread, self._loop, self._stopping
+            self._thread = None
+        if thread is None or loop is None or stopping is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stopping.set)
+        thread.join(_STOP_TIMEOUT)
+
+    # Handing in, in the caller's thread
+
+    def _submit(self, entry: Entry) -> Submission:
+        command = entry.command
+        if isinstance(command, CancelOrder) and self._withdraw(command):
+            return Submission(state="dead", not_sent=True)
+        if is_too_late(command, self._settings):
+            return _submission(self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state)
+        pump = self._pump
+        if pump is not None and pump.accepts:
+            try:
+                return _submission(self._ask(pump.accept(entry)))
+            except LeaseLostError as error:
+                _log.warning("%s goes through the outbox: %s", entry.cl_ord_id, error)
+        state = self._outbox.insert(entry).state
+        pump, loop = self._pump, self._loop
+        if pump is not None and loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; another process will find the row
+                loop.call_soon_threadsafe(pump.look_now)
+        return _submission(state)
+
+    def _withdraw(self, command: CancelOrder) -> bool:
+        pump = self._pump
+        if pump is not None and pump.has_claimed(command.orig_cl_ord_id):
+            return False
+        return self._outbox.withdraw(command.orig_cl_ord_id)
+
+    def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """Have the loop's thread do it, and wait."""
+        loop = self._loop
+        try:
+            if loop is None:
+                raise RuntimeError("not started")
+            future = asyncio.run_coroutine_threadsafe(question, loop)
+        except RuntimeError as error:
+            question.close()
+            raise LeaseLostError(f"{self._settings.session}: the gateway has ended") from error
+        try:
+            return future.result(_SUBMIT_TIMEOUT)
+        except TimeoutError:
+            raise GatewayError(f"{self._settings.session}: no answer in {_SUBMIT_TIMEOUT:.0f} s") from None
+        except CancelledError:
+            raise LeaseLostError(f"{self._settings.session}: the epoch has ended") from None
+
+    # In the loop's thread
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._main(ready))
+        except Exception:
+            _log.exception("%s: the gateway has died", self._settings.session)
+            raise
+
+    async def _main(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = stopping = asyncio.Event()
+        self._candidate = candidate = Candidate(
+            lambda: self._tables.sessions,
+            self._settings.session,
+            self._owner,
+            lease_seconds=self._settings.lease_seconds,
+            block=self._settings.sequence_block,
+        )
+        ready.set()
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway-storage")
+        try:
+            while not stopping.is_set():
+                held = await self._look(candidate, pool)
+                if held is not None:
+                    await self._hold(held, pool, stopping)
+                else:
+                    await _wait(stopping, min(1.0, self._settings.lease_seconds / 5))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _look(self, candidate: Candidate, pool: ThreadPoolExecutor) -> Held | None:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, candidate.look)
+        except AzureError as error:
+            self._text = f"the lease cannot be read: {error}"
+            _log.warning("%s: %s", self._settings.session, self._text)
+            return None
+
+    async def _hold(self, held: Held, pool: ThreadPoolExecutor, stopping: asyncio.Event) -> None:
+        _log.info("%s: %s holds the lease, epoch %d", self._settings.session, self._owner, held.lease.epoch)
+        self._text = ""
+        self._pump = Pump(
+            settings=self._settings,
+            tables=self._tables,
+            outbox=self._outbox,
+            recorder=self._recorder,
+            credentials=self._credentials,
+            held=held,
+            wake=self._wake_up,
+            pool=pool,
+            on_activity=self._count,
+            on_text=self._say,
+        )
+        try:
+            await self._pump.run(stopping)
+        except LeaseLostError as error:
+            self._text = f"lease lost: {error}"
+            _log.warning("%s", self._text)
+        except Exception as error:
+            # The epoch is over, the process still a candidate: the next epoch begins with what storage says.
+            self._text = f"epoch {held.lease.epoch} failed: {error}"
+            _log.exception("%s: %s", self._settings.session, self._text)
+            await _wait(stopping, 1.0)
+        finally:
+            self._pump = None
+
+    async def _status(self) -> SessionStatus:
+        pump, seen = self._pump, self._candidate.seen if self._candidate else None
+        with self._lock:
+            handing_in, activity = self._handing_in > 0, self._activity
+        if pump is None:
+            return SessionStatus(
+                session=self._settings.session,
+                owner=seen.owner if seen and not seen.released else "",
+                epoch=seen.epoch if seen else 0,
+                busy=handing_in,
+                activity=activity,
+                text=self._text,
+            )
+        return SessionStatus(
+            session=self._settings.session,
+            owner=self._owner,
+            epoch=pump.epoch,
+            logged_on=pump.logged_on,
+            next_outbound=pump.next_outbound,
+            next_inbound=pump.next_inbound,
+            held=pump.held,
+            busy=handing_in or pump.busy,
+            activity=activity,
+            text=self._text,
+        )
+
+    async def _release(self) -> int:
+        return self._pump.release() if self._pump is not None else 0
+
+    def _wake_up(self, row: JournalRow) -> "Future[None]":
+        assert self._wake is not None, "start has set it"
+        return self._wake(row)
+
+    def _count(self) -> None:
+        with self._lock:
+            self._activity += 1
+
+    def _say(self, text: str) -> None:
+        self._text = text
 
 
-@cache
+def _submission(state: Progress) -> Submission:
+    return Submission(state=state, not_sent=state == "dead")
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+_gateway: Gateway | None = None
+_making = threading.Lock()
+
+
 def gateway() -> Gateway:
     """The process's one, made from its settings. Raises SettingsError."""
-    own = settings()
-    return Gateway(own, Tables(own.storage_connection), fix_credentials(own))
+    global _gateway
+    with _making:
+        if _gateway is None:
+            own = settings()
+            _gateway = Gateway(own, Tables(own.storage_connection), fix_credentials(own))
+        return _gateway

@@ -47,7 +47,7 @@ class Journal:
         received_at: datetime,
         sent_at: datetime | None = None,
     ) -> tuple[JournalRow, bool]:
-        """Add a report under the order's next number. Gives the row, and whether it is new: a repeat finds the first's."""
+        """Add a report under the order's next number: its row, and whether it is new. A repeat finds the first's."""
         markers = [_message_marker(origin)]
         if isinstance(event, OrderFilled | TradeBusted | TradeCorrected):
             markers.append(_trade_marker(event))

@@ -1,0 +1,203 @@
+"""From the venue to the journal, and from the journal to whoever is concerned.
+
+Reports are written down side by side for different orders and one after another for each order, off the event loop, so
+that heartbeats go on. The wake-ups follow in the order in which the messages came. A message is done when both have
+happened; the inbound cursor advances over the unbroken prefix of what is done.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import datetime
+
+import msgspec
+
+from gateway.journal import Journal, Origin
+from gateway.outbox import Outbox
+from gateway.translate import Report
+from storage.alerts import Alerts
+from storage.orders import OrderRegister
+from trading.commands import SubmitOrder, VenueCommand
+from trading.journal import JournalRow
+
+_log = logging.getLogger("gateway.delivery")
+
+_WAKE_TIMEOUT = 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+Wake = Callable[[JournalRow], "Future[None]"]
+"""Tells orchestrator and entities of a row; the future is done when all have it, and fails if it has to be repeated."""
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A report with what is known about its message. `command` is what it answers, where this process had sent that."""
+
+    report: Report
+    origin: Origin
+    received_at: datetime
+    sent_at: datetime | None
+    command: VenueCommand | None
+
+
+class Recorder:
+    """Writes reports into the journal. Calls block; may be shared by threads, not for two reports of one order."""
+
+    def __init__(self, session: str, journal: Journal, outbox: Outbox, register: OrderRegister, alerts: Alerts) -> None:
+        self._session = session
+        self._journal = journal
+        self._outbox = outbox
+        self._register = register
+        self._alerts = alerts
+
+    def record(self, received: Received) -> JournalRow | None:
+        """The row of the report, new or from the first time it came; None where it tells nothing that has a row."""
+        report = received.report
+        if report.event is None or (report.kind == "known" and not self._is_news(received)):
+            return None
+        order_id = order_of(report.cl_ord_id)
+        known = bool(order_id) and self._register.is_known(order_id)
+        symbol, side = report.symbol, report.side
+        if symbol is None or side is None:
+            command = received.command or self._stored_command(report.cl_ord_id)
+            if command is None:
+                text = f"message {received.origin.number} is about {report.cl_ord_id}, which was never sent from here"
+                self.alert("UNKNOWN_ORDER", text, f"unknown-{report.cl_ord_id}")
+                return None
+            symbol, side = command.symbol, command.side
+        if not known:
+            order_id = orphan_of(report.cl_ord_id)
+            text = f"the venue reports {report.cl_ord_id} ({side} {symbol}), an order that nobody here knows"
+            self._alerts.raise_alert("ORPHAN_EXECUTION", text, order_id, "orphan")
+        row, is_new = self._journal.append(
+            order_id,
+            report.event,
+            origin=received.origin,
+            symbol=symbol,
+            side=side,
+            received_at=received.received_at,
+            sent_at=received.sent_at,
+        )
+        if not is_new:
+            _log.info("message %d repeats row %d of %s", received.origin.number, row.number, row.order_id)
+        return row
+
+    def alert(self, code: str, text: str, key: str) -> None:
+        """Tell a human of something that the session cannot handle; once for each `key`."""
+        self._alerts.raise_alert(code, text, self._session, key)
+
+    def _is_news(self, received: Received) -> bool:
+        """Whether the answer to our question is all we have of this order: its own reports came to nobody."""
+        if not isinstance(received.command, SubmitOrder):
+            return False
+        cl_ord_id = received.report.cl_ord_id
+        return all(row.event.cl_ord_id != cl_ord_id for row in self._journal.read(order_of(cl_ord_id)))
+
+    def _stored_command(self, cl_ord_id: str) -> VenueCommand | None:
+        stored = self._outbox.read(cl_ord_id)
+        return stored.entry.command if stored else None
+
+
+class Delivery:
+    """The messages under way, in the order they came. `run` has to be running; all in one event loop."""
+
+    def __init__(self, wake: Wake, pool: Executor, on_done: Callable[[int], None]) -> None:
+        self._wake = wake
+        self._pool = pool
+        self._on_done = on_done
+        self._under_way: deque[tuple[int, asyncio.Task[JournalRow | None]]] = deque()
+        self._lanes: dict[str, asyncio.Task[JournalRow | None]] = {}
+        self._arrived = asyncio.Event()
+
+    def take(
+        self,
+        number: int,
+        lane: str,
+        record: Callable[[], JournalRow | None],
+        recorded: Callable[[], None] | None = None,
+    ) -> None:
+        """Do `record` in a thread until it succeeds, after what is in the same lane; `recorded`; then the wake-up."""
+        task = asyncio.get_running_loop().create_task(self._record(self._lanes.get(lane), record, recorded))
+        self._lanes[lane] = task
+        task.add_done_callback(lambda done: self._leave(lane, done))
+        self._under_way.append((number, task))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; then nothing is under way any more."""
+        try:
+            while True:
+                await self._arrived.wait()
+                while self._under_way:
+                    number, task = self._under_way[0]
+                    row = await task
+                    if row is not None:
+                        await self._deliver(row)
+                    self._under_way.popleft()
+                    self._on_done(number)
+                self._arrived.clear()
+        finally:
+            for _, task in self._under_way:
+                task.cancel()
+            self._under_way.clear()
+
+    async def _record(
+        self,
+        before: "asyncio.Task[JournalRow | None] | None",
+        record: Callable[[], JournalRow | None],
+        recorded: Callable[[], None] | None,
+    ) -> JournalRow | None:
+        if before is not None:
+            await asyncio.wait([before])
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                row = await asyncio.get_running_loop().run_in_executor(self._pool, record)
+            except Exception:
+                # Whatever it is, going on without the report is worse than waiting for somebody to look at it.
+                _log.exception("a report could not be journalled, trying again in %.1f s", pause)
+            else:
+                if recorded is not None:
+                    recorded()
+                return row
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _deliver(self, row: JournalRow) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                # asyncio.wait, unlike await, tells a future that its maker has cancelled from a cancel of this task.
+                future = asyncio.wrap_future(self._wake(row))
+                done, _ = await asyncio.wait([future], timeout=_WAKE_TIMEOUT)
+                if not done:
+                    raise TimeoutError(f"no answer in {_WAKE_TIMEOUT:.0f} s")
+                if future.cancelled():
+                    raise TimeoutError("cancelled")
+                future.result()
+            except Exception as error:
+                _log.warning("row %d of %s could not be delivered, trying again: %r", row.number, row.order_id, error)
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _leave(self, lane: str, task: "asyncio.Task[JournalRow | None]") -> None:
+        if self._lanes.get(lane) is task:
+            del self._lanes[lane]
+
+
+def order_of(cl_ord_id: str) -> str:
+    """The order that a child's ClOrdID belongs to; empty where it is not one of ours."""
+    order_id, dot, _ = cl_ord_id.partition(".")
+    return order_id if dot else ""
+
+
+def orphan_of(cl_ord_id: str) -> str:
+    """The name under which the journal keeps what belongs to no order of ours."""
+    safe = "".join(
+        character if character.isascii() and (character.isalnum() or character in "_-") else "_"
+        for character in cl_ord_id
+    )
+    return f"orphan-{safe}"

@@ -1,0 +1,146 @@
+"""The outbox: every order, replace and cancel that was handed in, and how far it has come.
+
+    pending ──> claimed(epoch) ──> acknowledged
+       └─────> dead
+
+Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
+pending may become dead: of what is claimed, nobody but the venue can say whether it has left. Beside each row that is
+pending or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
+"""
+
+from collections.abc import Container
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableTransactionError
+
+from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
+from trading.commands import VenueCommand
+
+State = Literal["pending", "claimed", "acknowledged", "dead"]
+Progress = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
+"""How far an entry has come as its process knows it: that it was sent is written down with its acknowledgement only."""
+
+_INDEX = "w|"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's."""
+
+    order_id: str
+    command: VenueCommand
+    at: datetime
+    state: State = "pending"
+    epoch: int = 0
+
+    @property
+    def cl_ord_id(self) -> str:
+        return self.command.cl_ord_id
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Sorts by order, then by the counter of its ClOrdIDs (`….s2` before `….x10`): the order to send in."""
+        counter = "".join(character for character in self.cl_ord_id.rpartition(".")[2] if character.isdigit())
+        return self.order_id, int(counter or 0), self.cl_ord_id
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An entry as storage has it."""
+
+    entry: Entry
+    etag: str
+
+
+class Outbox:
+    """The rows `o|{ClOrdID}` in the session's partition of table `Sessions`. Calls block; may be shared by threads."""
+
+    def __init__(self, tables: Tables, session: str) -> None:
+        self._tables = tables
+        self._session = session
+
+    def read(self, cl_ord_id: str) -> Stored | None:
+        try:
+            row = self._tables.sessions.get_entity(self._session, _key(cl_ord_id))
+        except ResourceNotFoundError:
+            return None
+        return Stored(msgspec.json.decode(row["entry"], type=Entry), str(row.metadata["etag"]))
+
+    def insert(self, entry: Entry) -> Entry:
+        """Put in a pending (or already dead) entry, without the lease; or the one there is of its ClOrdID."""
+        try:
+            self._tables.sessions.submit_transaction(self._creating(entry))
+        except TableTransactionError as error:
+            existing = self.read(entry.cl_ord_id) if error.status_code == 409 else None
+            if existing is None:
+                raise
+            return existing.entry
+        return entry
+
+    def withdraw(self, cl_ord_id: str) -> bool:
+        """Whether the entry is dead, having been pending until now or dead before: it never left and never will."""
+        while True:
+            stored = self.read(cl_ord_id)
+            if stored is None or stored.entry.state != "pending":
+                return stored is not None and stored.entry.state == "dead"
+            try:
+                self._tables.sessions.submit_transaction(self.burying(stored))
+            except TableTransactionError as error:
+                if error.status_code not in (404, 409, 412):
+                    raise
+            else:
+                return True
+
+    def unfinished(self, known: Container[str] = ()) -> list[Stored]:
+        """What is pending or claimed, in the order to send in, without the ClOrdIDs that are `known`."""
+        index = self._tables.sessions.query_entities(
+            f"PartitionKey eq '{self._session}' and RowKey ge '{_INDEX}' and RowKey lt 'w}}'"
+        )
+        found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
+        stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
+        return sorted(stored, key=lambda one: one.entry.place)
+
+    def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
+        """For the holder: put the entry in as claimed; refused where its ClOrdID is there already."""
+        return self._creating(msgspec.structs.replace(entry, state="claimed", epoch=epoch))
+
+    def claiming(self, stored: Stored, epoch: int) -> list[Operation]:
+        """For the holder: claim what is pending, or claim anew what an older epoch had claimed."""
+        return [replacing(self._row(msgspec.structs.replace(stored.entry, state="claimed", epoch=epoch)), stored.etag)]
+
+    def acknowledging(self, entry: Entry) -> list[Operation]:
+        """For the holder: the venue has it."""
+        row = self._row(msgspec.structs.replace(entry, state="acknowledged"))
+        return [merging(row), deleting(self._session, _index_key(entry.cl_ord_id))]
+
+    def burying(self, stored: Stored) -> list[Operation]:
+        """What is pending becomes dead; refused where it has been claimed."""
+        return [
+            replacing(self._row(msgspec.structs.replace(stored.entry, state="dead")), stored.etag),
+            deleting(self._session, _index_key(stored.entry.cl_ord_id)),
+        ]
+
+    def _creating(self, entry: Entry) -> list[Operation]:
+        operations = [creating(self._row(entry))]
+        if entry.state != "dead":
+            index = {"PartitionKey": self._session, "RowKey": _index_key(entry.cl_ord_id)}
+            operations.append(creating({**index, "cl_ord_id": entry.cl_ord_id}))
+        return operations
+
+    def _row(self, entry: Entry) -> Row:
+        return {
+            "PartitionKey": self._session,
+            "RowKey": _key(entry.cl_ord_id),
+            "state": entry.state,
+            "epoch": entry.epoch,
+            "entry": msgspec.json.encode(entry).decode(),
+        }
+
+
+def _key(cl_ord_id: str) -> str:
+    return f"o|{table_key(cl_ord_id)}"
+
+
+def _index_key(cl_ord_id: str) -> str:
+    return f"{_INDEX}{table_key(cl_ord_id)}"

@@ -1,0 +1,620 @@
+"""What the holder of the lease does for as long as it holds it: one epoch of the session.
+
+It keeps the connection, sends what its epoch has claimed and nothing else, finds what other processes have put into the
+outbox, asks the venue about what an older epoch may or may not have sent, and hands the venue's reports to the journal.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
+from fix.message import FieldError, Message
+from fix.orders import MsgType, business_message_reject, read_business_message_reject
+from fix.session import NotLoggedOn, Reading, Session, SessionConfig
+from fix.transport import Connection, connect
+from gateway import translate
+from gateway.delivery import Delivery, Received, Recorder, Wake, order_of, orphan_of
+from gateway.journal import Origin
+from gateway.lease import Held, LeaseLostError, LeaseWriter, RowRefusedError
+from gateway.outbox import Entry, Outbox, Progress, Stored
+from gateway.translate import Report
+from storage.clock import market_now
+from storage.secrets import Credentials
+from storage.settings import Settings
+from storage.tables import Tables
+from trading.commands import SubmitOrder, VenueCommand
+
+_log = logging.getLogger("gateway.pump")
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+_FIRST_POLL, _LONGEST_POLL = 0.1, 2.0
+_FIRST_RECONNECT, _LONGEST_RECONNECT = 0.2, 15.0
+_STABLE_AFTER = 5.0
+"""Seconds logged on after which the pause before the next try is short again."""
+_ANSWER_TIMEOUT = 5.0
+_DRAIN_TIMEOUT = 2.0
+_REMEMBERED = 10_000
+_ADMINISTRATIVE_RESERVE = 10
+"""Numbers of a block that are left to heartbeats and the like while the next block is being reserved."""
+_UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
+
+
+_TELLING = MessageReceived | Rejected
+
+
+def _number(event: MessageReceived | Rejected) -> int:
+    return event.number if isinstance(event, MessageReceived) else int(event.message.require(34))
+
+
+class _NumberedSession(Session):
+    """A session that knows which messages it has handed out, also while the transport still holds their events."""
+
+    def __init__(self, config: SessionConfig, *, next_outbound: int, next_inbound: int) -> None:
+        super().__init__(config, next_outbound=next_outbound, next_inbound=next_inbound)
+        self.under_way: dict[int, None] = {}
+
+    def receive(self, data: bytes, now: Reading) -> list[SessionEvent]:
+        events = super().receive(data, now)
+        self.under_way.update((_number(event), None) for event in events if isinstance(event, _TELLING))
+        return events
+
+    @property
+    def next_unprocessed(self) -> int:
+        """The number of the first message that is not done with."""
+        return next(iter(self.under_way), self.next_inbound)
+
+
+class _Outgoing(msgspec.Struct, frozen=True):
+    entry: Entry
+    poss_resend: bool = False
+
+
+class Pump:
+    """One epoch. Everything but `accepts` and `has_claimed` belongs to the thread of its event loop."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        tables: Tables,
+        outbox: Outbox,
+        recorder: Recorder,
+        credentials: Credentials | None,
+        held: Held,
+        wake: Wake,
+        pool: Executor,
+        on_activity: Callable[[], None],
+        on_text: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._recorder = recorder
+        self._credentials = credentials
+        self._pool = pool
+        self._on_activity = on_activity
+        self._on_text = on_text
+        self._writer = LeaseWriter(tables.sessions, settings.session, held, lease_seconds=settings.lease_seconds)
+        self._session = _NumberedSession(
+            SessionConfig(
+                role="initiator",
+                sender_comp_id=settings.fix_sender_comp_id,
+                target_comp_id=settings.fix_target_comp_id,
+                heartbeat_interval=settings.fix_heartbeat_seconds,
+                credentials=(lambda: self._logon) if credentials else None,
+            ),
+            next_outbound=held.lease.block_start,
+            next_inbound=held.lease.inbound,
+        )
+        self._delivery = Delivery(wake, pool, self._on_processed)
+        self._logon = ("", "")
+        self._connection: Connection | None = None
+        self._logged_on = asyncio.Event()
+        self._ready = False
+        self._closing = False
+        self._reserving: asyncio.Task[None] | None = None
+        self._processed = asyncio.Event()
+        self._processed.set()
+        self._look = asyncio.Event()
+        self._looking = False
+        self._entries: dict[str, Entry] = {}  # what this epoch has claimed lately
+        self._claiming: dict[str, asyncio.Task[Progress]] = {}
+        self._unreported: dict[str, Entry] = {}  # claimed, by this epoch or an older one, and nothing heard of it yet
+        self._queue: dict[str, _Outgoing] = {}  # claimed by this epoch and not sent
+        self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
+        self._sent: dict[str, datetime] = {}
+        self._sent_numbers: dict[int, str] = {}
+        self._asked_again: set[str] = set()
+        self._answers: dict[str, asyncio.Future[Report | None]] = {}
+
+    # What the gateway asks
+
+    @property
+    def epoch(self) -> int:
+        return self._writer.lease.epoch
+
+    @property
+    def logged_on(self) -> bool:
+        return self._logged_on.is_set()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether an order may be handed in here, instead of being put into the outbox as pending."""
+        return self._logged_on.is_set() and self._writer.holds and not self._closing
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way that does not wait for release() or for a connection."""
+        recovering = self.logged_on and (not self._ready or self._look.is_set() or self._looking)
+        unsent = self.logged_on and bool(self._queue)
+        return recovering or unsent or bool(self._claiming) or bool(self._session.under_way)
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    @property
+    def next_outbound(self) -> int:
+        return self._session.next_outbound
+
+    @property
+    def next_inbound(self) -> int:
+        return self._session.next_unprocessed
+
+    def has_claimed(self, cl_ord_id: str) -> bool:
+        return cl_ord_id in self._entries
+
+    def look_now(self) -> None:
+        """There is something new in the outbox."""
+        self._look.set()
+
+    async def accept(self, entry: Entry) -> Progress:
+        """Claim an entry, so that it is sent; how far it has come. A repeat changes nothing.
+
+        Raises:
+            LeaseLostError: this process may not, or may no longer, claim.
+        """
+        if self._closing:
+            raise LeaseLostError(f"{self._settings.session}: epoch {self.epoch} ends")
+        cl_ord_id = entry.cl_ord_id
+        if cl_ord_id in self._entries:
+            if cl_ord_id not in self._unreported:
+                return "acknowledged"
+            return "sent" if cl_ord_id in self._sent else "claimed"
+        claim = self._claiming.get(cl_ord_id)
+        if claim is None:
+            claim = asyncio.get_running_loop().create_task(self._claim_new(entry))
+            self._claiming[cl_ord_id] = claim
+            claim.add_done_callback(lambda _: self._claiming.pop(cl_ord_id))
+        return await asyncio.shield(claim)
+
+    def release(self) -> int:
+        """Send what is held, in the order of the ClOrdIDs; how many that were."""
+        if not self._ready:
+            return 0
+        released = sorted(self._held.values(), key=lambda outgoing: outgoing.entry.place)
+        self._held.clear()
+        self._queue.update((outgoing.entry.cl_ord_id, outgoing) for outgoing in released)
+        self._flush()
+        return len(released)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Live through the epoch, until `stopping` is set: then log out and give the lease back.
+
+        Raises:
+            LeaseLostError: the epoch ended by itself. Nothing is sent after that.
+        """
+        writer = asyncio.create_task(self._writer.run())
+        work: list[Coroutine[Any, Any, None]] = [
+            self._delivery.run(),
+            self._watch(),
+            self._stay_connected(),
+            self._poll(),
+        ]
+        tasks = [writer, *map(asyncio.create_task, work)]
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self._closing = True
+            await self._end_session()
+            self._writer.advance_inbound(self.next_inbound)
+            self._writer.give_back()
+            await writer
+        finally:
+            self._closing = True
+            self._ready = False
+            self._logged_on.clear()
+            if self._connection is not None:
+                self._connection.abort("the session's lease is over")
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, *self._claiming.values()]
+            for task in everything:
+                task.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
+
+    # The lease
+
+    async def _watch(self) -> None:
+        """Wait until the lease has run out, which every write puts off."""
+        until = 0.0
+        while until != self._writer.valid_until:
+            until = self._writer.valid_until
+            await asyncio.sleep(max(0.0, until - time.monotonic()))
+        raise LeaseLostError(f"{self._settings.session}: the lease of epoch {self.epoch} has run out")
+
+    def _keep_numbers(self) -> None:
+        """Reserve the next block when half of this one is used up."""
+        left = self._writer.lease.block_end - self._session.next_outbound
+        if left <= self._settings.sequence_block / 2 and self._reserving is None:
+            self._reserving = asyncio.get_running_loop().create_task(self._reserve())
+        if left <= 0 and self._connection is not None:
+            self._connection.abort("the reserved sequence numbers are used up")
+
+    async def _reserve(self) -> None:
+        block = self._settings.sequence_block
+        with contextlib.suppress(LeaseLostError):
+            await self._writer.commit(
+                change=lambda lease: msgspec.structs.replace(
+                    lease, block_end=max(lease.block_end, self._session.next_outbound) + block
+                )
+            )
+        self._reserving = None
+        self._flush()
+
+    # The connection
+
+    async def _stay_connected(self) -> None:
+        for stored in await self._patiently(self._outbox.unfinished):
+            if stored.entry.state == "claimed":
+                self._unreported[stored.entry.cl_ord_id] = stored.entry
+        pause = _FIRST_RECONNECT
+        while not self._closing:
+            begun = time.monotonic()
+            logged_on, reason = await self._one_connection()
+            if logged_on and time.monotonic() - begun >= _STABLE_AFTER:
+                pause = _FIRST_RECONNECT
+            what = "session ended" if logged_on else "no session"
+            text = f"{what} with {self._settings.fix_host}:{self._settings.fix_port}: {reason}"
+            self._on_text(text)
+            _log.warning("%s: %s; next try in %.1f s", self._settings.session, text, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_RECONNECT)
+
+    async def _one_connection(self) -> tuple[bool, str]:
+        """Whether there was a session, and why it ended or could not be."""
+        settings = self._settings
+        if self._credentials is not None:
+            try:
+                self._logon = await self._in_pool(self._credentials)
+            except Exception as error:
+                return False, f"the credentials could not be had: {error}"
+        try:
+            self._connection = await connect(settings.fix_host, settings.fix_port, self._session, self._on_event)
+        except OSError as error:
+            return False, str(error) or "no answer"
+        recovery: asyncio.Task[None] | None = None
+        ended = asyncio.create_task(self._connection.closed())
+        logon = asyncio.create_task(self._logged_on.wait())
+        try:
+            await asyncio.wait([ended, logon], return_when=asyncio.FIRST_COMPLETED)
+            logged_on = logon.done()
+            if logged_on and not ended.done():
+                _log.info("%s: logged on, epoch %d", settings.session, self.epoch)
+                self._on_text("")
+                recovery = asyncio.create_task(self._recover())
+                await asyncio.wait([ended, recovery], return_when=asyncio.FIRST_COMPLETED)
+                if recovery.done():
+                    with contextlib.suppress(NotLoggedOn):  # the connection is about to end
+                        recovery.result()
+            return logged_on, await ended
+        finally:
+            self._ready = False
+            self._logged_on.clear()
+            self._connection.abort("given up")
+            for task in (ended, logon, recovery):
+                if task is not None:
+                    task.cancel()
+
+    async def _end_session(self) -> None:
+        """Log out, and let what has come until then go its way."""
+        self._ready = False
+        deadline = time.monotonic() + _DRAIN_TIMEOUT
+        if self._connection is not None and self.logged_on:
+            self._connection.logout()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._processed.wait(), max(0.0, deadline - time.monotonic()))
+
+    def _on_event(self, _connection: Connection, event: SessionEvent) -> None:
+        match event:
+            case LoggedOn():
+                self._logged_on.set()
+            case LoggedOut():
+                self._ready = False
+                self._logged_on.clear()
+            case MessageReceived():
+                self._on_activity()
+                self._processed.clear()
+                self._on_message(event)
+            case Rejected():
+                self._on_activity()
+                self._processed.clear()
+                text = event.message.get(58) or f"SessionRejectReason (373) {event.message.get(373)}"
+                self._on_refusal(_number(event), self._sent_numbers.get(event.ref_number), text)
+            case _:
+                pass
+        self._keep_numbers()
+
+    # After a logon
+
+    async def _recover(self) -> None:
+        """Find out what became of everything that an older epoch may have sent, before anything else is sent."""
+        uncertain = sorted(
+            (entry for entry in self._unreported.values() if entry.epoch != self.epoch), key=lambda entry: entry.place
+        )
+        orders = [entry for entry in uncertain if isinstance(entry.command, SubmitOrder)]
+        answers = dict(
+            zip([entry.cl_ord_id for entry in orders], await asyncio.gather(*map(self._ask, orders)), strict=True)
+        )
+        for entry in uncertain:
+            cl_ord_id = entry.cl_ord_id
+            if cl_ord_id not in self._unreported:
+                continue  # its report came meanwhile
+            if isinstance(entry.command, SubmitOrder):
+                answer = answers[cl_ord_id]
+                if answer is None:
+                    text = f"{cl_ord_id} may or may not have been sent, and the venue does not answer questions"
+                    await self._patiently(partial(self._recorder.alert, "UNCERTAIN_ORDER", text, cl_ord_id))
+                    continue
+                if answer.kind != "unknown":
+                    continue
+            _log.warning("%s: sending %s again, the venue does not have it", self._settings.session, cl_ord_id)
+            stored = await self._patiently(partial(self._outbox.read, cl_ord_id))
+            if stored is None:
+                raise RuntimeError(f"outbox row of {cl_ord_id} is gone")
+            await self._claim(stored, poss_resend=True)
+        self._ready = True
+        self._look.set()
+        self._flush()
+
+    async def _ask(self, entry: Entry) -> Report | None:
+        """The venue's answer to what it knows of an order; None where it refuses to be asked."""
+        while True:
+            answer: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
+            self._answers[entry.cl_ord_id] = answer
+            if entry.cl_ord_id not in self._unreported:
+                return Report(kind="known", cl_ord_id=entry.cl_ord_id)
+            self._transmit(translate.status_request(entry.command), entry.cl_ord_id)
+            done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)
+            if done:
+                return answer.result()
+            _log.warning("%s: no answer about %s, asking again", self._settings.session, entry.cl_ord_id)
+
+    # Claiming and sending
+
+    async def _poll(self) -> None:
+        """Look for what other processes have put into the outbox: often after there was something, else rarely."""
+        pause = _FIRST_POLL
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._look.wait()
+            if not self._ready:
+                await asyncio.sleep(_FIRST_POLL)
+                continue
+            self._looking = self._look.is_set()
+            self._look.clear()
+            try:
+                found = await self._in_pool(partial(self._outbox.unfinished, self._entries))
+            except AzureError as error:
+                _log.warning("%s: the outbox could not be read: %s", self._settings.session, error)
+                self._looking, pause = False, _LONGEST_POLL
+                continue
+            pending = [stored for stored in found if stored.entry.state == "pending"]
+            for stored in pending:
+                await self._claim_pending(stored)
+            pause = _FIRST_POLL if pending or self._looking else min(2 * pause, _LONGEST_POLL)
+            self._looking = False
+
+    async def _claim_pending(self, stored: Stored) -> None:
+        command = stored.entry.command
+        try:
+            if is_too_late(command, self._settings):
+                _log.warning("%s: %s is too late and not sent", self._settings.session, command.cl_ord_id)
+                await self._writer.commit(*self._outbox.burying(stored))
+            else:
+                await self._claim(stored)
+        except RowRefusedError:
+            _log.info("%s: %s was taken back", self._settings.session, command.cl_ord_id)
+
+    async def _claim(self, stored: Stored, *, poss_resend: bool = False) -> None:
+        await self._writer.commit(*self._outbox.claiming(stored, self.epoch))
+        self._take_up(stored.entry, poss_resend=poss_resend)
+
+    async def _claim_new(self, entry: Entry) -> Progress:
+        try:
+            await self._writer.commit(*self._outbox.claiming_new(entry, self.epoch))
+        except RowRefusedError:
+            stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
+            if stored is None:
+                raise
+            self._look.set()
+            return stored.entry.state
+        self._take_up(entry, poss_resend=False)
+        return "sent" if entry.cl_ord_id in self._sent else "claimed"
+
+    def _take_up(self, entry: Entry, *, poss_resend: bool) -> None:
+        """The row says that the entry is ours: from here on it may leave."""
+        entry = msgspec.structs.replace(entry, state="claimed", epoch=self.epoch)
+        _remember(self._entries, entry.cl_ord_id, entry)
+        self._unreported[entry.cl_ord_id] = entry
+        waiting = self._held if self._settings.order_release == "manual" else self._queue
+        waiting[entry.cl_ord_id] = _Outgoing(entry, poss_resend)
+        self._on_activity()
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._queue and self._ready and self._writer.holds:
+            if self._writer.lease.block_end - self._session.next_outbound <= _ADMINISTRATIVE_RESERVE:
+                self._keep_numbers()
+                return
+            cl_ord_id, outgoing = next(iter(self._queue.items()))
+            entry = outgoing.entry
+            try:
+                self._transmit(
+                    translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
+                )
+            except NotLoggedOn:
+                return
+            del self._queue[cl_ord_id]
+            if outgoing.poss_resend:
+                self._asked_again.add(cl_ord_id)
+            _remember(self._sent, cl_ord_id, datetime.now(UTC))
+            self._on_activity()
+
+    def _transmit(self, message: Message, cl_ord_id: str) -> None:
+        if self._connection is None:
+            raise NotLoggedOn(f"{self._settings.session} has no connection")
+        _remember(self._sent_numbers, self._connection.send(message), cl_ord_id)
+        self._keep_numbers()
+
+    # What the venue says
+
+    def _on_message(self, event: MessageReceived) -> None:
+        message, number = event.message, event.number
+        try:
+            report = translate.from_message(message)
+            if report is not None:
+                self._on_report(number, report)
+            elif message.msg_type == MsgType.BUSINESS_MESSAGE_REJECT:
+                reject = read_business_message_reject(message)
+                cl_ord_id = reject.business_reject_ref_id or self._sent_numbers.get(reject.ref_seq_num or 0)
+                text = reject.text or f"BusinessRejectReason (380) {reject.business_reject_reason}"
+                self._on_refusal(number, cl_ord_id, text)
+            else:
+                self._refuse(message, number)
+        except FieldError as error:
+            self._alert(number, "UNREADABLE_MESSAGE", f"message {number} ({message.msg_type}) cannot be read: {error}")
+
+    def _on_report(self, number: int, report: Report) -> None:
+        cl_ord_id = report.cl_ord_id
+        answer = self._answers.pop(cl_ord_id, None) if report.kind != "event" else None
+        if answer is not None and not answer.done():
+            answer.set_result(report)
+        if report.kind == "unknown":
+            self._on_processed(number)
+            return
+        if report.kind == "duplicate" and cl_ord_id not in self._asked_again:
+            self._alert(number, "DUPLICATE_CLORDID", f"the venue had {cl_ord_id} before, from whomever")
+            return
+        reported = self._unreported.pop(cl_ord_id, None)
+        for waiting in (self._queue, self._held):
+            if cl_ord_id in waiting and waiting[cl_ord_id].poss_resend:
+                del waiting[cl_ord_id]  # it had arrived the first time
+        entry = reported or self._entries.get(cl_ord_id)
+        received = Received(
+            report=report,
+            origin=self._origin(number),
+            received_at=datetime.now(UTC),
+            sent_at=self._sent.get(cl_ord_id),
+            command=entry.command if entry and (report.kind == "event" or answer) else None,
+        )
+        self._delivery.take(
+            number,
+            order_of(cl_ord_id) or orphan_of(cl_ord_id),
+            partial(self._recorder.record, received),
+            partial(self._acknowledge, reported) if reported else None,
+        )
+
+    def _on_refusal(self, number: int, cl_ord_id: str | None, text: str) -> None:
+        """The venue's session (35=3) or application (35=j) has refused a message of ours."""
+        _log.warning("%s: the venue refuses %s: %s", self._settings.session, cl_ord_id or "a message", text)
+        answer = self._answers.pop(cl_ord_id, None) if cl_ord_id else None
+        if answer is not None:
+            if not answer.done():
+                answer.set_result(None)
+            self._on_processed(number)
+            return
+        entry = self._entries.get(cl_ord_id) if cl_ord_id else None
+        if entry is None:
+            self._alert(number, "MESSAGE_REFUSED", f"message {number} refuses {cl_ord_id or 'a message'}: {text}")
+            return
+        command = entry.command
+        event = translate.refused(command, text, market_now(self._settings))
+        report = Report(kind="event", cl_ord_id=entry.cl_ord_id, event=event, symbol=command.symbol, side=command.side)
+        self._on_report(number, report)
+
+    def _refuse(self, message: Message, number: int) -> None:
+        """A type that we know nothing of (FIX 4.4 volume 2, BusinessMessageReject)."""
+        _log.warning("%s: message %d is of unknown type %s", self._settings.session, number, message.msg_type)
+        with contextlib.suppress(NotLoggedOn):
+            self._transmit(
+                business_message_reject(
+                    ref_seq_num=number,
+                    ref_msg_type=message.msg_type,
+                    business_reject_reason=_UNSUPPORTED_MESSAGE,
+                    text="unsupported message type",
+                ),
+                "",
+            )
+        self._on_processed(number)
+
+    def _alert(self, number: int, code: str, text: str) -> None:
+        key = f"message-{self._writer.lease.generation}-{number}"
+        self._delivery.take(number, "", partial(self._recorder.alert, code, text, key))
+
+    def _acknowledge(self, entry: Entry) -> None:
+        self._writer.later(*self._outbox.acknowledging(entry))
+
+    def _on_processed(self, number: int) -> None:
+        self._session.under_way.pop(number, None)
+        if not self._session.under_way:
+            self._processed.set()
+        self._on_activity()
+        self._writer.advance_inbound(self.next_inbound)
+
+    def _origin(self, number: int) -> Origin:
+        return Origin(self._settings.session, self._writer.lease.generation, number)
+
+    # Blocking calls
+
+    async def _in_pool(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def _patiently(self, call: Callable[[], T]) -> T:
+        """Do it, however often storage has to be asked; the end of the epoch ends this too."""
+        pause = 0.1
+        while True:
+            try:
+                return await self._in_pool(call)
+            except AzureError as error:
+                _log.warning("%s: storage failed, trying again: %s", self._settings.session, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+
+def is_too_late(command: VenueCommand, settings: Settings) -> bool:
+    """Whether the market's clock has reached the time by which an order had to leave."""
+    return (
+        isinstance(command, SubmitOrder) and command.deadline is not None and market_now(settings) >= command.deadline
+    )
+
+
+def _remember(memory: dict[K, V], key: K, value: V) -> None:
+    """Keep the latest; what is older than all that can matter is forgotten."""
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
