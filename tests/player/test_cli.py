@@ -1,6 +1,7 @@
 """The commands as one types them: what is wrong is said in one line, with an exit code."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,13 @@ def test_make_without_a_target_lists_them() -> None:
         "bench",
         "lint",
     ]
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = _player("host", "--port", str(port), "--out", str(tmp_path))
+    assert ended.returncode == 1
+    assert ended.stderr == f"host: port {port} is in use: end what listens there, or take another with --port\n"
