@@ -148,16 +148,11 @@ def _parse(frame: bytes) -> Decoded:
     if parsed is None or b"".join(tag + b"=" + value + _SOH for tag, value in parsed.pairs) != frame:
         return _parse_defective(frame)
     fields = tuple((int(tag), value.decode("latin-1")) for tag, value in parsed.pairs)
-    return Decoded(Message(parsed.message_type.decode("latin-1"), fields), _defect_of(fields))
-
-
-def _defect_of(fields: Sequence[Field]) -> Defect | None:
-    for tag, value in fields:
-        if tag <= 0:
-            return Defect(0, None, f"invalid tag number {tag}")
-        if not value:
-            return Defect(4, tag, f"tag {tag} has no value")
-    return None
+    if min(fields)[0] <= 0:
+        return _parse_defective(frame)
+    empty = next((tag for tag, value in fields if not value), None)
+    defect = None if empty is None else Defect(4, empty, f"tag {empty} has no value")
+    return Decoded(Message(parsed.message_type.decode("latin-1"), fields), defect)
 
 
 def _parse_defective(frame: bytes) -> Decoded:

@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._delivery: asyncio.Handle | None = None
         self._delivering = False
         self._timer: asyncio.TimerHandle | None = None
+        self._tick_is_due = False
         self._closing: asyncio.TimerHandle | None = None
         self._writable = True
         self._reading = True
@@ -208,7 +209,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _schedule_tick(self) -> None:
-        if not self.is_open:
+        if not self.is_open or self._tick_is_due:
             return
         due = self.session.next_tick()
         if due == float("inf"):
@@ -226,10 +227,12 @@ class Connection(asyncio.Protocol):
     def _tick(self) -> None:
         # Not before the socket was looked at once more: after a callback that took long, what the peer sent meanwhile
         # is still unread, and must not be taken for silence. The loop runs timers after what it read.
+        self._tick_is_due = True
         self._timer = self._loop.call_later(0, self._tick_after_reading)
 
     def _tick_after_reading(self) -> None:
         self._timer = None
+        self._tick_is_due = False
         if self.is_open:
             self._handle(self.session.tick(read_clocks(), reading=self._reading))
 
