@@ -1,0 +1,140 @@
+"""host.json and local.settings.json, as far as this host honours them."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class ConfigurationError(Exception):
+    """A file or a setting is missing or wrong; the message says which and what would be right."""
+
+
+class HostOptions(msgspec.Struct, frozen=True):
+    """What host.json says of what this host has. Concurrency limits are per host."""
+
+    route_prefix: str = "api"
+    maximum_event_batch_size: int = 100
+    hub_name: str = "DevHub"
+    maximum_concurrent_activities: int = 10
+    maximum_concurrent_orchestrators: int = 10
+    default_version: str | None = None
+
+
+def read_host_options(folder: Path) -> HostOptions:
+    """The options in the app's host.json. Raises ConfigurationError."""
+    document = _read_json(folder / "host.json")
+    if document.get("version") != "2.0":
+        raise ConfigurationError(
+            f'{folder / "host.json"}: "version" is {json.dumps(document.get("version"))}, it must be "2.0"'
+        )
+    reader = _Reader(folder / "host.json", document)
+    defaults = HostOptions()
+    durable = "extensions.durableTask"
+    return HostOptions(
+        route_prefix=reader.text("extensions.http.routePrefix", defaults.route_prefix).strip("/"),
+        maximum_event_batch_size=reader.count(
+            "extensions.eventHubs.maxEventBatchSize", defaults.maximum_event_batch_size
+        ),
+        hub_name=reader.text(f"{durable}.hubName", defaults.hub_name),
+        maximum_concurrent_activities=reader.count(
+            f"{durable}.maxConcurrentActivityFunctions", defaults.maximum_concurrent_activities
+        ),
+        maximum_concurrent_orchestrators=reader.count(
+            f"{durable}.maxConcurrentOrchestratorFunctions", defaults.maximum_concurrent_orchestrators
+        ),
+        default_version=reader.text(f"{durable}.defaultVersion", "") or None,
+    )
+
+
+def read_local_settings(folder: Path) -> dict[str, str]:
+    """The values in local.settings.json, which need not exist. Raises ConfigurationError."""
+    path = folder / "local.settings.json"
+    if not path.exists():
+        return {}
+    document = _read_json(path)
+    if document.get("IsEncrypted"):
+        raise ConfigurationError(f'{path}: it is encrypted; decrypt it with "func settings decrypt"')
+    values = document.get("Values", {})
+    if not isinstance(values, dict):
+        raise ConfigurationError(f'{path}: "Values" must be an object of names and texts')
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise ConfigurationError(f'{path}: the value of "{name}" must be a text in quotes')
+    return values
+
+
+def apply_settings(local: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Put the settings into the process's environment: the environment wins over local.settings.json, `given` over
+    both."""
+    for name, value in local.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(given)
+
+
+def resolve(text: str, what: str) -> str:
+    """`text` with each `%NAME%` replaced by that setting. Raises ConfigurationError naming `what` wanted it."""
+
+    def setting(match: re.Match[str]) -> str:
+        value = os.environ.get(match[1])
+        if value is None:
+            raise ConfigurationError(f"{what}: %{match[1]}% names a setting that does not exist")
+        return value
+
+    return re.sub(r"%([^%]+)%", setting, text)
+
+
+class _Reader:
+    """Values of a JSON document by dotted path; keys without regard to case, as the host reads them."""
+
+    def __init__(self, path: Path, document: dict[str, Any]) -> None:
+        self._path = path
+        self._document = document
+
+    def text(self, key: str, default: str) -> str:
+        value = self._find(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{self._path}: {key} is {json.dumps(value)}, it must be a text")
+        return resolve(value, f"{self._path}: {key}")
+
+    def count(self, key: str, default: int) -> int:
+        value = self._find(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(f"{self._path}: {key} is {json.dumps(value)}, it must be a whole number above 0")
+        return value
+
+    def _find(self, key: str) -> Any:
+        node: Any = self._document
+        for part in key.split("."):
+            if not isinstance(node, dict):
+                raise ConfigurationError(f"{self._path}: what {key} is in must be an object")
+            node = next((value for name, value in node.items() if name.lower() == part.lower()), None)
+            if node is None:
+                return None
+        return node
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist: start the host in the folder of a function app") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"{path} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text") from None
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path}: the document must be a JSON object")
+    return document

@@ -1,0 +1,751 @@
+"""The durable engine: orchestrations, activities and entities on the store.
+
+What happens is decided by one transaction each: starting an instance, an episode of an orchestrator, a batch of an
+entity, the end of an activity, the firing of timers. Memory holds a copy of what is open (histories, messages,
+timers), made anew from the file at the start and changed only after a commit. So the process may die at any moment:
+what was committed is not done again, and what was not runs again.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from uuid import uuid4
+
+import msgspec
+
+from devhost import entities, history
+from devhost.app import App, Function, Kind
+from devhost.clock import MarketClock, utc_now
+from devhost.configuration import HostOptions
+from devhost.history import Event, EventType, Status, parse_stamp, stamp
+from devhost.matching import (
+    Activity,
+    Answer,
+    Completed,
+    ContinuedAsNew,
+    EntityMessage,
+    Failed,
+    Outcome,
+    Plan,
+    Scheduled,
+    SubOrchestration,
+    Timer,
+    match,
+    request_message,
+)
+from devhost.scheduler import Scheduler, Work
+from devhost.store import ActivityRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
+from devhost.timers import Timers
+from devhost.worker import FunctionFailedError, Worker
+
+_LOG = logging.getLogger("devhost")
+_MAXIMUM_ENTITY_BATCH = 50
+_MAXIMUM_ID = 256
+_CONTROLS = (EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED)
+_PAYLOAD_TAIL = (
+    ',"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
+    '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
+)
+
+
+class EngineError(Exception):
+    """A request that cannot be carried out; the message is for the one who asked."""
+
+
+class UnknownFunctionError(EngineError):
+    """The app has no such orchestrator or entity."""
+
+
+class InvalidIdError(EngineError):
+    """An instance id that the host refuses."""
+
+
+class AlreadyRunningError(EngineError):
+    """An instance of that id has not ended."""
+
+
+class NoInstanceError(EngineError):
+    """There is no instance of that id."""
+
+
+class OverError(EngineError):
+    """The instance has ended."""
+
+
+class Instance:
+    """An orchestration that has not ended, in memory."""
+
+    def __init__(self, row: InstanceRow, function: Function | None, *, real_time: bool, background: bool) -> None:
+        self.row = row
+        self.function = function
+        self.real_time = real_time
+        self.background = background
+        self.events: list[Event] = []
+        self.played = ""
+        self.episodes = 0
+        self.inbox: deque[MessageRow] = deque()
+        self.is_queued = False
+
+    def remember(self, events: str) -> None:
+        """Add an episode's events, as they are stored."""
+        self.events.extend(history.decode_all(events))
+        self.played = f"{self.played},{events}" if self.played else events
+        self.episodes += 1
+
+    def forget(self) -> None:
+        """A new generation has begun."""
+        self.events.clear()
+        self.played = ""
+        self.episodes = 0
+
+
+class Entity:
+    """An entity that was asked for something, in memory. `state` is JSON text, None if it does not exist."""
+
+    def __init__(self, state: str | None) -> None:
+        self.state = state
+        self.inbox: deque[MessageRow] = deque()
+        self.is_queued = False
+
+
+class _Unit:
+    """A transaction and what memory has to learn once it is committed."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+        self.after: list[Callable[[], object]] = []
+        self.created: set[str] = set()
+
+
+class Engine:
+    """Runs an app's orchestrations on a store. All methods are called on the host's event loop.
+
+    Instances of the orchestrators named in `real_time` have the system's clock where the market's is virtual; the
+    functions named in `background` have it too, run beside everything else, and do not count as work.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        store: Store,
+        clock: MarketClock,
+        scheduler: Scheduler,
+        worker: Worker,
+        options: HostOptions,
+        *,
+        real_time: Sequence[str] = (),
+        background: Sequence[str] = (),
+    ) -> None:
+        self._app = app
+        self._store = store
+        self._clock = clock
+        self._scheduler = scheduler
+        self._worker = worker
+        self._options = options
+        self._real_time = {name.lower() for name in real_time}
+        self._background = {name.lower() for name in background}
+        self._functions = {(each.kind, each.name.lower()): each for each in app.functions}
+        self._instances: dict[str, Instance] = {}
+        self._entities: dict[str, Entity] = {}
+        self._timers = Timers(scheduler, self._fire)
+        self._last_number = 0
+
+    # What is asked from outside
+
+    def start(self, name: str, instance_id: str | None, input_text: str | None, version: str | None = None) -> str:
+        """Start an instance; its id. An id whose instance has ended is taken again."""
+        if (Kind.ORCHESTRATOR, name.lower()) not in self._functions:
+            raise UnknownFunctionError(_unknown(name, "orchestrator"))
+        identifier = instance_id or uuid4().hex
+        check_instance_id(identifier)
+        with self._unit() as unit:
+            self._create(unit, name, identifier, input_text, version or self._options.default_version)
+        return identifier
+
+    def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
+        """Give an external event to an instance that has not ended."""
+        instance = self._open(instance_id)
+        with self._unit() as unit:
+            self._post(unit, instance_id, history.event_raised(self._now(instance), name, input_text))
+
+    def terminate(self, instance_id: str, reason: str) -> None:
+        """End an instance."""
+        instance = self._open(instance_id)
+        with self._unit() as unit:
+            self._post(unit, instance_id, history.execution_terminated(self._now(instance), reason))
+
+    def suspend(self, instance_id: str, reason: str) -> None:
+        """Let an instance's events wait until it is resumed."""
+        instance = self._open(instance_id)
+        with self._unit() as unit:
+            self._post(unit, instance_id, history.execution_suspended(self._now(instance), reason))
+
+    def resume(self, instance_id: str, reason: str) -> None:
+        """End a suspension."""
+        instance = self._open(instance_id)
+        with self._unit() as unit:
+            self._post(unit, instance_id, history.execution_resumed(self._now(instance), reason))
+
+    def restart(self, instance_id: str, *, new_id: bool) -> str:
+        """Start an instance's orchestrator again with the same input; the id of what was started."""
+        row = self._store.instance(instance_id)
+        if row is None:
+            raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
+        return self.start(row.name, None if new_id else instance_id, row.input, row.version)
+
+    def purge(self, instance_ids: Sequence[str]) -> int:
+        """Forget those of the instances that have ended; how many."""
+        over = [each for each in instance_ids if each not in self._instances and self._store.instance(each) is not None]
+        with self._unit() as unit:
+            for instance_id in over:
+                unit.tx.delete_instance(instance_id)
+        return len(over)
+
+    def signal_entity(self, name: str, key: str, operation: str, input_text: str | None) -> None:
+        """Send an operation to an entity; nobody gets its result."""
+        if (Kind.ENTITY, name.lower()) not in self._functions:
+            raise UnknownFunctionError(_unknown(name, "entity"))
+        request = entities.Request(op=operation, signal=True, id=str(uuid4()), input=input_text)
+        with self._unit() as unit:
+            self._post(unit, entities.entity_id(name, key), msgspec.to_builtins(request))
+
+    def set_clock(self, moment: datetime) -> None:
+        """Set the virtual clock and fire what is due by then. Raises ClockError."""
+        self._clock.check(moment)
+        due = self._timers.due_by(moment)
+        with self._unit() as unit:
+            self._clock.keep(unit.tx, moment)
+            unit.after.append(lambda: self._clock.show(moment))
+            for timer in due:
+                self._fire_one(unit, timer, moment)
+
+    def next_virtual_timer(self) -> datetime | None:
+        """When the next timer on the virtual clock is due."""
+        return self._timers.next_virtual()
+
+    # Start and stop
+
+    def recover(self) -> None:
+        """Make memory's copy of the file, and go on with what is open."""
+        for row in self._store.open_instances():
+            instance = self._admit(row)
+            for events in self._store.history(row.id):
+                instance.remember(events)
+        for message in self._store.messages():
+            self._last_number = max(self._last_number, message.place)
+            self._deliver(message)
+        for timer in self._store.timers():
+            self._last_number = max(self._last_number, timer.number)
+            self._add_timer(timer)
+        for activity in self._store.activities():
+            self._last_number = max(self._last_number, activity.number)
+            self._submit_activity(activity)
+
+    def stop(self) -> None:
+        """Fire no more timers."""
+        self._timers.stop()
+
+    # Instances and messages
+
+    @contextmanager
+    def _unit(self) -> Iterator[_Unit]:
+        with self._store.transaction() as tx:
+            unit = _Unit(tx)
+            yield unit
+        for learn in unit.after:
+            learn()
+
+    def _number(self) -> int:
+        self._last_number += 1
+        return self._last_number
+
+    def _now(self, instance: Instance | None) -> datetime:
+        return utc_now() if instance is not None and instance.real_time else self._clock.now()
+
+    def _open(self, instance_id: str) -> Instance:
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            return instance
+        if self._store.instance(instance_id) is None:
+            raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
+        raise OverError(f"Instance with ID '{instance_id}' is over.")
+
+    def _admit(self, row: InstanceRow) -> Instance:
+        name = row.name.lower()
+        background = name in self._background
+        instance = Instance(
+            row,
+            self._functions.get((Kind.ORCHESTRATOR, name)),
+            real_time=background or name in self._real_time,
+            background=background,
+        )
+        self._instances[row.id] = instance
+        return instance
+
+    def _create(
+        self,
+        unit: _Unit,
+        name: str,
+        instance_id: str,
+        input_text: str | None,
+        version: str | None,
+        parent: tuple[InstanceRow, int] | None = None,
+    ) -> None:
+        existing = self._instances.get(instance_id)
+        if existing is not None or instance_id in unit.created:
+            status = existing.row.status if existing else Status.PENDING
+            raise AlreadyRunningError(f"An Orchestration instance with the status {status.text} already exists.")
+        unit.created.add(instance_id)
+        real_time = name.lower() in self._real_time | self._background
+        now = utc_now() if real_time else self._clock.now()
+        row = InstanceRow(
+            id=instance_id,
+            name=name,
+            version=version,
+            execution_id=uuid4().hex,
+            generation=1,
+            status=Status.PENDING,
+            created=stamp(now),
+            updated=stamp(now),
+            input=input_text,
+            parent_id=parent[0].id if parent else None,
+            parent_execution_id=parent[0].execution_id if parent else None,
+            parent_task_id=parent[1] if parent else None,
+        )
+        if self._store.instance(instance_id) is not None:
+            unit.tx.delete_instance(instance_id)
+        unit.tx.put_instance(row)
+        unit.after.append(lambda: self._admit(row))
+        self._post(unit, instance_id, self._started(row, now), row.execution_id)
+
+    def _started(self, row: InstanceRow, now: datetime) -> Event:
+        return history.execution_started(
+            now,
+            name=row.name,
+            version=row.version,
+            input_text=row.input,
+            instance_id=row.id,
+            execution_id=row.execution_id,
+            parent_instance_id=row.parent_id,
+        )
+
+    def _post(self, unit: _Unit, target: str, event: Event, execution_id: str | None = None) -> None:
+        message = MessageRow(target, self._number(), execution_id, event)
+        unit.tx.add_message(message, history.encode(event))
+        unit.after.append(lambda: self._deliver(message))
+
+    def _deliver(self, message: MessageRow) -> None:
+        if entities.is_entity(message.target):
+            entity = self._entities.get(message.target)
+            if entity is None:
+                entity = self._entities[message.target] = Entity(self._store.entity(message.target))
+            entity.inbox.append(message)
+            self._queue_entity(message.target, entity)
+            return
+        instance = self._instances.get(message.target)
+        if instance is None:
+            # For an instance that has ended meanwhile, as the real host drops it.
+            with self._store.transaction() as tx:
+                tx.delete_messages(message.target, [message.place])
+            return
+        instance.inbox.append(message)
+        self._queue_episode(instance)
+
+    def _queue_episode(self, instance: Instance) -> None:
+        if instance.is_queued:
+            return
+        instance.is_queued = True
+        label = f"orchestrator {instance.row.name} of {instance.row.id}"
+        if instance.background:
+            self._scheduler.submit_background(label, lambda: self._episode(instance))
+        else:
+            self._scheduler.submit(Work.EPISODE, label, lambda: self._episode(instance))
+
+    def _queue_entity(self, identifier: str, entity: Entity) -> None:
+        if entity.is_queued:
+            return
+        entity.is_queued = True
+        self._scheduler.submit(Work.EPISODE, f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
+
+    # Episodes
+
+    async def _episode(self, instance: Instance) -> None:
+        messages = list(instance.inbox)
+        await self._take_in(instance, messages)
+        instance.is_queued = False
+        if instance.inbox and instance.row.status is not Status.SUSPENDED:
+            self._queue_episode(instance)
+
+    async def _take_in(self, instance: Instance, messages: list[MessageRow]) -> None:
+        row = instance.row
+        fitting = [each for each in messages if each.execution_id in (None, row.execution_id)]
+        terminated = next((m for m in fitting if m.event["EventType"] == EventType.EXECUTION_TERMINATED), None)
+        if terminated is not None:
+            self._terminate(instance, terminated.event)
+            return
+        controls = [m for m in fitting if m.event["EventType"] in _CONTROLS]
+        is_suspended = row.status is Status.SUSPENDED
+        if controls:
+            is_suspended = controls[-1].event["EventType"] == EventType.EXECUTION_SUSPENDED
+        if is_suspended:
+            self._suspend(instance, controls)
+            return
+        if not fitting:
+            self._discard(instance, messages)
+            return
+        now = self._now(instance)
+        new = [history.orchestrator_started(now), *(each.event for each in fitting)]
+        answer = await self._ask(instance, new)
+        plan = match([*instance.events, *new], answer, row.name, row.execution_id)
+        self._carry_out(instance, messages, new, answer, plan, now)
+
+    def _discard(self, instance: Instance, messages: list[MessageRow]) -> None:
+        """Answers to an earlier generation or execution, which nobody waits for."""
+        with self._unit() as unit:
+            unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
+        _drop_first(instance.inbox, len(messages))
+
+    async def _ask(self, instance: Instance, new: list[Event]) -> Answer:
+        row = instance.row
+        if instance.function is None:
+            return Answer(is_done=False, error=_unknown(row.name, "orchestrator"))
+        events = ",".join(history.encode(event) for event in new)
+        if instance.played:
+            events = f"{instance.played},{events}"
+        identity = msgspec.json.encode(
+            {"instanceId": row.id, "isReplaying": bool(instance.played), "parentInstanceId": row.parent_id}
+        ).decode()
+        payload = f'{{"history":[{events}],"input":{row.input or "null"},{identity[1:-1]}{_PAYLOAD_TAIL}'
+        answer, error = await self._worker.orchestrator(instance.function, payload)
+        if error is not None:
+            _LOG.error("orchestrator %s of %s raised", row.name, row.id, exc_info=error)
+        return answer
+
+    def _carry_out(
+        self,
+        instance: Instance,
+        messages: list[MessageRow],
+        new: list[Event],
+        answer: Answer,
+        plan: Plan,
+        now: datetime,
+    ) -> None:
+        with self._unit() as unit:
+            unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
+            unit.after.append(lambda: _drop_first(instance.inbox, len(messages)))
+            events = list(new)
+            for item in plan.scheduled:
+                if isinstance(item, Timer) and item.id in plan.cancelled_timers:
+                    events.append(history.timer_created(now, item.id, item.fire_at))
+                else:
+                    events.append(self._schedule(unit, instance, item, now))
+            self._cancel_timers(unit, instance, plan.cancelled_timers)
+            custom_status = answer.custom_status or (
+                instance.row.custom_status if instance.row.generation > 1 else None
+            )
+            if isinstance(plan.outcome, ContinuedAsNew):
+                self._begin_generation(unit, instance, len(messages), plan.outcome, custom_status, now)
+                return
+            row = msgspec.structs.replace(
+                instance.row, status=Status.RUNNING, updated=stamp(now), custom_status=custom_status
+            )
+            if plan.outcome is not None:
+                row = self._end(unit, instance, row, plan.outcome, events, now)
+            events.append(history.orchestrator_completed(now))
+            self._write(unit, instance, row, events)
+
+    def _write(self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event]) -> None:
+        text = ",".join(history.encode({**event, "IsPlayed": True}) for event in events)
+        unit.tx.append_history(row.id, instance.episodes, text)
+        unit.tx.put_instance(row)
+
+        def learn() -> None:
+            instance.row = row
+            instance.remember(text)
+
+        unit.after.append(learn)
+
+    def _schedule(self, unit: _Unit, instance: Instance, item: Scheduled, now: datetime) -> Event:
+        row = instance.row
+        match item:
+            case Activity():
+                activity = ActivityRow(self._number(), row.id, row.execution_id, item.id, item.name, item.input)
+                unit.tx.add_activity(activity)
+                unit.after.append(lambda: self._submit_activity(activity))
+                return history.task_scheduled(now, item.id, item.name, item.input)
+            case Timer():
+                timer = TimerRow(self._number(), row.id, row.execution_id, item.id, stamp(item.fire_at))
+                unit.tx.add_timer(timer)
+                unit.after.append(lambda: self._add_timer(timer))
+                return history.timer_created(now, item.id, item.fire_at)
+            case SubOrchestration():
+                return self._schedule_child(unit, row, item, now)
+            case EntityMessage():
+                request = request_message(item, row.id, row.execution_id)
+                self._send_to_entity(unit, instance, item, request, now)
+                return history.event_sent(now, item.id, item.entity_id, request)
+
+    def _schedule_child(self, unit: _Unit, parent: InstanceRow, item: SubOrchestration, now: datetime) -> Event:
+        child_id = item.instance_id or f"{parent.execution_id}:{item.id:04x}"
+        input_text = None if item.input is None else msgspec.json.encode(item.input).decode()
+        version = item.version or self._options.default_version
+        problem = None
+        if (Kind.ORCHESTRATOR, item.name.lower()) not in self._functions:
+            problem = f"Orchestrator function '{item.name}' failed: {_unknown(item.name, 'orchestrator')}"
+        else:
+            try:
+                check_instance_id(child_id)
+                self._create(unit, item.name, child_id, input_text, version, (parent, item.id))
+            except EngineError as error:
+                problem = f"Orchestrator function '{item.name}' failed: {error}"
+        if problem is not None:
+            failed = history.sub_orchestration_failed(now, item.id, problem, "")
+            self._post(unit, parent.id, failed, parent.execution_id)
+        return history.sub_orchestration_created(now, item.id, item.name, child_id, version, input_text)
+
+    def _send_to_entity(
+        self, unit: _Unit, instance: Instance, item: EntityMessage, request: dict[str, object], now: datetime
+    ) -> None:
+        name, _ = entities.name_and_key(item.entity_id)
+        if (Kind.ENTITY, name.lower()) in self._functions:
+            stored = entities.Request(
+                op=item.operation,
+                signal=item.is_signal,
+                id=item.request_id,
+                input=request["input"] if isinstance(request["input"], str) else None,
+                parent=None if item.is_signal else instance.row.id,
+                parent_execution=None if item.is_signal else instance.row.execution_id,
+            )
+            self._post(unit, item.entity_id, msgspec.to_builtins(stored))
+        elif item.is_signal:
+            _LOG.error("orchestrator %s of %s: %s", instance.row.name, instance.row.id, _unknown(name, "entity"))
+        else:
+            error = entities.Result(is_error=True, result=msgspec.json.encode(_unknown(name, "entity")).decode())
+            answer = history.event_raised(now, item.request_id, entities.response(error))
+            self._post(unit, instance.row.id, answer, instance.row.execution_id)
+
+    def _begin_generation(
+        self,
+        unit: _Unit,
+        instance: Instance,
+        taken: int,
+        outcome: ContinuedAsNew,
+        custom_status: str | None,
+        now: datetime,
+    ) -> None:
+        """The new generation's first events go in front of what has arrived since the old one took in its messages."""
+        old = instance.row
+        row = msgspec.structs.replace(
+            old,
+            execution_id=uuid4().hex,
+            generation=old.generation + 1,
+            status=Status.RUNNING,
+            updated=stamp(now),
+            input=None if outcome.input is None else msgspec.json.encode(outcome.input).decode(),
+            custom_status=custom_status,
+        )
+        unit.tx.clear_history(old.id)
+        unit.tx.put_instance(row)
+        opening = [(row.execution_id, self._started(row, now)), *((None, event) for event in outcome.carried)]
+        waiting = list(instance.inbox)[taken:]
+        first = (waiting[0].place if waiting else self._number()) - len(opening)
+        messages = [
+            MessageRow(old.id, first + offset, execution_id, event)
+            for offset, (execution_id, event) in enumerate(opening)
+        ]
+        for message in messages:
+            unit.tx.add_message(message, history.encode(message.event))
+
+        def learn() -> None:
+            instance.row = row
+            instance.forget()
+            instance.inbox.extendleft(reversed(messages))
+
+        unit.after.append(learn)
+
+    def _end(
+        self, unit: _Unit, instance: Instance, row: InstanceRow, outcome: Outcome, events: list[Event], now: datetime
+    ) -> InstanceRow:
+        match outcome:
+            case Completed(output=output):
+                row = msgspec.structs.replace(row, status=Status.COMPLETED, output=output)
+            case Failed(message=message):
+                _LOG.error("instance %s of %s failed: %s", row.id, row.name, message.strip().splitlines()[0])
+                row = msgspec.structs.replace(row, status=Status.FAILED, output=msgspec.json.encode(message).decode())
+            case ContinuedAsNew():
+                raise AssertionError("a generation that continues does not end")
+        return self._close(unit, instance, row, events, now)
+
+    def _close(
+        self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event], now: datetime
+    ) -> InstanceRow:
+        events.append(history.execution_completed(now, row.status, row.output))
+        unit.tx.clear_waiting(row.id)
+        unit.after.append(lambda: self._dismiss(instance))
+        if row.parent_id is not None and row.parent_task_id is not None:
+            if row.status is Status.COMPLETED:
+                told = history.sub_orchestration_completed(now, row.parent_task_id, row.output)
+            else:
+                reason = msgspec.json.decode(row.output or '""', type=str)
+                told = history.sub_orchestration_failed(now, row.parent_task_id, reason, "")
+            self._post(unit, row.parent_id, told, row.parent_execution_id)
+        return row
+
+    def _dismiss(self, instance: Instance) -> None:
+        self._timers.remove_all(instance.row.id)
+        instance.inbox.clear()
+        if self._instances.get(instance.row.id) is instance:
+            del self._instances[instance.row.id]
+
+    def _terminate(self, instance: Instance, event: Event) -> None:
+        now = self._now(instance)
+        reason = msgspec.json.encode(event["Input"]).decode()
+        row = msgspec.structs.replace(instance.row, status=Status.TERMINATED, updated=stamp(now), output=reason)
+        events = [history.orchestrator_started(now), event]
+        with self._unit() as unit:
+            row = self._close(unit, instance, row, events, now)
+            events.append(history.orchestrator_completed(now))
+            self._write(unit, instance, row, events)
+
+    def _suspend(self, instance: Instance, controls: list[MessageRow]) -> None:
+        """Take in what suspends; everything else waits."""
+        if not controls:
+            return
+        now = self._now(instance)
+        row = msgspec.structs.replace(instance.row, status=Status.SUSPENDED, updated=stamp(now))
+        events = [history.orchestrator_started(now), *(each.event for each in controls)]
+        events.append(history.orchestrator_completed(now))
+        places = {each.place for each in controls}
+        with self._unit() as unit:
+            unit.tx.delete_messages(row.id, sorted(places))
+            self._write(unit, instance, row, events)
+        instance.inbox = deque(each for each in instance.inbox if each.place not in places)
+
+    # Entities
+
+    async def _entity_batch(self, identifier: str, entity: Entity) -> None:
+        messages = list(entity.inbox)[:_MAXIMUM_ENTITY_BATCH]
+        requests = [entities.read_request(each.event) for each in messages]
+        name, _ = entities.name_and_key(identifier)
+        function = self._functions.get((Kind.ENTITY, name.lower()))
+        answer = await self._operate(function, identifier, entity.state, requests)
+        state = answer.entity_state if answer.entity_exists else None
+        now = self._clock.now()
+        with self._unit() as unit:
+            unit.tx.delete_messages(identifier, [each.place for each in messages])
+            if state is not None:
+                unit.tx.put_entity(identifier, state, stamp(now))
+            elif entity.state is not None:
+                unit.tx.delete_entity(identifier)
+            for request, result in zip(requests, answer.results, strict=True):
+                if result.is_error:
+                    _LOG.error("entity %s: operation '%s' failed: %s", identifier, request.op, result.result)
+                if request.parent is not None:
+                    told = history.event_raised(now, request.id, entities.response(result))
+                    self._post(unit, request.parent, told, request.parent_execution)
+        entity.state = state
+        _drop_first(entity.inbox, len(messages))
+        entity.is_queued = False
+        if entity.inbox:
+            self._queue_entity(identifier, entity)
+
+    async def _operate(
+        self, function: Function | None, identifier: str, state: str | None, requests: list[entities.Request]
+    ) -> entities.BatchAnswer:
+        if function is None:
+            return entities.failed(_unknown(identifier, "entity"), len(requests), state)
+        try:
+            text = await self._worker.entity(function, entities.batch(identifier, state, requests))
+            return entities.read_answer(text, len(requests))
+        except FunctionFailedError as failure:
+            _LOG.error("entity %s raised", identifier, exc_info=failure.__cause__)
+            return entities.failed(str(failure), len(requests), state)
+        except ValueError as error:
+            return entities.failed(f"the entity's answer cannot be read: {error}", len(requests), state)
+
+    # Activities
+
+    def _submit_activity(self, activity: ActivityRow) -> None:
+        label = f"activity {activity.name} of {activity.instance_id}"
+        if activity.name.lower() in self._background:
+            self._scheduler.submit_background(label, lambda: self._run_activity(activity))
+        else:
+            self._scheduler.submit(Work.ACTIVITY, label, lambda: self._run_activity(activity))
+
+    async def _run_activity(self, activity: ActivityRow) -> None:
+        function = self._functions.get((Kind.ACTIVITY, activity.name.lower()))
+        failed = f"Activity function '{activity.name}' failed:  "
+        reason = result = None
+        if function is None:
+            reason = failed + _unknown(activity.name, "activity")
+        else:
+            try:
+                result = await self._worker.activity(function, activity.input)
+            except FunctionFailedError as failure:
+                _LOG.error("activity %s of %s raised", activity.name, activity.instance_id, exc_info=failure.__cause__)
+                reason = failed + str(failure)
+        instance = self._instances.get(activity.instance_id)
+        now = self._now(instance)
+        if reason is None:
+            event = history.task_completed(now, activity.task_id, result)
+        else:
+            event = history.task_failed(now, activity.task_id, reason, "")
+        with self._unit() as unit:
+            unit.tx.delete_activity(activity.number)
+            if instance is not None and instance.row.execution_id == activity.execution_id:
+                self._post(unit, activity.instance_id, event, activity.execution_id)
+
+    # Timers
+
+    def _add_timer(self, timer: TimerRow) -> None:
+        instance = self._instances.get(timer.instance_id)
+        if instance is None:
+            return
+        if self._clock.is_virtual and not instance.real_time:
+            self._timers.add_virtual(timer)
+            if parse_stamp(timer.fire_at) <= self._clock.now():
+                self._fire([timer])
+        else:
+            # A timer of real time is waited for, where the market's time is virtual: nothing else would make it fire.
+            self._timers.add_real(timer, is_work=self._clock.is_virtual and not instance.background)
+
+    def _cancel_timers(self, unit: _Unit, instance: Instance, task_ids: Sequence[int]) -> None:
+        """The real host lets a cancelled timer fire into nothing; here it is forgotten: no orchestrator can tell."""
+        for task_id in task_ids:
+            timer = self._timers.find(instance.row.id, task_id)
+            if timer is not None:
+                unit.tx.delete_timer(timer.number)
+                unit.after.append(partial(self._timers.remove, timer))
+
+    def _fire(self, timers: Sequence[TimerRow]) -> None:
+        with self._unit() as unit:
+            for timer in timers:
+                self._fire_one(unit, timer, self._now(self._instances.get(timer.instance_id)))
+
+    def _fire_one(self, unit: _Unit, timer: TimerRow, now: datetime) -> None:
+        unit.tx.delete_timer(timer.number)
+        unit.after.append(lambda: self._timers.remove(timer))
+        event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
+        self._post(unit, timer.instance_id, event, timer.execution_id)
+
+
+def check_instance_id(instance_id: str) -> None:
+    """Raises InvalidIdError if the host refuses such an id (DURABLE.md, section 6)."""
+    if len(instance_id) > _MAXIMUM_ID:
+        raise InvalidIdError(f"Instance IDs must be at most {_MAXIMUM_ID} characters, this one has {len(instance_id)}.")
+    if instance_id.startswith("@"):
+        raise InvalidIdError("Orchestration instance IDs must not start with '@'.")
+    if any(each in "/\\#?" or ord(each) < 32 or 127 <= ord(each) < 160 for each in instance_id):
+        raise InvalidIdError("Instance IDs must not contain '/', '\\', '#', '?', or control characters.")
+
+
+def _unknown(name: str, noun: str) -> str:
+    return f"The function '{name}' doesn't exist, is disabled, or is not an {noun} function."
+
+
+def _drop_first(inbox: deque[MessageRow], count: int) -> None:
+    for _ in range(count):
+        inbox.popleft()

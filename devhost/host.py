@@ -1,0 +1,172 @@
+"""The host: puts the parts together, starts and stops them."""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from devhost.admin import AdminApi
+from devhost.api import DurableApi
+from devhost.app import App, Kind, load
+from devhost.clock import MarketClock
+from devhost.configuration import ConfigurationError, apply_settings, read_host_options, read_local_settings
+from devhost.engine import Engine
+from devhost.eventhub import EventHubs
+from devhost.http import HttpTriggers
+from devhost.scheduler import Scheduler, Work
+from devhost.schedules import TimerTriggers
+from devhost.store import Store
+from devhost.worker import Worker, binding_of
+
+_LOG = logging.getLogger("devhost")
+_ADDRESS = "127.0.0.1"
+_LARGEST_BODY = 64 * 1024 * 1024
+_STOP_WITHIN = 1.0
+
+
+class PortError(Exception):
+    """The port cannot be listened on."""
+
+
+class HostArguments(msgspec.Struct, frozen=True):
+    """What the command line says."""
+
+    folder: Path
+    port: int
+    database: Path
+    virtual_clock: Path | None = None
+    real_time: tuple[str, ...] = ()
+    background: tuple[str, ...] = ()
+    settings: Mapping[str, str] = {}
+
+
+class Host:
+    """One app being served. Raises ConfigurationError, LoadError, ScheduleError, StoreError, ClockError, PortError."""
+
+    def __init__(self, arguments: HostArguments) -> None:
+        self._arguments = arguments
+        folder = arguments.folder
+        if not folder.is_dir():
+            raise ConfigurationError(f"{folder} is no folder")
+        self._options = read_host_options(folder)
+        apply_settings(read_local_settings(folder), arguments.settings)
+        self._threads = _thread_count()
+        os.chdir(folder)
+        self._app = load(folder)
+        _check_named(self._app, arguments)
+        self.base_url = ""
+
+    async def start(self) -> None:
+        """Listen, then go on with what an earlier host left open."""
+        arguments, options, app = self._arguments, self._options, self._app
+        runner_socket = _listen(arguments.port)
+        self.base_url = f"http://{_ADDRESS}:{runner_socket.getsockname()[1]}"
+        self._store = Store(arguments.database)
+        clock = MarketClock(self._store, arguments.virtual_clock)
+        limits = {
+            Work.EPISODE: options.maximum_concurrent_orchestrators,
+            Work.ACTIVITY: options.maximum_concurrent_activities,
+            Work.BATCH: 32,
+        }
+        self._scheduler = scheduler = Scheduler(limits, is_serial=clock.is_virtual)
+        binding = binding_of(self.base_url, options.hub_name)
+        self._worker = worker = Worker(self._threads, binding)
+        background = arguments.background
+        self._engine = engine = Engine(
+            app,
+            self._store,
+            clock,
+            scheduler,
+            worker,
+            options,
+            real_time=arguments.real_time,
+            background=background,
+        )
+        hubs = EventHubs(
+            app,
+            self._store,
+            scheduler,
+            worker,
+            maximum_batch=options.maximum_event_batch_size,
+            background=background,
+        )
+        self._timers = TimerTriggers(app, self._store, scheduler, worker, background)
+        http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background)
+        links = msgspec.json.decode(binding)["managementUrls"]
+        api = DurableApi(engine, self._store, lambda identifier: _links(links, identifier))
+        admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url)
+        self._log_functions(http, hubs)
+        server = web.Application(client_max_size=_LARGEST_BODY)
+        server.add_routes([*api.routes(), *admin.routes(), *http.routes()])
+        self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.2, handle_signals=False)
+        await self._runner.setup()
+        await web.SockSite(self._runner, runner_socket).start()
+        engine.recover()
+        hubs.recover()
+        self._timers.start()
+
+    async def stop(self) -> None:
+        """Start nothing more, let go of what runs, close the file. What ran runs again at the next start."""
+        _LOG.info("stopping")
+        self._engine.stop()
+        await self._timers.stop()
+        await self._scheduler.stop()
+        await self._worker.stop(_STOP_WITHIN)
+        await self._runner.cleanup()
+        self._store.close()
+
+    def _log_functions(self, http: HttpTriggers, hubs: EventHubs) -> None:
+        for warning in self._app.warnings:
+            _LOG.warning("%s", warning)
+        for name, methods, path in http.described():
+            _LOG.info("%s: [%s] %s%s", name, methods, self.base_url, path)
+        for function in self._app.functions:
+            if function.kind is not Kind.HTTP:
+                detail = function.trigger.get("schedule") or function.trigger.get("eventHubName") or ""
+                _LOG.info("%s: %s %s", function.name, function.kind.value, detail)
+        for hub in sorted(hubs.hubs):
+            _LOG.info("events for hub %s: POST %s/devhost/eventhubs/%s/events", hub, self.base_url, hub)
+
+
+def _links(templates: Mapping[str, str], instance_id: str) -> dict[str, str]:
+    return {name: text.replace("INSTANCEID", instance_id) for name, text in templates.items()}
+
+
+def _check_named(app: App, arguments: HostArguments) -> None:
+    names = {function.name.lower() for function in app.functions}
+    for option, given in (("--real-time", arguments.real_time), ("--background", arguments.background)):
+        for name in given:
+            if name.lower() not in names:
+                raise ConfigurationError(f"{option} {name}: the app has no function of that name")
+    if arguments.real_time and arguments.virtual_clock is None:
+        raise ConfigurationError("--real-time says something only together with --virtual-clock")
+
+
+def _thread_count() -> int:
+    name = "PYTHON_THREADPOOL_THREAD_COUNT"
+    text = os.environ.get(name)
+    if text is None:
+        return min(32, (os.cpu_count() or 1) + 4)
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise ConfigurationError(f"the setting {name} is '{text}', it must be 1 to 1000")
+    return int(text)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_ADDRESS, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortError(f"port {port} is in use: stop what listens there, or give another with --port") from None
+        raise PortError(f"cannot listen on port {port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener

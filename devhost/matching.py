@@ -1,0 +1,512 @@
+"""What an orchestrator's answer asks for that its history does not have yet: a pure function of history and actions.
+
+The SDK answers every episode with all the actions of the generation so far. The host's side replays them against the
+history by the rules of DURABLE.md, section 2: it awaits them one after another, gives each that counts a sequence id
+when it schedules it, and takes completions from the history in the order in which they are written there.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any, Protocol
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from devhost.history import Event, EventType, parse_stamp
+
+_FAILURE_STATE = "$OutOfProcData$:"
+"""In front of the state that the SDK puts into the exception of a failed orchestrator."""
+
+_MAXIMUM_CUSTOM_STATUS = 16 * 1024
+
+
+class ActionType(IntEnum):
+    """The number of each kind of action in the protocol."""
+
+    CALL_ACTIVITY = 0
+    CALL_ACTIVITY_WITH_RETRY = 1
+    CALL_SUB_ORCHESTRATOR = 2
+    CALL_SUB_ORCHESTRATOR_WITH_RETRY = 3
+    CONTINUE_AS_NEW = 4
+    CREATE_TIMER = 5
+    WAIT_FOR_EXTERNAL_EVENT = 6
+    CALL_ENTITY = 7
+    CALL_HTTP = 8
+    SIGNAL_ENTITY = 9
+    WHEN_ANY = 11
+    WHEN_ALL = 12
+
+
+class RetryOptions(msgspec.Struct, frozen=True, rename="camel"):
+    """How often and how soon a call is tried again. The interval is in milliseconds."""
+
+    first_retry_interval_in_milliseconds: int
+    max_number_of_attempts: int
+
+
+class Action(msgspec.Struct, frozen=True, rename="camel"):
+    """One action of an answer; which fields it has depends on its type."""
+
+    action_type: int
+    function_name: str = ""
+    input: str | None = None
+    instance_id: str | None = None
+    version: str | None = None
+    operation: str = ""
+    fire_at: str = ""
+    is_canceled: bool = False
+    external_event_name: str = ""
+    retry_options: RetryOptions | None = None
+    compound_actions: tuple["Action", ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """What an orchestrator answered. `output` and `custom_status` are JSON text, None where absent."""
+
+    is_done: bool
+    actions: tuple[Action, ...] = ()
+    output: str | None = None
+    custom_status: str | None = None
+    error: str | None = None
+
+
+class _WireAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    is_done: bool
+    actions: list[list[Action]]
+    output: msgspec.Raw = msgspec.Raw()
+    error: str | None = None
+    custom_status: msgspec.Raw = msgspec.Raw()
+
+
+_DECODER = msgspec.json.Decoder(_WireAnswer)
+
+
+def read_answer(text: str) -> Answer:
+    """The answer in a JSON text. One that is not JSON (NaN in the output, say) is an answer with an error."""
+    try:
+        wire = _DECODER.decode(text)
+    except msgspec.DecodeError as error:
+        return Answer(is_done=False, error=f"the orchestrator's answer is not valid JSON: {error}")
+    status = bytes(wire.custom_status).decode() or None
+    actions = tuple(action for generation in wire.actions for action in generation)
+    size = len(status.encode("utf-16-le")) if status else 0
+    if size > _MAXIMUM_CUSTOM_STATUS:
+        problem = (
+            "The UTF-16 size of the JSON-serialized payload must not exceed 16 KB. "
+            f"The current payload size is {size / 1024:.2f} KB."
+        )
+        return Answer(is_done=False, error=problem)
+    return Answer(
+        is_done=wire.is_done,
+        actions=actions,
+        output=bytes(wire.output).decode() or None,
+        custom_status=status,
+        error=wire.error,
+    )
+
+
+def read_failure(message: str) -> Answer:
+    """The answer behind the exception of a failed orchestrator: its state is in the message, if the SDK raised it."""
+    problem, label, state = message.partition(_FAILURE_STATE)
+    if not label:
+        return Answer(is_done=False, error=message or "unknown error")
+    answer = read_answer(state)
+    return msgspec.structs.replace(answer, error=answer.error or problem.strip())
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """Schedule an activity; `input` is JSON text."""
+
+    id: int
+    name: str
+    input: str | None
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """Schedule a timer."""
+
+    id: int
+    fire_at: datetime
+
+
+class SubOrchestration(msgspec.Struct, frozen=True):
+    """Start a child instance; without an `instance_id` it gets one made of execution id and sequence id."""
+
+    id: int
+    name: str
+    instance_id: str | None
+    version: str | None
+    input: str | None
+
+
+class EntityMessage(msgspec.Struct, frozen=True):
+    """Call or signal an entity; an answer to a call comes back under `request_id`."""
+
+    id: int
+    entity_id: str
+    operation: str
+    input: str | None
+    is_signal: bool
+    request_id: str
+
+
+Scheduled = Activity | Timer | SubOrchestration | EntityMessage
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """The instance is done; `output` is JSON text."""
+
+    output: str | None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The instance has failed."""
+
+    message: str
+
+
+class ContinuedAsNew(msgspec.Struct, frozen=True):
+    """A new generation begins, with the events that arrived after the old one had decided so."""
+
+    input: str | None
+    carried: tuple[Event, ...]
+
+
+Outcome = Completed | Failed | ContinuedAsNew
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an episode has to carry out."""
+
+    scheduled: tuple[Scheduled, ...]
+    cancelled_timers: tuple[int, ...]
+    """Sequence ids of all timers of the generation that nobody waits for any more."""
+    outcome: Outcome | None
+    """None while the instance goes on."""
+
+
+class NonDeterminismError(Exception):
+    """The orchestrator's actions do not fit the history that its earlier self has made."""
+
+
+def match(history: Sequence[Event], answer: Answer, orchestrator: str, execution_id: str) -> Plan:
+    """The plan for an answer to `history`, which includes the events of the present episode.
+
+    An answer that does not fit the history fails the instance, in DTFx's words.
+    """
+    walk = _Walk(answer.actions, execution_id)
+    try:
+        for event in history:
+            walk.take(event)
+    except NonDeterminismError as error:
+        return Plan((), (), Failed(f"Non-Deterministic workflow detected: {error}"))
+    except UnsupportedActionError as error:
+        return Plan((), (), Failed(f"Orchestrator function '{orchestrator}' failed: {error}"))
+    return Plan(walk.unconfirmed(), tuple(walk.cancelled), _outcome(walk, answer, orchestrator))
+
+
+def _outcome(walk: "_Walk", answer: Answer, orchestrator: str) -> Outcome | None:
+    if not walk.is_finished or walk.open:
+        return None
+    if answer.error:
+        return Failed(f"Orchestrator function '{orchestrator}' failed: {answer.error}")
+    if not answer.is_done:
+        return None
+    if walk.continued:
+        return ContinuedAsNew(walk.continued.input, tuple(walk.carried))
+    return Completed(answer.output)
+
+
+class UnsupportedActionError(Exception):
+    """An action that this host does not carry out."""
+
+
+class _Awaited(Protocol):
+    @property
+    def is_done(self) -> bool: ...
+
+
+class _Task:
+    """Something that is awaited and that one event completes."""
+
+    def __init__(self, is_done: bool = False) -> None:
+        self.is_done = is_done
+
+
+class _Compound:
+    """Several things that are awaited together."""
+
+    def __init__(self, rule: Callable[[Iterable[bool]], bool], children: list[_Awaited]) -> None:
+        self._rule = rule
+        self._children = children
+
+    @property
+    def is_done(self) -> bool:
+        return self._rule(child.is_done for child in self._children)
+
+
+class _Retry(_Task):
+    """A call that is tried again: after each failure a timer, after the last one a timer that is due at once."""
+
+    def __init__(self, walk: "_Walk", action: Action) -> None:
+        super().__init__()
+        if action.retry_options is None:
+            raise UnsupportedActionError(f"a call of '{action.function_name}' with retry has no retryOptions")
+        self._walk = walk
+        self._action = action
+        self._options = action.retry_options
+        self._attempts = 0
+        self._try()
+
+    def _try(self) -> None:
+        self._attempts += 1
+        self._walk.schedule_call(self._action, self)
+
+    def completed(self, failed: bool) -> None:
+        """The present try ended."""
+        if not failed:
+            self.is_done = True
+            return
+        is_last = self._attempts >= self._options.max_number_of_attempts
+        delay = 0 if is_last else self._options.first_retry_interval_in_milliseconds
+        self._walk.schedule_timer(self._walk.now + timedelta(milliseconds=delay), _RetryDelay(self))
+
+    def delay_over(self) -> None:
+        """The timer after a failure fired."""
+        if self._attempts >= self._options.max_number_of_attempts:
+            self.is_done = True
+        else:
+            self._try()
+
+
+class _RetryDelay(_Task):
+    def __init__(self, retry: _Retry) -> None:
+        super().__init__()
+        self.retry = retry
+
+
+_SCHEDULING: dict[int, tuple[type, str]] = {
+    EventType.TASK_SCHEDULED: (Activity, "an activity task"),
+    EventType.SUB_ORCHESTRATION_CREATED: (SubOrchestration, "a sub-orchestration task"),
+    EventType.TIMER_CREATED: (Timer, "a timer task"),
+    EventType.EVENT_SENT: (EntityMessage, "an entity message"),
+}
+_COMPLETIONS = {
+    EventType.TASK_COMPLETED: ("TaskScheduledId", False),
+    EventType.TASK_FAILED: ("TaskScheduledId", True),
+    EventType.SUB_ORCHESTRATION_COMPLETED: ("TaskScheduledId", False),
+    EventType.SUB_ORCHESTRATION_FAILED: ("TaskScheduledId", True),
+    EventType.TIMER_FIRED: ("TimerId", False),
+}
+
+
+class _Walk:
+    """The host's walk through the actions, driven by the events of the history."""
+
+    def __init__(self, actions: Sequence[Action], execution_id: str) -> None:
+        self._actions = actions
+        self._execution_id = execution_id
+        self._next = 0
+        self._current: _Awaited | None = None
+        self._last_id = -1
+        self._scheduled: dict[int, Scheduled] = {}
+        self._waiters: dict[str, list[_Task]] = {}
+        self._buffered: dict[str, list[None]] = {}
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.open: dict[int, _Task] = {}
+        self.cancelled: list[int] = []
+        self.continued: Action | None = None
+        self.carried: list[Event] = []
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every action has been awaited."""
+        return self._current is None and self._next >= len(self._actions)
+
+    def unconfirmed(self) -> tuple[Scheduled, ...]:
+        """What was scheduled and is not in the history."""
+        return tuple(self._scheduled.values())
+
+    def take(self, event: Event) -> None:
+        """Go on as far as this event of the history lets the walk go."""
+        kind = event["EventType"]
+        if kind == EventType.ORCHESTRATOR_STARTED:
+            self.now = parse_stamp(event["Timestamp"])
+        elif kind == EventType.EXECUTION_STARTED:
+            self._advance()
+        elif kind in _SCHEDULING:
+            self._confirm(event)
+        elif kind in _COMPLETIONS:
+            key, failed = _COMPLETIONS[kind]
+            self._complete(event[key], failed)
+            self._advance()
+        elif kind == EventType.EVENT_RAISED:
+            self._raise(event)
+            self._advance()
+
+    def schedule_call(self, action: Action, task: _Task) -> None:
+        """Schedule the activity or child instance of a call."""
+        number = self._number(task)
+        if action.action_type in (ActionType.CALL_ACTIVITY, ActionType.CALL_ACTIVITY_WITH_RETRY):
+            self._scheduled[number] = Activity(number, action.function_name, action.input)
+        else:
+            self._scheduled[number] = SubOrchestration(
+                number, action.function_name, action.instance_id or None, action.version, action.input
+            )
+
+    def schedule_timer(self, fire_at: datetime, task: _Task) -> int:
+        """Schedule a timer; its sequence id."""
+        number = self._number(task)
+        self._scheduled[number] = Timer(number, fire_at)
+        return number
+
+    def _number(self, task: _Task) -> int:
+        self._last_id += 1
+        self.open[self._last_id] = task
+        return self._last_id
+
+    def _advance(self) -> None:
+        while self._current is None or self._current.is_done:
+            self._current = None
+            if self._next >= len(self._actions):
+                return
+            action = self._actions[self._next]
+            self._next += 1
+            self._current = self._invoke(action)
+
+    def _invoke(self, action: Action) -> _Awaited:
+        match action.action_type:
+            case ActionType.CALL_ACTIVITY | ActionType.CALL_SUB_ORCHESTRATOR:
+                task = _Task()
+                self.schedule_call(action, task)
+                return task
+            case ActionType.CALL_ACTIVITY_WITH_RETRY | ActionType.CALL_SUB_ORCHESTRATOR_WITH_RETRY:
+                return _Retry(self, action)
+            case ActionType.CREATE_TIMER:
+                return self._timer(action)
+            case ActionType.WAIT_FOR_EXTERNAL_EVENT:
+                return self._wait(action.external_event_name)
+            case ActionType.CALL_ENTITY:
+                return self._wait(self._send(action, is_signal=False))
+            case ActionType.SIGNAL_ENTITY:
+                self._send(action, is_signal=True)
+                return _Task(is_done=True)
+            case ActionType.CONTINUE_AS_NEW:
+                self.continued = action
+                return _Task(is_done=True)
+            case ActionType.WHEN_ALL:
+                return _Compound(all, [self._invoke(child) for child in action.compound_actions])
+            case ActionType.WHEN_ANY:
+                return _Compound(any, [self._invoke(child) for child in action.compound_actions])
+            case ActionType.CALL_HTTP:
+                raise UnsupportedActionError("durable HTTP (call_http) is not served by this host; call an activity")
+            case other:
+                raise UnsupportedActionError(f"unknown action type {other}")
+
+    def _timer(self, action: Action) -> _Task:
+        task = _Task(is_done=action.is_canceled)
+        number = self.schedule_timer(parse_stamp(action.fire_at), task)
+        if action.is_canceled:
+            del self.open[number]
+            self.cancelled.append(number)
+        return task
+
+    def _send(self, action: Action, is_signal: bool) -> str:
+        self._last_id += 1
+        number = self._last_id
+        request_id = str(uuid5(NAMESPACE_URL, f"{self._execution_id}_{number}"))
+        self._scheduled[number] = EntityMessage(
+            number, action.instance_id or "", action.operation, action.input, is_signal, request_id
+        )
+        return request_id
+
+    def _wait(self, name: str) -> _Task:
+        key = name.lower()
+        if self._buffered.get(key):
+            self._buffered[key].pop()
+            return _Task(is_done=True)
+        task = _Task()
+        self._waiters.setdefault(key, []).append(task)
+        return task
+
+    def _raise(self, event: Event) -> None:
+        if self.continued is not None:
+            self.carried.append(event)
+            return
+        key = event["Name"].lower()
+        waiters = self._waiters.get(key)
+        if waiters:
+            waiters.pop().is_done = True
+        else:
+            self._buffered.setdefault(key, []).append(None)
+
+    def _complete(self, number: int, failed: bool) -> None:
+        task = self.open.pop(number, None)
+        if task is None:
+            return
+        if isinstance(task, _Retry):
+            task.completed(failed)
+            return
+        task.is_done = True
+        if isinstance(task, _RetryDelay):
+            task.retry.delay_over()
+
+    def _confirm(self, event: Event) -> None:
+        expected_type, noun = _SCHEDULING[event["EventType"]]
+        number = event["EventId"]
+        name = _name_of(event)
+        scheduled = self._scheduled.pop(number, None)
+        past = f"A previous execution of this orchestration scheduled {noun} with sequence ID {number}{name}"
+        question = "Was a change made to the orchestrator code after this instance had already started running?"
+        if scheduled is None:
+            raise NonDeterminismError(
+                f"{past}, but the current replay execution hasn't (yet?) scheduled this task. {question}"
+            )
+        if not isinstance(scheduled, expected_type) or not _fits(scheduled, event):
+            raise NonDeterminismError(
+                f"{past}, but the current orchestration replay instead scheduled "
+                f"{_describe(scheduled)} with this sequence ID. {question}"
+            )
+
+
+def _name_of(event: Event) -> str:
+    if event["EventType"] == EventType.TIMER_CREATED:
+        return ""
+    if event["EventType"] == EventType.EVENT_SENT:
+        return f" and entity '{event['InstanceId']}'"
+    return f" and named '{event['Name']}'"
+
+
+def _fits(scheduled: Scheduled, event: Event) -> bool:
+    match scheduled:
+        case Activity() | SubOrchestration():
+            return bool(scheduled.name == event["Name"])
+        case EntityMessage():
+            return bool(scheduled.entity_id == event["InstanceId"])
+        case Timer():
+            return True
+
+
+def _describe(scheduled: Scheduled) -> str:
+    match scheduled:
+        case Activity():
+            return f"an activity task named '{scheduled.name}'"
+        case SubOrchestration():
+            return f"a sub-orchestration task named '{scheduled.name}'"
+        case EntityMessage():
+            return f"an entity message to '{scheduled.entity_id}'"
+        case Timer():
+            return "a timer task"
+
+
+def request_message(message: EntityMessage, parent_id: str, parent_execution_id: str) -> dict[str, Any]:
+    """The request that an entity gets for a call or a signal of an orchestrator; its input is JSON of the JSON text."""
+    return {
+        "op": message.operation,
+        "signal": message.is_signal,
+        "input": None if message.input is None else msgspec.json.encode(message.input).decode(),
+        "id": message.request_id,
+        "parent": parent_id,
+        "parentExecution": parent_execution_id,
+    }

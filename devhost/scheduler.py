@@ -1,0 +1,176 @@
+"""Decides what runs next, and knows whether anything is left to do.
+
+Work comes in kinds, each a queue of its own, first in, first out. Normally each kind has a limit of how many run at
+once. A *serial* scheduler runs one at a time over all kinds, in the order of the kinds: episodes before activities
+before event batches. So the same inputs give the same order of work in every run, which lockstep replays need. A
+piece of work that itself waits for other work would then wait for ever: so after a while the others may go on beside
+it.
+
+Background work runs at once, beside everything, and does not count: a host is idle while it runs.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any
+
+_LOG = logging.getLogger("devhost")
+_PATIENCE = 5.0
+"""Seconds that one piece of work keeps a serial scheduler to itself."""
+
+
+class Work(IntEnum):
+    """The kinds of work, the most urgent first."""
+
+    EPISODE = 0
+    ACTIVITY = 1
+    BATCH = 2
+
+
+class Job:
+    """A piece of work that was handed in."""
+
+    def __init__(self, kind: Work, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.kind = kind
+        self.label = label
+        self.run = run
+        self.holds_slot = False
+
+
+class Scheduler:
+    """Runs work on the event loop it was made in."""
+
+    def __init__(self, limits: dict[Work, int], is_serial: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limits = limits
+        self._is_serial = is_serial
+        self._queues: dict[Work, deque[Job]] = {kind: deque() for kind in Work}
+        self._slots_taken = dict.fromkeys(Work, 0)
+        self._running: set[Job] = set()
+        self._held: dict[object, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle_waiters: set[asyncio.Future[None]] = set()
+        self._is_stopped = False
+
+    def submit(self, kind: Work, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `run()` when its turn comes. What it raises is a fault of the host's, and logged."""
+        self._queues[kind].append(Job(kind, label, run))
+        self._start_what_may()
+
+    def submit_background(self, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `run()` at once; it does not count as work."""
+        if not self._is_stopped:
+            self._spawn(self._guard(label, run))
+
+    @contextmanager
+    def counted(self, label: str) -> Iterator[None]:
+        """The host is not idle while the block runs, which needs no turn of its own."""
+        token = object()
+        self.hold(token, label)
+        try:
+            yield
+        finally:
+            self.release(token)
+
+    def hold(self, token: object, label: str) -> None:
+        """The host is not idle until `token` is released."""
+        self._held[token] = label
+
+    def release(self, token: object) -> None:
+        """What `hold` held is over."""
+        self._held.pop(token, None)
+        self._tell_if_idle()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued, runs, or is held."""
+        return not (self._running or self._held or any(self._queues.values()))
+
+    def busy(self) -> list[str]:
+        """What keeps the host from being idle, running before waiting."""
+        waiting = [job.label for queue in self._queues.values() for job in queue]
+        return [job.label for job in self._running] + list(self._held.values()) + waiting
+
+    async def wait_until_idle(self, seconds: float) -> bool:
+        """Whether the host became idle within that time; it answers the moment it does."""
+        if self.is_idle:
+            return True
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._idle_waiters.add(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                await waiter
+        except TimeoutError:
+            return self.is_idle
+        finally:
+            self._idle_waiters.discard(waiter)
+        return True
+
+    async def stop(self) -> None:
+        """Start nothing more, and cancel what runs."""
+        self._is_stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _start_what_may(self) -> None:
+        while not self._is_stopped:
+            job = self._next()
+            if job is None:
+                return
+            job.holds_slot = True
+            self._slots_taken[job.kind] += 1
+            self._running.add(job)
+            self._spawn(self._run(job))
+
+    def _next(self) -> Job | None:
+        if self._is_serial and any(self._slots_taken.values()):
+            return None
+        for kind, queue in self._queues.items():
+            if queue and self._slots_taken[kind] < self._limits[kind]:
+                return queue.popleft()
+        return None
+
+    async def _run(self, job: Job) -> None:
+        impatience = self._loop.call_later(_PATIENCE, self._go_on_beside, job) if self._is_serial else None
+        try:
+            await self._guard(job.label, job.run)
+        finally:
+            if impatience is not None:
+                impatience.cancel()
+            self._running.discard(job)
+            self._free_slot(job)
+            self._start_what_may()
+            self._tell_if_idle()
+
+    async def _guard(self, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await run()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _LOG.exception("%s: a fault of the host", label)
+
+    def _go_on_beside(self, job: Job) -> None:
+        _LOG.warning("%s takes over %.0f s: other work goes on beside it, in no fixed order", job.label, _PATIENCE)
+        self._free_slot(job)
+        self._start_what_may()
+
+    def _free_slot(self, job: Job) -> None:
+        if job.holds_slot:
+            job.holds_slot = False
+            self._slots_taken[job.kind] -= 1
+
+    def _tell_if_idle(self) -> None:
+        if self._idle_waiters and self.is_idle:
+            for waiter in self._idle_waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
