@@ -197,13 +197,13 @@ class _Driver:
     def _wait(self) -> Steps:
         progress = self._progress
         name, at = min(progress.timers.items(), key=lambda timer: timer[1], default=("", None))
-        if at is not None and at <= self._now() and not self._inbox.has_mail():
-            del progress.timers[name]
-            self._tell(TimerFired(name=name))
-            return
+        # Also where the time has come already: the host fires the timer at once, and until then what arrived is heard.
         payload = yield from self._inbox.receive(until=at)
         if payload is None:
-            return  # the time has come, or a part of it has gone by: the next turn looks
+            if at is not None and at <= self._now():
+                del progress.timers[name]
+                self._tell(TimerFired(name=name))
+            return
         try:
             event: OrderEvent = decoded(payload, OrderEvent)
         except ValueError as error:  # not JSON, or not one of these

@@ -4,6 +4,7 @@ A retrying activity beside a cancelled timer in one `task_any` hangs or diverges
 603), so here an activity is awaited by itself, and so is the pause after its failure.
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +30,8 @@ def pause_after(failures: int) -> int:
 
 def back_off(context: Any, failures: int) -> Steps:
     """Wait, by the machine's clock, before the next attempt."""
-    yield context.call_sub_orchestrator("backoff", {"seconds": pause_after(failures)})
+    with suppress(Exception):  # a pause that failed is over: what it was for has to go on
+        yield context.call_sub_orchestrator("backoff", {"seconds": pause_after(failures)})
 
 
 def patiently(context: Any, activity: str, payload: object) -> Steps:

@@ -1,0 +1,446 @@
+"""The order driver through the SDK's own executor, its activities played by a small world in memory."""
+
+import random
+from collections import Counter
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrators import order as driver
+from tests.app.host import Host, OrchestrationFailedError
+from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
+from trading.events import Event, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, VenueEvent
+from trading.journal import JournalRow
+from trading.messages import (
+    CancelAsked,
+    Placement,
+    Reported,
+    VenueRequest,
+    Woken,
+    decoded,
+    encoded,
+)
+from trading.orders import OrderType, Side
+from trading.specs import BracketSpec, SingleSpec, Spec
+
+ORDER = "order-1"
+BRACKET = BracketSpec(
+    order_id=ORDER,
+    symbol="IBM",
+    side=Side.BUY,
+    quantity=Decimal(10),
+    entry_price=Decimal(3000),
+    stop_price=Decimal(2950),
+    take_profit_price=Decimal(3050),
+)
+SINGLE = SingleSpec(order_id=ORDER, symbol="IBM", side=Side.BUY, quantity=Decimal(10), limit_price=Decimal(3000))
+
+
+class World:
+    """Register, journal, exposure and venue as far as the driver sees them. `failing` names what raises how often."""
+
+    def __init__(self, spec: Spec, *, reference_price: Decimal | None = None) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.journal: list[JournalRow] = []
+        self.cancel: str | None = None
+        self.ours = True
+        self.decision: dict[str, Any] = {"approved": True, "reason": ""}
+        self.failing: Counter[str] = Counter()
+        self.answer: dict[str, Any] = {"state": "claimed"}
+        self.after_release: list[VenueEvent] = []
+        placement = Placement(spec=spec, reference_price=reference_price)
+        self.host = Host(driver.order._function._func, encoded(placement), self._do, instance_id=spec.order_id)
+
+    def called(self, name: str) -> list[Any]:
+        return [given for each, given in self.calls if each == name]
+
+    def commands(self) -> list[Any]:
+        names = ("submit_order", "replace_order", "cancel_order")
+        return [decoded(given, VenueRequest).command for name, given in self.calls if name in names]
+
+    def append(self, event: VenueEvent) -> JournalRow:
+        row = JournalRow(
+            order_id=ORDER,
+            number=len(self.journal) + 1,
+            event=event,
+            symbol="IBM",
+            side=Side.BUY,
+            received_at=self.host.now,
+            sent_at=self.host.now - timedelta(milliseconds=3),
+        )
+        self.journal.append(row)
+        return row
+
+    def report(self, *events: VenueEvent) -> None:
+        """The venue says this, in the journal and then to the orchestration, which goes as far as it can."""
+        for event in events:
+            self.host.raise_event(encoded(Reported(row=self.append(event))))
+        self.host.run()
+
+    def _do(self, name: str, given: Any) -> Any:
+        if self.failing[name] > 0:
+            self.failing[name] -= 1
+            raise RuntimeError(f"{name} does not work")
+        self.calls.append((name, given))
+        match name:
+            case "register_order":
+                return {"ours": self.ours}
+            case "read_journal":
+                rows = [encoded(row) for row in self.journal if row.number > given["after"]]
+                return {"rows": rows, "cancel": self.cancel}
+            case "submit_order" | "replace_order" | "cancel_order":
+                return self.answer
+            case "@exposure@main.reserve":
+                return self.decision
+            case "record_order":
+                for event in self.after_release:
+                    self.append(event)
+                self.after_release = []
+                return {"behind": len(self.journal) > given["last_number"]}
+            case "raise_alert":
+                return {"new": True}
+            case "backoff" | "@exposure@main.release":
+                return None
+        raise AssertionError(name)
+
+
+def accepted(child: str) -> OrderAccepted:
+    return OrderAccepted(cl_ord_id=f"{ORDER}.{child}", at=_AT)
+
+
+def filled(child: str, quantity: int, *, of: int = 10, cum: int | None = None, price: int = 3000) -> OrderFilled:
+    total = cum if cum is not None else quantity
+    return OrderFilled(
+        cl_ord_id=f"{ORDER}.{child}",
+        exec_id=f"{child}-{total}",
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        cum_quantity=Decimal(total),
+        leaves_quantity=Decimal(of - total),
+        at=_AT,
+    )
+
+
+def canceled(child: str, by: str | None, cum: int = 0) -> OrderCanceled:
+    cl_ord_id = f"{ORDER}.{by or child}"
+    orig = f"{ORDER}.{child}" if by else None
+    return OrderCanceled(cl_ord_id=cl_ord_id, orig_cl_ord_id=orig, cum_quantity=Decimal(cum), at=_AT)
+
+
+_AT = World(SINGLE).host.now
+
+
+def children(world: World) -> list[str]:
+    """What was sent, as `e1`, `s2`, ..."""
+    return [command.cl_ord_id.partition(".")[2] for command in world.commands()]
+
+
+def test_a_bracket_goes_from_entry_to_take_profit() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    assert children(world) == ["e1"]
+    assert world.host.custom_status["phase"] == "working"
+    world.report(accepted("e1"), filled("e1", 10))
+    assert children(world) == ["e1", "s2", "t3"]
+    assert world.host.custom_status["seen"] == 2
+    assert [child["role"] for child in world.host.custom_status["children"]] == ["entry", "stop", "take_profit"]
+    world.report(accepted("s2"), accepted("t3"), filled("t3", 10, price=3050))
+    assert children(world) == ["e1", "s2", "t3", "x4"]
+    world.report(canceled("s2", "x4"))
+    assert world.host.output["outcome"] == "take_profit"
+    (recording,) = world.called("record_order")
+    assert recording["outcome"] == "take_profit"
+    assert recording["last_number"] == 6
+    assert recording["summary"]["filled_quantity"] == "10"
+    assert recording["timing"]["sent_at"] is not None
+    assert world.called("@exposure@main.release") == [{"order_id": ORDER, "symbol": "IBM", "last_number": 6}]
+    assert [(entity, operation) for entity, operation, _ in world.host.signals] == [
+        ("@exposure@main", "forget"),
+        ("@position@IBM", "forget"),
+    ]
+    assert world.called("raise_alert") == []
+
+
+def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
+    world.host.run()
+    assert world.host.output == {"outcome": "denied", "text": "MAX_NOTIONAL: order=30000 limit=100"}
+    assert world.called("record_order")[0]["outcome"] == "denied"
+    assert world.commands() == []
+    assert world.called("@exposure@main.release") == []
+
+
+def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() -> None:
+    world = World(BRACKET)
+    world.ours = False
+    world.host.run()
+    assert world.host.output == {"outcome": "duplicate"}
+    assert [name for name, _ in world.calls] == ["register_order"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reference_price", "price"),
+    [
+        (SINGLE, None, "3000"),
+        (BRACKET, None, "3000"),
+        (replace(BRACKET, entry_type=OrderType.MARKET, entry_price=None), None, "3050"),
+        (replace(SINGLE, order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100)), None, "3100"),
+        (replace(SINGLE, order_type=OrderType.MARKET, limit_price=None), Decimal(3010), "3010"),
+    ],
+)
+def test_exposure_is_judged_by_the_orders_own_price(spec: Spec, reference_price: Decimal | None, price: str) -> None:
+    world = World(spec, reference_price=reference_price)
+    world.host.run()
+    assert world.called("@exposure@main.reserve")[0]["price"] == price
+
+
+def test_a_market_order_without_a_reference_price_is_denied() -> None:
+    world = World(replace(SINGLE, order_type=OrderType.MARKET, limit_price=None))
+    world.host.run()
+    assert world.host.output["outcome"] == "denied"
+    assert world.host.output["text"].startswith("REFERENCE_PRICE")
+
+
+def test_a_row_that_comes_twice_is_handled_once() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10))
+    for row in world.journal:
+        world.host.raise_event(encoded(Reported(row=row)))
+    world.host.run()
+    assert children(world) == ["e1", "s2", "t3"]
+    assert world.called("read_journal") == []
+
+
+def test_a_row_that_comes_too_early_makes_the_driver_read_those_before_it() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.append(accepted("e1"))
+    world.report(filled("e1", 10))
+    assert world.called("read_journal") == [{"order_id": ORDER, "after": 0}]
+    assert children(world) == ["e1", "s2", "t3"]
+    assert world.host.custom_status["seen"] == 2
+
+
+def test_a_wake_up_reads_what_was_missed() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.append(accepted("e1"))
+    world.append(filled("e1", 10))
+    world.host.raise_event(encoded(Woken()))
+    world.host.run()
+    assert children(world) == ["e1", "s2", "t3"]
+
+
+def test_an_event_that_makes_no_sense_is_alerted_on_and_the_order_goes_on() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    for junk in ({"type": "report", "row": {"order_id": 7}}, "no object", {"type": "dance"}, None):
+        world.host.raise_event(junk)
+    world.host.run()
+    assert {alert["code"] for alert in world.called("raise_alert")} == {"UNREADABLE_EVENT"}
+    world.report(accepted("e1"), filled("e1", 10))
+    assert children(world) == ["e1", "s2", "t3"]
+
+
+def test_a_submit_that_fails_is_tried_until_it_succeeds_with_one_alert() -> None:
+    world = World(BRACKET)
+    world.failing["submit_order"] = 8
+    world.host.run()
+    assert children(world) == ["e1"]
+    assert [pause["seconds"] for pause in world.called("backoff")] == [1, 2, 4, 8, 16, 32, 60, 60]
+    (alert,) = world.called("raise_alert")
+    assert alert["code"] == "STEP_FAILS"
+    assert "submit_order" in alert["text"]
+
+
+def test_what_fails_for_hours_makes_new_generations_and_no_long_history() -> None:
+    world = World(BRACKET)
+    world.failing.update({"register_order": 60, "@exposure@main.reserve": 60, "submit_order": 60, "raise_alert": 10})
+    world.host.run()
+    assert children(world) == ["e1"]
+    assert world.host.generation >= 3
+    assert world.host.longest_history < 700
+    tokens = {given["token"] for given in world.called("register_order")}
+    assert len(tokens) == 1
+
+
+def test_an_order_keeps_its_token_over_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "TURNS", 2)
+    world = World(BRACKET)
+    world.failing["register_order"] = 3
+    world.host.run()
+    assert world.host.generation >= 2
+    assert len({given["token"] for given in world.called("register_order")}) == 1
+
+
+def test_valid_for_cancels_what_has_not_filled_at_the_time_of_the_market() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.report(accepted("e1"))
+    world.host.advance(59)
+    world.host.run()
+    assert children(world) == ["e1"]
+    world.host.advance(1)
+    world.host.run()
+    assert children(world) == ["e1", "x2"]
+    request = decoded(world.called("cancel_order")[0], VenueRequest)
+    assert request.at == world.host.now
+    world.report(canceled("e1", "x2"))
+    assert world.host.output["outcome"] == "expired_unfilled"
+
+
+def test_what_arrived_before_the_time_was_up_is_heard_first() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.host.raise_event(encoded(Reported(row=world.append(accepted("e1")))))
+    world.host.raise_event(encoded(Reported(row=world.append(filled("e1", 10)))))
+    world.host.advance(61)
+    world.host.run()
+    assert [type(command) for command in world.commands()] == [SubmitOrder] * 3
+
+
+def test_a_cancel_of_an_order_that_never_left_ends_it() -> None:
+    world = World(SINGLE)
+    world.answer = {"state": "pending"}
+    world.host.run()
+    world.answer = {"state": "dead", "not_sent": True}
+    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
+    world.host.run()
+    assert world.host.output["outcome"] == "canceled"
+    assert [type(command) for command in world.commands()] == [SubmitOrder, CancelOrder]
+
+
+def test_a_request_that_can_never_be_sent_is_told_to_the_lifecycle_and_not_tried_again() -> None:
+    world = World(SINGLE)
+    world.answer = {"refused": "tag 38 is 'x': it must be a number"}
+    world.host.run()
+    assert world.host.output["outcome"] == "not_sent"
+    assert children(world) == ["e1"]
+    assert [alert["code"] for alert in world.called("raise_alert")] == ["ORDER_NOT_SENT"]
+
+
+def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "TURNS", 4)
+    world = World(SINGLE)
+    world.host.run()
+    world.cancel = "flatten"  # in the register, while its event went down with the generation before
+    generation = world.host.generation
+    world.report(accepted("e1"))
+    while world.host.generation == generation:
+        world.host.raise_event(encoded(Reported(row=world.journal[0])))
+        world.host.run()
+    assert children(world) == ["e1", "x2"]
+
+
+def test_a_cancel_is_handled_once_and_flatten_may_follow_keep_exits() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    assert children(world) == ["e1", "s2", "t3"]
+    for _ in range(2):
+        world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+    world.host.run()
+    assert children(world) == ["e1", "s2", "t3", "x4"]
+    assert world.host.custom_status["cancel"] == "keep_exits"
+    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
+    world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+    world.host.run()
+    assert world.host.custom_status["cancel"] == "flatten"
+
+
+def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
+    world = World(SINGLE)
+    world.host.run()
+    world.report(accepted("e1"))
+    world.after_release = [filled("e1", 3)]
+    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
+    world.host.run()
+    world.report(canceled("e1", "x2"))
+    first, second = world.called("record_order")
+    assert (first["last_number"], second["last_number"]) == (2, 3)
+    assert second["summary"]["filled_quantity"] == "3"
+    assert [given["last_number"] for given in world.called("@exposure@main.release")] == [2, 3]
+    assert "LATE_FILL" in {alert["code"] for alert in world.called("raise_alert")}
+
+
+def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
+    world = World(SINGLE)
+    host = Host(driver.order._function._func, encoded(Placement(spec=SINGLE)), world._do, instance_id="another")
+    with pytest.raises(OrchestrationFailedError, match="has to be the instance id"):
+        host.run()
+    assert world.calls == []
+
+
+def test_an_ordinary_bracket_needs_one_generation() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.report(accepted("e1"))
+    for cum in (2, 4, 6, 8, 10):
+        world.report(filled("e1", 2, cum=cum))
+    assert world.host.generation == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that fills and cancels; wake-ups in any order, failing activities, generations of any length."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(driver, "TURNS", chance.choice([2, 3, 5, 50]))
+    world = World(BRACKET)
+    answered: set[str] = set()
+    steps = 0
+    world.host.run()
+    while not world.host.ended:
+        steps += 1
+        assert steps < 500
+        world.failing[chance.choice(["submit_order", "cancel_order", "read_journal", "record_order", "backoff"])] += 1
+        for event in _venue_answers(world, answered, chance):
+            row = world.append(event)
+            for _ in range(chance.choice([0, 1, 1, 2])):
+                world.host.raise_event(encoded(Reported(row=row)))
+        if chance.random() < 0.3 and world.journal:
+            world.host.raise_event(encoded(Reported(row=chance.choice(world.journal))))
+        if chance.random() < 0.2:
+            world.host.raise_event(encoded(Woken()))
+        for _ in range(chance.randint(1, 6)):
+            if not world.host.ended:
+                chance.choice([world.host.episode, world.host.complete_one, world.host.run])()
+    assert world.host.output["outcome"] == "take_profit"
+    ids = [command.cl_ord_id for command in world.commands()]
+    assert len(set(ids)) == len(set(children(world)))
+    recording = world.called("record_order")[-1]
+    assert recording["last_number"] == len(world.journal)
+    assert recording["summary"]["filled_quantity"] == "10"
+
+
+def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:
+    """The venue's answers to what it has not answered yet: entry filled, then take-profit filled, stop cancelled."""
+    events: list[Event] = []
+    for command in world.commands():
+        if command.cl_ord_id in answered or chance.random() < 0.3:
+            continue
+        answered.add(command.cl_ord_id)
+        child = command.cl_ord_id.partition(".")[2]
+        if isinstance(command, CancelOrder):
+            events.append(canceled(command.orig_cl_ord_id.partition(".")[2], child))
+        elif isinstance(command, ReplaceOrder):
+            events.append(
+                OrderReplaced(
+                    cl_ord_id=command.cl_ord_id,
+                    orig_cl_ord_id=command.orig_cl_ord_id,
+                    quantity=command.quantity,
+                    cum_quantity=Decimal(0),
+                    at=_AT,
+                )
+            )
+        elif child.startswith("e"):
+            events += [accepted(child), filled(child, 10)]
+        elif child.startswith("s"):
+            events.append(accepted(child))
+        else:
+            events += [accepted(child), filled(child, 10, price=3050)]
+    return events  # type: ignore[return-value]  # only venue events are put in
