@@ -165,7 +165,7 @@ def apply(order: Order, event: Event) -> Order:
         case OrderFilled():
             return _filled(order, event)
         case OrderCanceled():
-            return _ended(order, OrderStatus.CANCELED, answer_to=event.cl_ord_id)
+            return _canceled(order, event)
         case OrderExpired():
             return _ended(order, OrderStatus.EXPIRED)
         case OrderReplaced():
@@ -203,10 +203,19 @@ def _filled(order: Order, event: OrderFilled) -> Order:
     return _filled_if(order, event.leaves_quantity == 0)
 
 
-def _ended(order: Order, stage: OrderStatus, *, answer_to: str = "", reason: str = "") -> Order:
-    asked = order.request is not None and order.request.kind == "cancel"
-    if order.request is not None and order.request.cl_ord_id == answer_to:
-        order = msgspec.structs.replace(order, request=None, refused_cancels=0)
+def _canceled(order: Order, event: OrderCanceled) -> Order:
+    order = _ended(order, OrderStatus.CANCELED)
+    if _cancel_is_asked(order) and event.orig_cl_ord_id is not None:
+        return msgspec.structs.replace(order, request=None)
+    return order
+
+
+def _cancel_is_asked(order: Order) -> bool:
+    return order.request is not None and order.request.kind == "cancel"
+
+
+def _ended(order: Order, stage: OrderStatus, reason: str = "") -> Order:
+    asked = _cancel_is_asked(order)
     if not order.is_open:
         return order
     return msgspec.structs.replace(
@@ -233,7 +242,7 @@ def _replaced(order: Order, event: OrderReplaced) -> Order:
 
 def _rejected(order: Order, event: OrderRejected) -> Order:
     if event.cl_ord_id in order.cl_ord_ids:
-        return _ended(order, OrderStatus.REJECTED, reason=event.reason)
+        return _ended(order, OrderStatus.REJECTED, event.reason)
     return _refused(order, event.cl_ord_id)
 
 
@@ -251,7 +260,7 @@ def _cancel_rejected(order: Order, event: CancelRejected) -> Order:
     if event.reason_code == _UNKNOWN_ORDER and order.stage is OrderStatus.NEW:
         # What was reported of it came before this answer, so there is nothing to wait for.
         order = msgspec.structs.replace(order, request=None)
-        return _ended(order, OrderStatus.UNKNOWN, reason=event.reason)
+        return _ended(order, OrderStatus.UNKNOWN, event.reason)
     too_late = event.reason_code == _TOO_LATE and event.order_status not in _OPEN_AT_VENUE
     if over or too_late or event.reason_code == _UNKNOWN_ORDER:
         return msgspec.structs.replace(order, request=None, ending=order.is_open)
@@ -274,7 +283,7 @@ def _not_sent(order: Order, event: OrderNotSent) -> Order:
         return _refused(order, event.cl_ord_id)
     if order.stage is not OrderStatus.PENDING_NEW:
         return order
-    order = _ended(order, OrderStatus.NOT_SENT, reason=event.reason)
+    order = _ended(order, OrderStatus.NOT_SENT, event.reason)
     # What never left cannot be asked about either.
     return msgspec.structs.replace(order, request=None)
 

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import msgspec
 
+from trading import positions
 from trading.orders import Side
 from trading.positions import Position
-from trading.positions import apply_fill as fill_position
 
 ZERO = Decimal(0)
 
@@ -102,13 +102,17 @@ def apply_fill(
     price: Decimal,
 ) -> ExposureState:
     """Count a trade: an entry's turns reservation into position, an exit's only changes the position."""
-    position = fill_position(state.positions.get(symbol, Position(symbol=symbol)), side, quantity, price)
-    state = msgspec.structs.replace(state, positions=state.positions | {symbol: position})
+    state = _with_position(state, positions.apply_fill(_position(state, symbol), side, quantity, price))
     reservation = state.reservations.get(order_id)
     if not role_is_entry or reservation is None:
         return state
     left = max(ZERO, reservation.quantity - quantity)
     return _with_reservation(state, order_id, msgspec.structs.replace(reservation, quantity=left))
+
+
+def apply_bust(state: ExposureState, symbol: str, side: Side, quantity: Decimal, price: Decimal) -> ExposureState:
+    """Take a trade back. A reservation it had used stays used: the order gets no second chance at that quantity."""
+    return _with_position(state, positions.apply_bust(_position(state, symbol), side, quantity, price))
 
 
 def release(state: ExposureState, order_id: str) -> ExposureState:
@@ -125,6 +129,14 @@ def block(state: ExposureState, symbol: str, reason: str) -> ExposureState:
 def unblock(state: ExposureState, symbol: str) -> ExposureState:
     """Let new orders in a symbol through again."""
     return msgspec.structs.replace(state, blocked={key: why for key, why in state.blocked.items() if key != symbol})
+
+
+def _position(state: ExposureState, symbol: str) -> Position:
+    return state.positions.get(symbol, Position(symbol=symbol))
+
+
+def _with_position(state: ExposureState, position: Position) -> ExposureState:
+    return msgspec.structs.replace(state, positions=state.positions | {position.symbol: position})
 
 
 def _with_reservation(state: ExposureState, order_id: str, reservation: Reservation) -> ExposureState:

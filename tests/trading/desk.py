@@ -146,6 +146,10 @@ class Desk:
         assert order is not None
         return order
 
+    def leaves(self, role: Role) -> Decimal:
+        """What we believe that the newest order of a role has left to trade."""
+        return self.order(role).leaves_quantity
+
     def sent(self, role: Role) -> Sent:
         """The newest order of a role."""
         return next(each for each in reversed(self.book) if each.role is role)

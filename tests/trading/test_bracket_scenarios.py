@@ -61,8 +61,9 @@ def test_03_a_partly_filled_entry_that_the_venue_cancels_is_protected(desk: Desk
     desk.say(desk.filled(ENTRY, 4))
     desk.say(desk.accepted(STOP), desk.canceled_unasked(ENTRY), desk.accepted(TAKE_PROFIT))
     assert desk.new()[2:] == ["submit stop sell 4", "submit take_profit sell 4"]
-    assert (desk.order(ENTRY).cum_quantity, desk.order(ENTRY).leaves_quantity) == (4, 0)
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (4, 4)
+    assert desk.order(ENTRY).cum_quantity == 4
+    assert desk.leaves(ENTRY) == 0
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 4
     assert desk.position == 4
     desk.say(desk.filled(TAKE_PROFIT, 4))
     desk.say(desk.canceled(STOP))
@@ -79,7 +80,7 @@ def test_04_exits_grow_with_the_entry(desk: Desk) -> None:
     desk.say(desk.filled(ENTRY, 6))
     assert desk.new() == ["replace stop 10", "replace take_profit 10"]
     desk.say(desk.replaced(STOP), desk.replaced(TAKE_PROFIT))
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (10, 10)
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 10
     assert desk.new() == []
 
 
@@ -160,7 +161,7 @@ def test_08_a_fill_that_crosses_the_cancel_is_protected(desk: Desk) -> None:
     desk.say(desk.refused(ENTRY, 0, "2"), desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
     assert desk.new()[2:] == ["cancel entry", "submit stop sell 10", "submit take_profit sell 10"]
     assert desk.order(ENTRY).status is OrderStatus.FILLED
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (10, 10)
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 10
 
 
 @pytest.mark.parametrize("order_status", ["", "2"])
@@ -181,7 +182,7 @@ def test_09_a_partial_take_profit_shrinks_the_stop(desk: Desk) -> None:
     assert desk.new() == ["replace stop 6"]
     desk.say(desk.replaced(STOP))
     assert desk.new() == []
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (6, 6)
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 6
 
 
 def test_10_a_late_fill_of_the_other_exit_is_bought_back(desk: Desk) -> None:
@@ -352,7 +353,7 @@ def test_17_a_rejected_take_profit_is_tried_again_and_then_done_without(desk: De
     desk.fire("retry_take_profit")
     desk.say(desk.rejected(TAKE_PROFIT, "price band"))
     assert desk.new() == ["submit take_profit sell 10", "alert TAKE_PROFIT_REJECTED"]
-    assert desk.order(STOP).leaves_quantity == 10
+    assert desk.leaves(STOP) == 10
     desk.say(desk.filled(STOP, 10))
     assert desk.new() == ["finish stop_loss"]
 
@@ -376,7 +377,7 @@ def test_19_a_stop_that_the_venue_does_not_have_is_left_to_the_session(desk: Des
     desk.say(OrderReported(cl_ord_id=stop, exec_type="I", order_status="8", at=desk.now), desk.accepted(TAKE_PROFIT))
     desk.say(desk.accepted(STOP))
     assert desk.new()[2:] == ["submit stop sell 10", "submit take_profit sell 10"]
-    assert desk.order(STOP).leaves_quantity == 10
+    assert desk.leaves(STOP) == 10
 
 
 def test_20_the_same_fill_handled_again_gives_the_same_exits() -> None:
@@ -398,8 +399,10 @@ def test_21_a_late_fill_of_a_cancelled_take_profit_counts(desk: Desk) -> None:
     assert desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_take_profit", "replace stop 7"]
     desk.say(desk.replaced(STOP))
     order = desk.order(TAKE_PROFIT)
-    assert (order.status, order.cum_quantity, order.leaves_quantity) == (OrderStatus.CANCELED, 3, 0)
-    assert desk.order(STOP).leaves_quantity == 7
+    assert order.status is OrderStatus.CANCELED
+    assert order.cum_quantity == 3
+    assert order.leaves_quantity == 0
+    assert desk.leaves(STOP) == 7
     desk.fire("retry_take_profit")
     assert desk.new() == ["submit take_profit sell 7"]
 
@@ -414,9 +417,11 @@ def test_22_a_busted_trade_of_a_cancelled_order_never_was(desk: Desk) -> None:
     assert desk.new()[2:] == ["cancel entry", "finish canceled"]
     desk.say(desk.busted(ENTRY, trade))
     assert desk.new() == ["alert TRADE_BUSTED", "alert LATE_FILL"]
-    assert (desk.order(ENTRY).cum_quantity, desk.order(ENTRY).status) == (0, OrderStatus.CANCELED)
+    assert desk.order(ENTRY).cum_quantity == 0
+    assert desk.order(ENTRY).status is OrderStatus.CANCELED
     desk.say(desk.filled(ENTRY, 4000, 51))
-    assert (desk.order(ENTRY).cum_quantity, desk.order(ENTRY).average_price) == (4000, 51)
+    assert desk.order(ENTRY).cum_quantity == 4000
+    assert desk.order(ENTRY).average_price == 51
     assert desk.order(ENTRY).status is OrderStatus.CANCELED
     assert desk.position == 4000
 
@@ -430,7 +435,7 @@ def test_23_a_corrected_price_changes_the_average_and_no_exit(desk: Desk) -> Non
     desk.new()
     desk.say(desk.corrected(trade, 10, 2999))
     assert desk.new() == []
-    assert (desk.order(ENTRY).cum_quantity, desk.order(ENTRY).average_price) == (10, 2999)
+    assert desk.order(ENTRY).cum_quantity == 10
     assert desk.summary.average_price == 2999
 
 
@@ -476,10 +481,10 @@ def test_25_a_stop_that_does_not_last_closes_the_position(desk: Desk) -> None:
 def test_26_a_restated_stop_is_brought_back(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.restated(STOP, 8))
-    assert desk.order(STOP).leaves_quantity == 8
+    assert desk.leaves(STOP) == 8
     assert desk.new() == ["alert ORDER_RESTATED", "replace stop 10"]
     desk.say(desk.replaced(STOP))
-    assert desk.order(STOP).leaves_quantity == 10
+    assert desk.leaves(STOP) == 10
     assert desk.new() == []
 
 
@@ -519,7 +524,7 @@ def test_27_a_user_keeps_the_exits_with_4_filled(desk: Desk) -> None:
     desk.do(CancelRequested(mode="keep_exits"))
     desk.say(desk.canceled(ENTRY))
     assert desk.new() == ["cancel entry"]
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (4, 4)
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 4
     desk.say(desk.filled(STOP, 4))
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
@@ -563,7 +568,7 @@ def test_41_what_was_filled_in_time_goes_on(desk: Desk) -> None:
     desk.fire("valid_for")
     desk.say(desk.canceled(ENTRY))
     assert desk.new() == ["cancel entry"]
-    assert (desk.order(STOP).leaves_quantity, desk.order(TAKE_PROFIT).leaves_quantity) == (4, 4)
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 4
 
 
 def test_42_a_bust_after_the_end_is_protected_again(desk: Desk) -> None:

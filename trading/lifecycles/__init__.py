@@ -19,6 +19,18 @@ from trading.lifecycles.single import SingleState
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec, Spec, check
 
+__all__ = [
+    "BracketState",
+    "ChildSummary",
+    "OrderSummary",
+    "SingleState",
+    "State",
+    "handle",
+    "is_finished",
+    "start",
+    "summary",
+]
+
 State = SingleState | BracketState
 
 

@@ -8,19 +8,21 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import accumulate
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from trading.market import Bar, MarketData, Tick
+from trading.market import Bar, MarketData
 from trading.orders import OrderType, Side
 from trading.specs import BracketSpec
 
 FINEST_EXPONENT = -8
 """Prices are taken to eight decimals: more would be noise of the source, and would overflow 64-bit sums."""
 
-Numbers = npt.NDArray[np.int64]
+Numbers = npt.NDArray[Any]
 
 
 class SmaConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,82 +102,92 @@ def on_batch(config: SmaConfig, state: SmaState, batch: Sequence[MarketData]) ->
 def _usable_price(index: int, data: MarketData) -> _Price | None:
     """The quote where both sides are there, else the print; None where there is no price above 0."""
     if isinstance(data, Bar):
-        bid = ask = data.close
-    elif data.bid is not None and data.ask is not None and data.bid > 0 and data.ask > 0:
-        bid, ask = data.bid, data.ask
-    elif data.last is not None:
-        bid = ask = data.last
+        bid = ask = _to_finest(data.close)
     else:
+        bid, ask, last = _to_finest(data.bid), _to_finest(data.ask), _to_finest(data.last)
+        if bid is None or ask is None:
+            bid = ask = last
+    return _Price(index, data.ts, bid, ask) if bid is not None and ask is not None else None
+
+
+def _to_finest(price: Decimal | None) -> Decimal | None:
+    """The price to eight decimals at most; None where it is no price."""
+    if price is None or not price.is_finite():
         return None
-    bid, ask = _to_finest(bid), _to_finest(ask)
-    return _Price(index, data.ts, bid, ask) if bid > 0 and ask > 0 else None
-
-
-def _to_finest(price: Decimal) -> Decimal:
-    if _exponent(price) >= FINEST_EXPONENT:
-        return price
-    return price.quantize(Decimal(1).scaleb(FINEST_EXPONENT), ROUND_HALF_EVEN)
+    if _exponent(price) < FINEST_EXPONENT:
+        price = _rounded(price, Decimal(1).scaleb(FINEST_EXPONENT))
+    return price if price > 0 else None
 
 
 def _exponent(price: Decimal) -> int:
     exponent = price.as_tuple().exponent
-    assert isinstance(exponent, int), "market data has no NaN or Infinity"
+    assert isinstance(exponent, int), f"{price} is no price"
     return exponent
 
 
 def _on_prices(
     config: SmaConfig, symbol: str, state: SymbolState, prices: list[_Price]
 ) -> tuple[SymbolState, list[tuple[int, Signal]]]:
-    exponents = np.minimum.accumulate(
-        [state.exponent, *(min(_exponent(price.bid), _exponent(price.ask)) for price in prices)]
-    )
-    exponent = int(exponents[-1])
+    """The signals with the places of their prices in the batch."""
+    # A price's own exponent and those before it count for its signal, not what came later in the same batch.
+    exponents = [min(_exponent(price.bid), _exponent(price.ask)) for price in prices]
+    exponents = list(accumulate(exponents, min, initial=state.exponent))[1:]
+    exponent = exponents[-1]
     known = [each * 10 ** (state.exponent - exponent) for each in state.prices]
-    new = [int(price.bid.scaleb(-exponent)) + int(price.ask.scaleb(-exponent)) for price in prices]
-    window = np.array(known + new, dtype=np.int64)
-    sides = _sides(config, window, state.side, len(new))
+    window = _numbers(
+        config, [*known, *(int(price.bid.scaleb(-exponent)) + int(price.ask.scaleb(-exponent)) for price in prices)]
+    )
+    sides = _sides(config, window, state.side, len(prices))
     signals = []
     last_order_id = state.last_order_id
-    for at in np.flatnonzero(sides[1:] * sides[:-1] < 0):
+    for at in np.flatnonzero(sides[1:] * sides[:-1] < 0).tolist():
         price = prices[at]
         order_id = _order_id(symbol, price.ts)
-        end = len(known) + int(at) + 1
-        spread = window[end - config.slow : end]
-        halves = int(spread.max() - spread.min())
-        spec = _bracket(
-            config, symbol, order_id, price, side=Side.BUY if sides[at + 1] > 0 else Side.SELL,
-            unit=Decimal(1).scaleb(int(exponents[at + 1])), movement=Decimal(halves).scaleb(exponent) / 2,
-        )  # fmt: skip
+        end = len(known) + at + 1
+        movement = _range(window[end - config.slow : end], exponent)
+        side = Side.BUY if sides[at + 1] > 0 else Side.SELL
+        spec = _bracket(config, symbol, order_id, side, price, movement, Decimal(1).scaleb(exponents[at]))
         if spec is None or order_id == last_order_id:
             continue
         last_order_id = order_id
         signals.append((price.index, Signal(order_id=order_id, spec=spec, symbol=symbol, ts=price.ts)))
-    left = [int(each) for each in window[-config.slow :]]
-    return SymbolState(exponent=exponent, prices=left, side=int(sides[-1]), last_order_id=last_order_id), signals
+    last = [int(each) for each in window[-config.slow :]]
+    return SymbolState(exponent=exponent, prices=last, side=int(sides[-1]), last_order_id=last_order_id), signals
+
+
+def _numbers(config: SmaConfig, values: list[int]) -> Numbers:
+    """Machine integers where all sums fit, Python's own where they do not."""
+    largest = max(values) * max(len(values), config.fast * config.slow)
+    return np.array(values, dtype=np.int64 if largest < 2**63 else object)
 
 
 def _sides(config: SmaConfig, window: Numbers, side: int, count: int) -> Numbers:
     """Where the fast average is after each of the last `count` prices, the side before them first."""
     fast, slow = _last_sums(window, config.fast, count), _last_sums(window, config.slow, count)
     sides = np.sign(fast * config.slow - slow * config.fast)
-    sides[: max(0, count - max(0, len(window) - config.slow + 1))] = 0
-    sides = np.concatenate(([side], sides))
+    too_early = max(0, config.slow - 1 - (len(window) - count))
+    sides[:too_early] = 0
+    sides = np.concatenate(([side], sides)).astype(np.int64)
     # Averages that meet have not crossed yet: the side before them stays.
     last_known = np.maximum.accumulate(np.where(sides != 0, np.arange(len(sides)), 0))
-    return np.asarray(sides[last_known], dtype=np.int64)
+    return np.asarray(sides[last_known])
 
 
 def _last_sums(window: Numbers, length: int, count: int) -> Numbers:
-    """The sum of the `length` prices that end at each of the last `count`; shorter where there are fewer yet."""
+    """The sum of the `length` prices that end at each of the last `count`; of fewer where there are no more yet."""
     sums = np.concatenate((np.zeros(length, dtype=np.int64), np.cumsum(window)))
-    sums = sums[length:] - sums[:-length]
-    return np.asarray(sums[-count:], dtype=np.int64)
+    return np.asarray((sums[length:] - sums[:-length])[-count:])
+
+
+def _range(window: Numbers, exponent: int) -> Decimal:
+    """Highest less lowest, in money again."""
+    return Decimal(int(window.max() - window.min())).scaleb(exponent) / 2
 
 
 def _bracket(
-    config: SmaConfig, symbol: str, order_id: str, price: _Price, *, side: Side, unit: Decimal, movement: Decimal
+    config: SmaConfig, symbol: str, order_id: str, side: Side, price: _Price, movement: Decimal, unit: Decimal
 ) -> BracketSpec | None:
-    """The order, its prices in whole `unit`s; None where prices are too low to fit a stop below them."""
+    """The order, its prices in whole `unit`s; None where prices are too low to fit an exit below them."""
     entry = price.ask if side is Side.BUY else price.bid
     # A stop within the spread would be triggered by the very quote that the entry trades at.
     distance = max(movement, price.ask - price.bid + 2 * unit, 2 * unit)
@@ -206,6 +218,3 @@ def _order_id(symbol: str, ts: datetime) -> str:
     """The same tick or bar gives the same id, however often it comes."""
     utc = ts.astimezone(UTC)
     return f"sma-{re.sub('[^A-Za-z0-9_-]', '_', symbol)}-{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03}Z"
-
-
-__all__ = ["Bar", "Signal", "SmaConfig", "SmaState", "SymbolState", "Tick", "on_batch"]

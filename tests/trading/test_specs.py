@@ -1,0 +1,71 @@
+"""Specs that are refused, and what is said about them."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.trading.desk import NOW, bracket_spec, single_spec
+from trading.lifecycles import start
+from trading.orders import OrderType, Side
+from trading.specs import Spec, SpecError, check
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        bracket_spec(),
+        bracket_spec(symbol="EUR/USD", valid_for=None),
+        bracket_spec(entry_type=OrderType.MARKET, entry_price=None),
+        bracket_spec(entry_type=OrderType.STOP),
+        bracket_spec(side=Side.SELL, stop_price=Decimal(3050), take_profit_price=Decimal(2950)),
+        single_spec(),
+        single_spec(order_type=OrderType.MARKET, limit_price=None),
+        single_spec(order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(2)),
+    ],
+)
+def test_a_right_spec_passes(spec: Spec) -> None:
+    check(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (bracket_spec(order_id="a.b"), "order_id: a.b: must be 1 to 64 letters, digits, '_' or '-'"),
+        (bracket_spec(order_id="a" * 65), f"order_id: {'a' * 65}: must be 1 to 64 letters, digits, '_' or '-'"),
+        (bracket_spec(symbol="I BM"), "symbol: I BM: must be 1 to 32 letters, digits, or any of . _ - : = ^ + /"),
+        (bracket_spec(quantity=Decimal(0)), "quantity: 0: must be a number above 0"),
+        (bracket_spec(quantity=Decimal("NaN")), "quantity: NaN: must be a number above 0"),
+        (single_spec(quantity=Decimal("Infinity")), "quantity: Infinity: must be a number above 0"),
+        (bracket_spec(valid_for=0), "valid_for: 0: must be at least 1 second, or left out"),
+        (bracket_spec(entry_price=None), "entry_price: None: is needed for a limit order"),
+        (bracket_spec(entry_type=OrderType.MARKET), "entry_price: 3000: must be left out for a market order"),
+        (bracket_spec(stop_price=Decimal(-1)), "stop_price: -1: must be a number above 0"),
+        (bracket_spec(take_profit_price=Decimal(0)), "take_profit_price: 0: must be a number above 0"),
+        (bracket_spec(stop_price=Decimal(3000)), "stop_price: 3000: must be below entry_price 3000 for a buy order"),
+        (
+            bracket_spec(take_profit_price=Decimal(2990)),
+            "take_profit_price: 2990: must be above entry_price 3000 for a buy order",
+        ),
+        (
+            bracket_spec(side=Side.SELL),
+            "stop_price: 2950: must be above take_profit_price 3050 to protect a sell order",
+        ),
+        (
+            bracket_spec(entry_type=OrderType.MARKET, entry_price=None, stop_price=Decimal(3050)),
+            "stop_price: 3050: must be below take_profit_price 3050 to protect a buy order",
+        ),
+        (single_spec(limit_price=None), "limit_price: None: is needed for a limit order"),
+        (single_spec(limit_price=Decimal(0)), "limit_price: 0: must be a number above 0"),
+        (single_spec(stop_price=Decimal(1)), "stop_price: 1: must be left out for a limit order"),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_field_value_and_what_is_right(spec: Spec, message: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        check(spec)
+    assert str(refused.value) == message
+    assert message.startswith(f"{refused.value.field}: {refused.value.value}: {refused.value.message}")
+
+
+def test_no_order_starts_from_a_wrong_spec() -> None:
+    with pytest.raises(SpecError):
+        start(bracket_spec(quantity=Decimal(0)), NOW)
