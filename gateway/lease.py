@@ -361,7 +361,8 @@ def _refused(fault: Exception, owners: list[_Work | None]) -> _Work | None:
 
 def _fail(work: _Work, error: Exception) -> None:
     if work.done is None:
-        _log.error("a later write is given up: %s", error)
+        # Nothing is lost by it: whoever holds the lease next finds out anew.
+        _log.info("a later write is given up: %s", error)
     elif not work.done.done():
         work.done.set_exception(error)
 

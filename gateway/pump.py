@@ -280,9 +280,11 @@ class Pump:
             if stored.entry.state == "claimed":
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
         pause = _FIRST_RECONNECT
-        while not self._closing:
+        while True:
             begun = time.monotonic()
             logged_on, reason = await self._one_connection()
+            if self._closing:
+                return
             if logged_on and time.monotonic() - begun >= _STABLE_AFTER:
                 pause = _FIRST_RECONNECT
             what = "session ended" if logged_on else "no session"

@@ -1,0 +1,135 @@
+"""What the gateway's tests are made of: short leases, unique sessions, a venue that does as it is told."""
+
+import itertools
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from gateway.gateway import Gateway
+from gateway.journal import Journal
+from gateway.lease import ROW_KEY, Lease
+from gateway.outbox import Outbox
+from storage.alerts import Alerts
+from storage.orders import OrderRegister
+from storage.settings import Secret, Settings
+from storage.tables import Tables
+from tests.gateway.counterparty import Counterparty
+from trading.commands import CancelOrder, SubmitOrder
+from trading.journal import JournalRow
+from trading.orders import OrderType, Side
+
+AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+
+
+def until(condition: Callable[[], object], within: float = 10) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class World:
+    """One session with its venue, its storage, and as many gateways as the test starts."""
+
+    def __init__(self, tables: Tables, *, refuse: str | None = None) -> None:
+        client = f"C{uuid.uuid4().hex[:10].upper()}"
+        self.venue = Counterparty(client, refuse=refuse)
+        self.tables = tables
+        self.settings = Settings(
+            storage_connection=Secret("not used here"),
+            fix_host="127.0.0.1",
+            fix_port=self.venue.port,
+            fix_sender_comp_id=client,
+            fix_target_comp_id="VENUE",
+            lease_seconds=0.9,
+            sequence_block=50,
+            max_order_notional=Decimal(1),
+            max_symbol_notional=Decimal(1),
+            max_gross_notional=Decimal(1),
+        )
+        self.session = self.settings.session
+        self.register = OrderRegister(tables)
+        self.journal = Journal(tables)
+        self.outbox = Outbox(tables, self.session)
+        self.alerts = Alerts(tables)
+        self.woken: list[JournalRow] = []
+        self.gateways: list[Gateway] = []
+        self._orders = itertools.count(1)
+
+    def with_settings(self, **changes: object) -> Settings:
+        return msgspec.structs.replace(self.settings, **changes)
+
+    def gateway(self, wake: Callable[[JournalRow], "Future[None]"] | None = None, **changes: object) -> Gateway:
+        """A gateway as a process of its own would have it, started."""
+        gateway = Gateway(self.with_settings(**changes), self.tables, None)
+        gateway.start(wake or self.wake)
+        self.gateways.append(gateway)
+        return gateway
+
+    def logged_on(self, **changes: object) -> Gateway:
+        """The same, and it holds the session."""
+        gateway = self.gateway(**changes)  # type: ignore[arg-type]  # only settings here
+        until(lambda: gateway.status().logged_on and not gateway.status().busy)
+        return gateway
+
+    def wake(self, row: JournalRow) -> "Future[None]":
+        self.woken.append(row)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def order(self) -> str:
+        """The id of a new order that the register knows."""
+        order_id = f"order-{self.session[8:18]}-{next(self._orders)}"
+        self.register.register(order_id, "token", "{}", AT)
+        return order_id
+
+    def lease(self) -> Lease:
+        row = self.tables.sessions.get_entity(self.session, ROW_KEY)
+        return Lease(**{field: row[field] for field in Lease.__struct_fields__})
+
+    def state(self, cl_ord_id: str) -> str | None:
+        stored = self.outbox.read(cl_ord_id)
+        return stored.entry.state if stored else None
+
+    def close(self) -> None:
+        for gateway in self.gateways:
+            gateway.stop()
+        self.venue.close()
+
+
+@pytest.fixture(scope="session")
+def tables(storage_connection: str) -> Tables:
+    return Tables(storage_connection)
+
+
+@pytest.fixture
+def world(tables: Tables) -> Iterator[World]:
+    world = World(tables)
+    yield world
+    world.close()
+
+
+def entry_order(order_id: str, cl_ord_id: str | None = None, *, deadline: datetime | None = None) -> SubmitOrder:
+    return SubmitOrder(
+        cl_ord_id=cl_ord_id or f"{order_id}.e1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("181.5"),
+        deadline=deadline,
+    )
+
+
+def cancel_order(order_id: str, cl_ord_id: str, orig_cl_ord_id: str) -> CancelOrder:
+    return CancelOrder(
+        cl_ord_id=cl_ord_id, orig_cl_ord_id=orig_cl_ord_id, symbol="IBM", side=Side.BUY, quantity=Decimal(10)
+    )

@@ -1,0 +1,191 @@
+"""A venue for tests: a FIX acceptor in a thread of its own that a test tells what to know and what to leave unsaid."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from fix import orders as fix
+from fix.events import LoggedOn, LoggedOut, MessageReceived, SessionEvent
+from fix.message import Message
+from fix.session import Session, SessionConfig
+from fix.transport import Connection, Server, serve
+
+T = TypeVar("T")
+
+
+class Counterparty:
+    """Accepts orders, answers status requests, and does the rest when told to.
+
+    `deaf` lists ClOrdIDs whose messages it loses; `mute` those it takes without a report. `honours_resend` off: what
+    comes again with PossResend (97=Y) is refused as a duplicate, as by venues that do not look at the flag.
+    """
+
+    def __init__(self, client: str, *, refuse: str | None = None) -> None:
+        self.received: list[tuple[int, Message]] = []
+        self.known: dict[str, Message] = {}
+        self.deaf: set[str] = set()
+        self.mute: set[str] = set()
+        self.logons = 0
+        self.logon_messages: list[Message] = []
+        self.online = False
+        self.refuse = refuse
+        self.honours_resend = True
+        self.connection: Connection | None = None
+        self._execs = itertools.count(1)
+        self._config = SessionConfig(
+            role="acceptor",
+            sender_comp_id="VENUE",
+            target_comp_id=client,
+            authenticate=self._authenticate,
+        )
+        self.session = Session(self._config)
+        self._server: Server
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(5)
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    def sent(self, cl_ord_id: str, msg_type: str | None = None) -> list[Message]:
+        """What was received under a ClOrdID."""
+        return [
+            message
+            for _, message in list(self.received)
+            if message.get(11) == cl_ord_id and (msg_type is None or message.msg_type == msg_type)
+        ]
+
+    def report(self, cl_ord_id: str, exec_type: fix.ExecType, status: fix.OrdStatus, **fields: object) -> None:
+        self.call(lambda: self._report(cl_ord_id, exec_type, status, **fields))
+
+    def fill(self, cl_ord_id: str, quantity: int, price: str, *, exec_id: str | None = None) -> None:
+        self.report(
+            cl_ord_id,
+            fix.ExecType.TRADE,
+            fix.OrdStatus.FILLED,
+            last_qty=Decimal(quantity),
+            last_px=Decimal(price),
+            cum_qty=Decimal(quantity),
+            **({"exec_id": exec_id} if exec_id else {}),
+        )
+
+    def send(self, message: Message) -> None:
+        self.call(lambda: self._send(message))
+
+    def reject(self, ref_number: int, text: str) -> None:
+        """A Reject (35=3) of the session's own."""
+        self.call(lambda: self._reject(ref_number, text))
+
+    def cut(self) -> None:
+        """Close the connection without a word."""
+        self.call(lambda: self.connection.abort("cut") if self.connection else None)
+
+    def call(self, what: Callable[[], T]) -> T:
+        async def do() -> T:
+            return what()
+
+        return asyncio.run_coroutine_threadsafe(do(), self._loop).result(5)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def _authenticate(self, logon: Message) -> str | None:
+        self.logon_messages.append(logon)
+        return self.refuse
+
+    def _reject(self, ref_number: int, text: str) -> None:
+        assert self.connection is not None
+        self.session._transmit("3", [(45, str(ref_number)), (372, "D"), (373, "5"), (58, text)])
+        self.connection._flush()
+
+    def _run(self) -> None:
+        async def start() -> None:
+            self._server = await serve("127.0.0.1", 0, lambda _sender, _target: self.session, self._on_event)
+            self._ready.set()
+
+        self._loop.run_until_complete(start())
+        self._loop.run_forever()
+
+    def _on_event(self, connection: Connection, event: SessionEvent) -> None:
+        match event:
+            case LoggedOn():
+                self.connection = connection
+                self.logons += 1
+                self.online = True
+            case LoggedOut():
+                self.online = False
+            case MessageReceived():
+                self.received.append((event.number, event.message))
+                self._on_message(event.message)
+            case _:
+                pass
+
+    def _on_message(self, message: Message) -> None:
+        cl_ord_id = message.get(11)
+        if cl_ord_id is None or cl_ord_id in self.deaf:
+            return
+        if message.msg_type == "H":
+            known = cl_ord_id in self.known
+            status = fix.OrdStatus.NEW if known else fix.OrdStatus.REJECTED
+            reason = {} if known else {"ord_rej_reason": 5}
+            self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, status, **reason)
+            return
+        if cl_ord_id in self.known and message.get(97) == "Y":
+            self._answer_resend(message, cl_ord_id)
+            return
+        self.known[cl_ord_id] = message
+        if cl_ord_id in self.mute:
+            return
+        if message.msg_type == "D":
+            self._report(cl_ord_id, fix.ExecType.NEW, fix.OrdStatus.NEW)
+        elif message.msg_type == "F":
+            self._report(cl_ord_id, fix.ExecType.CANCELED, fix.OrdStatus.CANCELED, orig_cl_ord_id=message.require(41))
+
+    def _answer_resend(self, message: Message, cl_ord_id: str) -> None:
+        if self.honours_resend:
+            self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, fix.OrdStatus.NEW)
+        elif message.msg_type == "D":
+            self._report(cl_ord_id, fix.ExecType.REJECTED, fix.OrdStatus.REJECTED, ord_rej_reason=6)
+        else:
+            self._send(
+                fix.order_cancel_reject(
+                    order_id="V1",
+                    cl_ord_id=cl_ord_id,
+                    orig_cl_ord_id=message.require(41),
+                    ord_status=fix.OrdStatus.NEW,
+                    cxl_rej_response_to=fix.CxlRejResponseTo.CANCEL,
+                    cxl_rej_reason=6,
+                    transact_time=datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
+                )
+            )
+
+    def _report(self, cl_ord_id: str, exec_type: fix.ExecType, status: fix.OrdStatus, **fields: object) -> None:
+        values: dict[str, object] = {
+            "order_id": f"V-{cl_ord_id}",
+            "exec_id": f"E{next(self._execs)}",
+            "cl_ord_id": cl_ord_id,
+            "exec_type": exec_type,
+            "ord_status": status,
+            "symbol": "IBM",
+            "side": fix.Side.BUY,
+            "leaves_qty": Decimal(0),
+            "cum_qty": Decimal(0),
+            "avg_px": Decimal(0),
+            "transact_time": datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
+            **fields,
+        }
+        self._send(fix.execution_report(**values))  # type: ignore[arg-type]  # the values are a dictionary's
+
+    def _send(self, message: Message) -> None:
+        if self.connection is not None and self.online:
+            self.connection.send(message)
