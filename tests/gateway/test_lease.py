@@ -1,0 +1,196 @@
+"""The lease's rules on real storage, with the candidates' clocks in the test's hand."""
+
+import asyncio
+import threading
+import uuid
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from gateway.lease import ROW_KEY, Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError
+from storage.tables import Row, Tables, creating
+
+
+@pytest.fixture
+def session() -> str:
+    return f"FIX.4.4-{uuid.uuid4().hex}-VENUE"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def candidate(tables: Tables, session: str, owner: str, clock: Clock) -> Candidate:
+    return Candidate(lambda: tables.sessions, session, owner, lease_seconds=10, block=100, monotonic=clock)
+
+
+def taken(candidate: Candidate) -> Held:
+    held = candidate.look()
+    assert held is not None
+    return held
+
+
+def test_the_first_candidate_takes_the_lease_with_a_block_of_numbers(tables: Tables, session: str) -> None:
+    lease = taken(candidate(tables, session, "a", Clock())).lease
+    assert (lease.owner, lease.epoch, lease.block_start, lease.block_end, lease.inbound) == ("a", 1, 1, 101, 1)
+
+
+def test_a_lease_is_taken_when_it_has_not_changed_for_its_time_by_the_candidates_clock(
+    tables: Tables, session: str
+) -> None:
+    taken(candidate(tables, session, "a", Clock()))
+    clock = Clock()
+    other = candidate(tables, session, "b", clock)
+    assert other.look() is None
+    clock.now += 9.9
+    assert other.look() is None
+    clock.now += 0.1
+    lease = taken(other).lease
+    assert (lease.owner, lease.epoch, lease.block_start, lease.block_end) == ("b", 2, 101, 201)
+
+
+async def test_every_write_of_the_holder_puts_the_take_over_off(tables: Tables, session: str) -> None:
+    clock = Clock()
+    held = taken(candidate(tables, session, "a", clock))
+    other = candidate(tables, session, "b", clock)
+    async with running(tables, session, held, clock) as writer:
+        for _ in range(3):
+            assert other.look() is None
+            clock.now += 8
+            await writer.commit()
+        assert writer.valid_until == clock.now + 9
+        assert other.look() is None
+
+
+async def test_a_lease_given_back_is_taken_at_once_and_its_cursor_goes_on(tables: Tables, session: str) -> None:
+    clock = Clock()
+    writer = LeaseWriter(tables.sessions, session, taken(candidate(tables, session, "a", clock)), lease_seconds=10)
+    writer.advance_inbound(17)
+    writer.later(creating(row(session, "left")))
+    writer.give_back()
+    await writer.run()
+    assert not writer.holds
+    with pytest.raises(LeaseLostError):
+        await writer.commit()
+    lease = taken(candidate(tables, session, "b", clock)).lease
+    assert (lease.epoch, lease.inbound, lease.released) == (2, 17, False)
+    assert tables.sessions.get_entity(session, "left")
+
+
+def test_of_candidates_at_the_same_moment_one_takes_it(tables: Tables, session: str) -> None:
+    candidates = [candidate(tables, session, str(number), Clock()) for number in range(4)]
+    found: list[Held | None] = []
+    threads = [threading.Thread(target=lambda one=one: found.append(one.look())) for one in candidates]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([held for held in found if held]) == 1
+
+
+def test_a_take_whose_answer_was_lost_is_recognised(tables: Tables, session: str) -> None:
+    clock = Clock()
+    client = Lossy(tables.sessions)
+    one = Candidate(lambda: client, session, "a", lease_seconds=10, block=100, monotonic=clock)  # type: ignore[arg-type, return-value]  # stands in for the client
+    with pytest.raises(ServiceRequestError):
+        one.look()
+    clock.now += 1
+    held = taken(one)
+    assert (held.lease.owner, held.lease.epoch, held.since) == ("a", 1, 1000.0)
+
+
+async def test_many_commits_are_few_transactions(tables: Tables, session: str) -> None:
+    client = Lossy(tables.sessions, losing=0)
+    held = taken(candidate(tables, session, "a", Clock()))
+    async with running(client, session, held, Clock()) as writer:
+        await asyncio.gather(*(writer.commit(creating(row(session, f"r{number}"))) for number in range(250)))
+    assert client.transactions <= 5
+    assert len(list(tables.sessions.query_entities(f"PartitionKey eq '{session}'"))) == 251
+
+
+async def test_what_is_refused_does_not_take_the_others_of_its_transaction_with_it(
+    tables: Tables, session: str
+) -> None:
+    held = taken(candidate(tables, session, "a", Clock()))
+    tables.sessions.create_entity(row(session, "there"))
+    async with running(tables, session, held, Clock()) as writer:
+        results = await asyncio.gather(
+            *(writer.commit(creating(row(session, key))) for key in ("one", "there", "two", "two")),
+            return_exceptions=True,
+        )
+    assert [type(result) for result in results] == [type(None), RowRefusedError, type(None), RowRefusedError]
+
+
+async def test_a_holder_that_was_followed_learns_it_with_its_next_write_and_writes_nothing(
+    tables: Tables, session: str
+) -> None:
+    clock = Clock()
+    held = taken(candidate(tables, session, "a", clock))
+    other = candidate(tables, session, "b", clock)
+    other.look()
+    clock.now += 10
+    taken(other)
+    writer = LeaseWriter(tables.sessions, session, held, lease_seconds=10)
+    run = asyncio.create_task(writer.run())
+    with pytest.raises(LeaseLostError):
+        await writer.commit(creating(row(session, "late")))
+    with pytest.raises(LeaseLostError, match="b took the lease, epoch 2"):
+        await run
+    assert not writer.holds
+    keys = [one["RowKey"] for one in tables.sessions.query_entities(f"PartitionKey eq '{session}'")]
+    assert keys == [ROW_KEY]
+
+
+async def test_a_lost_answer_is_no_lost_lease(tables: Tables, session: str) -> None:
+    held = taken(candidate(tables, session, "a", Clock()))
+    client = Lossy(tables.sessions)
+    async with running(client, session, held, Clock()) as writer:
+        await writer.commit(creating(row(session, "one")))
+        await writer.commit(creating(row(session, "two")))
+        assert writer.holds
+    assert client.losing == 0
+
+
+def row(session: str, key: str) -> Row:
+    return {"PartitionKey": session, "RowKey": key}
+
+
+class running:  # noqa: N801 - read as a sentence: `async with running(...)`
+    """A writer whose `run` goes on for the block."""
+
+    def __init__(self, tables: Any, session: str, held: Held, clock: Clock) -> None:
+        client = tables.sessions if isinstance(tables, Tables) else tables
+        self._writer = LeaseWriter(client, session, held, lease_seconds=10, monotonic=clock)
+
+    async def __aenter__(self) -> LeaseWriter:
+        self._run = asyncio.create_task(self._writer.run())
+        return self._writer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._run.cancel()
+        await asyncio.gather(self._run, return_exceptions=True)
+
+
+class Lossy:
+    """A client whose next transactions are done, and their answers lost."""
+
+    def __init__(self, client: Any, losing: int = 1) -> None:
+        self._client = client
+        self.losing = losing
+        self.transactions = 0
+
+    def get_entity(self, *args: Any, **options: Any) -> Any:
+        return self._client.get_entity(*args, **options)
+
+    def submit_transaction(self, *args: Any, **options: Any) -> Any:
+        self.transactions += 1
+        answer = self._client.submit_transaction(*args, **options)
+        if self.losing:
+            self.losing -= 1
+            raise ServiceRequestError("the answer was lost")
+        return answer

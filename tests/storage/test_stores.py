@@ -1,0 +1,185 @@
+"""Orders, signals, alerts and secrets, on real storage."""
+
+import logging
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.alerts import Alerts
+from storage.orders import OrderRecord, OrderRegister
+from storage.secrets import SecretsError, fix_credentials
+from storage.settings import load
+from storage.signals import SignalStore, StateChangedError, StrategyState
+from storage.tables import Tables, pack, table_key, unpack
+from tests.storage.test_settings import GOOD
+
+AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
+RECORD = OrderRecord(outcome="take_profit", filled_quantity=Decimal("10.50"), finished_at=AT, detail='{"a": 1}')
+
+
+@pytest.fixture
+def tables(storage_connection: str) -> Tables:
+    """Tables of the test's own."""
+    return Tables(storage_connection, prefix=f"T{uuid.uuid4().hex[:12]}")
+
+
+def test_an_order_id_is_taken_once_and_a_repeat_knows_its_own(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    assert register.register("sma-1", "token-a", '{"q": 1}', AT).ours
+    assert register.register("sma-1", "token-a", '{"q": 1}', AT).ours
+    rival = OrderRegister(tables).register("sma-1", "token-b", '{"q": 2}', AT)
+    assert not rival.ours
+    assert (rival.order.token, rival.order.spec_json) == ("token-a", '{"q": 1}')
+
+
+def test_of_rivals_at_the_same_moment_one_has_the_order(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.get("warm")
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda token: register.register("sma-1", token, "{}", AT), "abcdefgh"))
+    assert sum(one.ours for one in found) == 1
+    assert len({one.order.token for one in found}) == 1
+
+
+def test_open_orders_are_found_newest_first_until_they_are_finished(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    for number in range(5):
+        register.register(f"order-{number}", "t", "{}", AT + timedelta(minutes=number))
+    register.finish("order-3", RECORD)
+    assert [order.order_id for order in register.list(open_only=True)] == [
+        "order-4",
+        "order-2",
+        "order-1",
+        "order-0",
+    ]
+    assert [order.order_id for order in register.list(limit=2)] == ["order-4", "order-3"]
+    finished = register.get("order-3")
+    assert finished is not None
+    assert finished.record == RECORD
+
+
+def test_a_finished_order_that_is_registered_again_stays_finished(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", RECORD)
+    again = register.register("sma-1", "t", "{}", AT)
+    assert (again.ours, again.order.record) == (True, RECORD)
+    # A repeat that had looked before the order was finished puts it back into the index: the list finds that out.
+    tables.orders.upsert_entity({"PartitionKey": "open", "RowKey": table_key("sma-1")})
+    tables.orders.upsert_entity({"PartitionKey": "open", "RowKey": table_key("never-came")})
+    assert register.list(open_only=True) == []
+    assert len(list(tables.orders.query_entities("PartitionKey eq 'open'"))) == 1
+
+
+def test_which_orders_are_known(tables: Tables) -> None:
+    OrderRegister(tables).register("sma-1", "t", "{}", AT)
+    register = OrderRegister(tables)
+    assert [register.is_known(name) for name in ("sma-1", "sma-1", "sma-2")] == [True, True, False]
+    with pytest.raises(KeyError, match="sma-2"):
+        register.finish("sma-2", RECORD)
+
+
+def test_a_record_may_be_larger_than_one_property_holds(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    record = OrderRecord(outcome="filled", finished_at=AT, detail='"' + "x" * 200_000 + '"')
+    register.finish("sma-1", record)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == record
+
+
+def test_a_batch_that_is_repeated_gives_the_signals_it_gave(tables: Tables) -> None:
+    store = SignalStore(tables, "market-data")
+    state = store.load("0")
+    assert state == StrategyState()
+    store.save("0", state, 41, b"state-41", b"[]")
+    store.save("0", store.load("0"), 57, b"state-57", b"[1]")
+    assert (store.load("0").last_sequence_number, store.load("0").data) == (57, b"state-57")
+    assert [store.signals("0", number) for number in (41, 57, 58)] == [b"[]", b"[1]", None]
+    assert store.load("1") == SignalStore(tables, "other").load("0") == StrategyState()
+
+
+def test_a_state_that_somebody_else_has_changed_is_not_overwritten(tables: Tables) -> None:
+    store = SignalStore(tables, "market-data")
+    empty = store.load("0")
+    store.save("0", empty, 41, b"first", b"[1]")
+    with pytest.raises(StateChangedError, match="market-data/0"):
+        store.save("0", empty, 42, b"second", b"[2]")
+    current = store.load("0")
+    store.save("0", current, 43, b"third", b"[3]")
+    with pytest.raises(StateChangedError):
+        store.save("0", current, 44, b"fourth", b"[4]")
+    assert store.load("0").data == b"third"
+    assert store.signals("0", 44) is None
+
+
+def test_an_alert_is_kept_once_for_each_key_and_logged_when_new(
+    tables: Tables, caplog: pytest.LogCaptureFixture
+) -> None:
+    alerts = Alerts(tables)
+    with caplog.at_level(logging.ERROR, "alerts"):
+        assert alerts.raise_alert("DOUBLE_EXIT", "position=-3", "sma-1", "k/1")
+        assert not alerts.raise_alert("DOUBLE_EXIT", "position=-3", "sma-1", "k/1")
+        assert alerts.raise_alert("ORPHAN", "text", "sma-2", "k/1")
+    assert caplog.messages == ["DOUBLE_EXIT sma-1: position=-3", "ORPHAN sma-2: text"]
+    assert [(alert.code, alert.text) for alert in alerts.list("sma-1")] == [("DOUBLE_EXIT", "position=-3")]
+    assert len(alerts.list()) == 2
+
+
+@dataclass
+class Secret:
+    value: str | None
+
+
+class Vault:
+    """What SecretClient would be."""
+
+    def __init__(self, **secrets: str) -> None:
+        self.secrets = secrets
+
+    def get_secret(self, name: str) -> Secret:
+        return Secret(self.secrets.get(name.replace("-", "_")))
+
+
+def test_credentials_come_from_key_vault_at_each_call_or_from_the_settings() -> None:
+    assert fix_credentials(load(GOOD)) is None
+    local = fix_credentials(load({**GOOD, "FIX_USERNAME": "me", "FIX_PASSWORD": "pw"}))
+    assert local is not None
+    assert local() == ("me", "pw")
+    vault = Vault(fix_username="desk", fix_password="one")
+    credentials = fix_credentials(load({**GOOD, "KEY_VAULT_URI": "https://x.vault.azure.net"}), vault)
+    assert credentials is not None
+    assert credentials() == ("desk", "one")
+    vault.secrets["fix_password"] = "two"
+    assert credentials() == ("desk", "two")
+    vault.secrets.clear()
+    with pytest.raises(SecretsError, match="fix-username"):
+        credentials()
+
+
+def test_the_key_vault_client_accepts_its_address() -> None:
+    assert fix_credentials(load({**GOOD, "KEY_VAULT_URI": "https://x.vault.azure.net"})) is not None
+
+
+@given(st.binary(max_size=200_000))
+def test_what_is_packed_is_unpacked(data: bytes) -> None:
+    assert unpack("data", pack("data", data)) == data
+
+
+def test_what_a_row_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="state: 2000000 bytes"):
+        pack("state", bytes(2_000_000))
+
+
+@given(st.text(), st.text())
+def test_keys_are_allowed_and_tell_everything_apart(one: str, other: str) -> None:
+    keys = table_key(one), table_key(other)
+    assert (keys[0] == keys[1]) == (one == other)
+    assert not set("/\\#?'|% ") & set(keys[0])
