@@ -101,8 +101,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     ending: bool = False
     """The venue refused a request because the order is over, and the report of that is still to come."""
     setbacks: int = 0
-    """How often the venue crossed us: ended the order unasked, changed it unasked, refused a replace."""
+    """How often the venue ended or changed the order unasked."""
     refused_cancels: int = 0
+    refused_replaces: int = 0
+    """Of an order that works, since the last that was confirmed."""
 
     @property
     def cl_ord_id(self) -> str:
@@ -236,6 +238,7 @@ def _replaced(order: Order, event: OrderReplaced) -> Order:
         stop_price=order.stop_price if event.stop_price is None else event.stop_price,
         stage=OrderStatus.NEW,
         ending=False,
+        refused_replaces=0,
     )
     return _filled_if(order)
 
@@ -275,7 +278,7 @@ def _refused(order: Order, cl_ord_id: str) -> Order:
         return msgspec.structs.replace(order, request=None)
     if order.request.kind == "cancel":
         return msgspec.structs.replace(order, request=None, refused_cancels=order.refused_cancels + 1)
-    return msgspec.structs.replace(order, request=None, setbacks=order.setbacks + 1)
+    return msgspec.structs.replace(order, request=None, refused_replaces=order.refused_replaces + 1)
 
 
 def _not_sent(order: Order, event: OrderNotSent) -> Order:

@@ -205,7 +205,7 @@ def test_10_the_late_fill_may_come_after_the_end(desk: Desk) -> None:
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
     desk.say(desk.filled(TAKE_PROFIT, 3))
-    assert desk.new() == ["alert DOUBLE_EXIT", "alert REOPENED", "submit close buy 3"]
+    assert desk.new() == ["submit close buy 3", "alert DOUBLE_EXIT", "alert REOPENED"]
     desk.say(desk.filled(CLOSE, 3))
     assert desk.new() == ["finish double_exit"]
     assert desk.position == 0
@@ -216,7 +216,7 @@ def test_11_a_stop_that_was_still_too_large_is_bought_back(desk: Desk) -> None:
     desk.say(desk.filled(TAKE_PROFIT, 3))
     assert desk.new() == ["replace stop 7"]
     desk.say(desk.filled(STOP, 10))
-    assert desk.new() == ["alert DOUBLE_EXIT", "cancel take_profit"]
+    assert desk.new() == ["cancel take_profit", "alert DOUBLE_EXIT"]
     desk.say(desk.refused(STOP, 0, "2"), desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["submit close buy 3"]
     desk.say(desk.filled(CLOSE, 3))
@@ -256,7 +256,7 @@ def test_13_a_refused_replace_whose_stop_has_filled(desk: Desk) -> None:
     desk.say(desk.refused(STOP, 0, "2"))
     assert desk.new() == []
     desk.say(desk.filled(STOP, 10))
-    assert desk.new() == ["alert DOUBLE_EXIT", "cancel take_profit"]
+    assert desk.new() == ["cancel take_profit", "alert DOUBLE_EXIT"]
     assert desk.order(STOP).status is OrderStatus.FILLED
     assert desk.order(STOP).cl_ord_ids == ("bracket-1.s2",)
     desk.say(desk.canceled(TAKE_PROFIT))
@@ -303,7 +303,7 @@ def test_16_a_rejected_stop_closes_the_position(desk: Desk) -> None:
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 10))
     desk.say(desk.rejected(STOP, "price already through"), desk.accepted(TAKE_PROFIT))
-    assert desk.new()[4:] == ["alert STOP_REJECTED", "cancel take_profit"]
+    assert desk.new()[4:] == ["cancel take_profit", "alert STOP_REJECTED"]
     assert "price already through" in desk.alert_texts["STOP_REJECTED"]
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["submit close sell 10"]
@@ -329,7 +329,7 @@ def test_16_closing_is_tried_again_when_it_is_refused(desk: Desk) -> None:
     desk.say(desk.rejected(STOP, "price already through"))
     desk.say(desk.canceled(TAKE_PROFIT))
     desk.new()
-    for _ in range(7):
+    for _ in range(29):
         desk.say(desk.rejected(CLOSE, "closed"))
         assert desk.new() == ["alert CLOSE_REJECTED", "timer retry_close"]
         desk.fire("retry_close")
@@ -459,9 +459,9 @@ def test_24_an_overfill_is_counted_and_bought_back(desk: Desk) -> None:
 def test_25_a_stop_that_the_venue_cancels_is_placed_again(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.canceled_unasked(STOP))
-    assert desk.new() == ["alert STOP_CANCELED", "submit stop sell 10"]
+    assert desk.new() == ["submit stop sell 10", "alert STOP_CANCELED"]
     desk.say(desk.rejected(STOP, "no more stops"))
-    assert desk.new() == ["alert STOP_REJECTED", "cancel take_profit"]
+    assert desk.new() == ["cancel take_profit", "alert STOP_REJECTED"]
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["submit close sell 10"]
 
@@ -470,10 +470,10 @@ def test_25_a_stop_that_does_not_last_closes_the_position(desk: Desk) -> None:
     desk.begin_long_10()
     for _ in range(2):
         desk.say(desk.canceled_unasked(STOP))
-        assert desk.new() == ["alert STOP_CANCELED", "submit stop sell 10"]
+        assert desk.new() == ["submit stop sell 10", "alert STOP_CANCELED"]
         desk.say(desk.accepted(STOP))
     desk.say(desk.canceled_unasked(STOP))
-    assert desk.new() == ["alert STOP_CANCELED", "cancel take_profit"]
+    assert desk.new() == ["cancel take_profit", "alert STOP_CANCELED"]
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["submit close sell 10"]
 
@@ -482,7 +482,7 @@ def test_26_a_restated_stop_is_brought_back(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.restated(STOP, 8))
     assert desk.leaves(STOP) == 8
-    assert desk.new() == ["alert ORDER_RESTATED", "replace stop 10"]
+    assert desk.new() == ["replace stop 10", "alert ORDER_RESTATED"]
     desk.say(desk.replaced(STOP))
     assert desk.leaves(STOP) == 10
     assert desk.new() == []
@@ -579,16 +579,97 @@ def test_42_a_bust_after_the_end_is_protected_again(desk: Desk) -> None:
     assert desk.new() == ["cancel stop", "finish take_profit"]
     desk.say(desk.busted(TAKE_PROFIT, trade))
     assert desk.new() == [
-        "alert TRADE_BUSTED",
-        "alert REOPENED",
         "submit stop sell 10",
         "submit take_profit sell 10",
+        "alert TRADE_BUSTED",
+        "alert REOPENED",
     ]
     desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
     desk.say(desk.filled(STOP, 10))
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
     assert desk.position == 0
+
+
+def test_exits_that_cannot_be_changed_make_room_for_new_ones(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    assert desk.new() == ["replace stop 6"]
+    for _ in range(2):
+        desk.say(desk.refused(STOP, 2, "0"))
+        assert desk.new() == ["replace stop 6", "alert REPLACE_REJECTED"]
+    desk.say(desk.refused(STOP, 2, "0"))
+    assert desk.new() == ["cancel stop", "alert REPLACE_REJECTED"]
+    desk.say(desk.canceled(STOP))
+    assert desk.new() == ["submit stop sell 6"]
+
+
+def test_an_exit_that_cannot_be_cancelled_is_left_to_a_human(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(STOP, 10))
+    assert desk.new() == ["cancel take_profit"]
+    for _ in range(2):
+        desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
+        assert desk.new() == ["cancel take_profit", "alert CANCEL_REJECTED"]
+    desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
+    assert desk.new() == ["alert CANCEL_REJECTED"]
+    assert desk.outcome == "(open)"
+    desk.do(CancelRequested(mode="flatten"))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["cancel take_profit", "finish stop_loss"]
+
+
+def test_an_entry_that_cannot_be_cancelled_does_not_keep_the_rest_from_being_closed(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.do(CancelRequested(mode="flatten"))
+    desk.say(desk.canceled(STOP), desk.canceled(TAKE_PROFIT))
+    desk.new()
+    for _ in range(3):
+        desk.say(desk.refused(ENTRY, 2, "1"))
+    assert desk.new().count("submit close sell 4") == 1
+    desk.say(desk.filled(CLOSE, 4))
+    desk.say(desk.filled(ENTRY, 6))
+    assert desk.new() == ["submit close sell 6"]
+    desk.say(desk.filled(CLOSE, 6))
+    assert desk.new() == ["finish closed"]
+    assert desk.position == 0
+
+
+def test_a_take_profit_that_does_not_last_is_done_without(desk: Desk) -> None:
+    desk.begin_long_10()
+    for _ in range(2):
+        desk.say(desk.canceled_unasked(TAKE_PROFIT))
+        desk.fire("retry_take_profit")
+        desk.say(desk.accepted(TAKE_PROFIT))
+    assert desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_take_profit", "submit take_profit sell 10"] * 2
+    desk.say(desk.restated(TAKE_PROFIT, 7))
+    assert desk.new() == ["cancel take_profit", "alert ORDER_RESTATED"]
+    desk.say(desk.canceled(TAKE_PROFIT))
+    desk.say(desk.filled(STOP, 10))
+    assert desk.new() == ["finish stop_loss"]
+
+
+def test_an_acknowledged_stop_that_the_venue_does_not_know_is_placed_again(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    desk.say(desk.refused(STOP, 1, "8"))
+    assert desk.new() == ["replace stop 6", "submit stop sell 6", "alert ORDER_UNKNOWN", "alert STOP_UNKNOWN"]
+
+
+def test_a_busted_entry_takes_its_exits_with_it(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    trade = desk.filled(ENTRY, 10)
+    desk.say(trade)
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.new()
+    desk.say(desk.busted(ENTRY, trade))
+    assert desk.new() == ["cancel stop", "cancel take_profit", "alert TRADE_BUSTED"]
+    desk.say(desk.canceled(STOP), desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["finish busted"]
 
 
 def test_a_short_bracket_is_the_mirror_image(desk: Desk) -> None:

@@ -235,10 +235,10 @@ def test_a_refusal_of_an_order_that_works_leaves_it_as_it_was(reason_code: int |
     canceling = after(refusal(reason_code, order_status), of=CANCELING)
     assert canceling.status is OrderStatus.NEW
     assert not canceling.ending
-    assert (canceling.refused_cancels, canceling.setbacks) == (1, 0)
+    assert (canceling.refused_cancels, canceling.refused_replaces) == (1, 0)
     replacing = after(refusal(reason_code, order_status, "replace"), of=REPLACING)
     assert replacing.status is OrderStatus.NEW
-    assert (replacing.refused_cancels, replacing.setbacks) == (0, 1)
+    assert (replacing.refused_cancels, replacing.refused_replaces) == (0, 1)
 
 
 def test_a_refusal_of_another_request_changes_nothing() -> None:
@@ -261,7 +261,7 @@ def test_a_cancel_that_overtook_its_order_can_be_asked_for_again() -> None:
 def test_a_rejected_request_message_is_a_refusal() -> None:
     rejected = OrderRejected(cl_ord_id="o.x2", reason="tag 38", at=AT)
     assert after(rejected, of=CANCELING).refused_cancels == 1
-    assert after(rejected, of=REPLACING).setbacks == 1
+    assert after(rejected, of=REPLACING).refused_replaces == 1
 
 
 def test_what_never_left_has_no_request_in_flight() -> None:
@@ -272,7 +272,7 @@ def test_what_never_left_has_no_request_in_flight() -> None:
 
 
 def test_a_request_that_never_left_is_a_refusal() -> None:
-    assert after(OrderNotSent(cl_ord_id="o.x2", reason=""), of=REPLACING).setbacks == 1
+    assert after(OrderNotSent(cl_ord_id="o.x2", reason=""), of=REPLACING).refused_replaces == 1
 
 
 def test_a_restatement_is_known_and_counted_once() -> None:

@@ -91,7 +91,7 @@ def test_a_refused_cancel_is_asked_for_again_but_not_for_ever(desk: Desk) -> Non
     desk.do(CancelRequested())
     for _ in range(3):
         desk.say(desk.refused(ENTRY, 2, "0"))
-    refused = ["alert CANCEL_REJECTED", "cancel entry"]
+    refused = ["cancel entry", "alert CANCEL_REJECTED"]
     assert desk.new()[2:] == ["cancel entry", *refused, *refused, "alert CANCEL_REJECTED"]
     desk.do(CancelRequested())
     assert desk.new() == ["cancel entry"]

@@ -30,8 +30,11 @@ from trading.lifecycles.single import ending, unfilled_outcome, valid_for_timer,
 from trading.orders import OrderType
 from trading.specs import BracketSpec
 
-CLOSE_PATIENCE = 8
-"""How often closing at market is tried: with the growing delays between, for some four minutes."""
+CLOSE_PATIENCE = 30
+"""How often closing at market is tried: with the growing delays between, for some two hours."""
+
+LONGEST_DELAY = timedelta(minutes=5)
+"""Between tries of what the venue refuses."""
 
 _RETRIED = {Role.TAKE_PROFIT: PATIENCE, Role.CLOSE: CLOSE_PATIENCE}
 """What is tried again after a while when the venue has refused it, and how often in all."""
@@ -87,7 +90,8 @@ def handle(state: BracketState, event: Event, now: datetime) -> tuple[BracketSta
     children, commands = take(state.children, _difference(state))
     state = msgspec.structs.replace(state, children=children)
     state, end = _end(state)
-    return state, [*alerts, *consequences, *commands, *end]
+    # The venue first: nobody is to wait for an alert to be written before a position is protected.
+    return state, [*commands, *alerts, *consequences, *end]
 
 
 def _heed(state: BracketState, event: Event) -> BracketState:
@@ -123,7 +127,7 @@ def _judge(before: BracketState, state: BracketState, now: datetime) -> tuple[Br
             state = msgspec.structs.replace(state, closing=state.closing or Closing.STOP_REJECTED)
         if state.children.setbacks(role) < _RETRIED.get(role, 0):
             delay = timedelta(seconds=2 ** (state.children.setbacks(role) - 1))
-            commands.append(SetTimer(name=_retry_timer(role), at=now + delay))
+            commands.append(SetTimer(name=_retry_timer(role), at=now + min(delay, LONGEST_DELAY)))
             state = msgspec.structs.replace(state, held=(*state.held, role))
     if state.children.setbacks(Role.STOP) >= PATIENCE:
         state = msgspec.structs.replace(state, closing=state.closing or Closing.STOP_FAILED)

@@ -112,13 +112,12 @@ def steer(order: Order | None, leaves: Decimal, place: Place | None = None) -> l
     """
     if order is None or order.is_settled:
         return [place] if leaves and place is not None else []
-    if order.request is not None or order.ending:
+    if order.request is not None or order.ending or order.leaves_quantity == leaves:
         return []
-    if not leaves:
-        return [Withdraw(order)] if order.refused_cancels < PATIENCE else []
-    if order.stage is OrderStatus.PENDING_NEW or order.leaves_quantity == leaves:
-        return []
-    return [Resize(order, leaves)]
+    if leaves and order.refused_replaces < PATIENCE:
+        return [] if order.stage is OrderStatus.PENDING_NEW else [Resize(order, leaves)]
+    # Where there is no changing it, one that is gone makes room for a right one.
+    return [Withdraw(order)] if order.refused_cancels < PATIENCE else []
 
 
 def learn(children: Children, event: Event) -> tuple[Children, list[RaiseAlert]]:
@@ -137,7 +136,8 @@ def learn(children: Children, event: Event) -> tuple[Children, list[RaiseAlert]]
 def forgive(children: Children) -> Children:
     """Forget earlier setbacks, and stop waiting for ends that do not come: a human wants it tried again."""
     orders = tuple(
-        msgspec.structs.replace(each, setbacks=0, refused_cancels=0, ending=False) for each in children.orders
+        msgspec.structs.replace(each, setbacks=0, refused_cancels=0, refused_replaces=0, ending=False)
+        for each in children.orders
     )
     return msgspec.structs.replace(children, orders=orders)
 
@@ -154,11 +154,10 @@ def alerts_about(before: Order, after: Order, event: Event) -> list[RaiseAlert]:
         alerts.append(("CANCEL_REJECTED", f"{name}: {_reason(event)}"))
     if after.stage is OrderStatus.UNKNOWN and before.is_open:
         alerts.append(("ORDER_UNKNOWN", f"{name}: {_reason(event)}"))
-    if after.setbacks > before.setbacks and after.is_open:
-        if isinstance(event, OrderRestated):
-            alerts.append(("ORDER_RESTATED", f"{name}: quantity={after.quantity} instead of {before.quantity}"))
-        else:
-            alerts.append(("REPLACE_REJECTED", f"{name}: {_reason(event)}"))
+    if after.refused_replaces > before.refused_replaces:
+        alerts.append(("REPLACE_REJECTED", f"{name}: {_reason(event)}"))
+    if isinstance(event, OrderRestated) and after.quantity != before.quantity:
+        alerts.append(("ORDER_RESTATED", f"{name}: quantity={after.quantity} instead of {before.quantity}"))
     return [RaiseAlert(code=code, text=text) for code, text in alerts]
 
 

@@ -58,11 +58,11 @@ def handle(
     state = msgspec.structs.replace(state, children=children)
     if state.outcome and children.position() != position:
         text = f"{state.spec.order_id} had ended as {state.outcome}: position={position} now={children.position()}"
-        return state, [*alerts, RaiseAlert(code="LATE_FILL", text=text), *commands]
+        return state, [*commands, *alerts, RaiseAlert(code="LATE_FILL", text=text)]
     if state.outcome or not children.is_settled:
-        return state, [*alerts, *commands]
+        return state, [*commands, *alerts]
     state = msgspec.structs.replace(state, outcome=_outcome(order, state.over))
-    return state, [*alerts, *commands, *ending(order, state.outcome)]
+    return state, [*commands, *alerts, *ending(order, state.outcome)]
 
 
 def valid_until(spec: SingleSpec | BracketSpec, now: datetime) -> datetime | None:
