@@ -42,8 +42,8 @@ def main() -> int:
         host_arguments = HostArguments(
             folder=arguments.app.resolve(),
             port=arguments.port,
-            database=arguments.db or arguments.app / ".devhost" / "devhost.db",
-            virtual_clock=arguments.virtual_clock,
+            database=(arguments.db or arguments.app / ".devhost" / "devhost.db").resolve(),
+            virtual_clock=arguments.virtual_clock.resolve() if arguments.virtual_clock else None,
             real_time=tuple(arguments.real_time),
             background=tuple(arguments.background),
             settings=settings,
@@ -151,6 +151,7 @@ def _configure_logging(verbose: bool) -> None:
     logging.captureWarnings(True)
     # The SDK warns of each event that arrives before somebody waits for it, and of its own JSON codec.
     warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
+    logging.getLogger("azure.functions.DurableFunctions").setLevel(logging.DEBUG if verbose else logging.WARNING)
     for chatty in ("azure", "asyncio", "aiohttp.access", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.INFO if verbose else logging.WARNING)
 

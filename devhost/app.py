@@ -91,7 +91,11 @@ class App(msgspec.Struct, frozen=True):
 
 def load(folder: Path) -> App:
     """Import the folder's function_app.py and check its functions. Raises LoadError."""
-    found = _functions(_import(folder))
+    return examine(_functions(_import(folder)))
+
+
+def examine(found: Sequence[Any]) -> App:
+    """Check the functions that an app object's `get_functions()` gave. Raises LoadError."""
     _check_names(found)
     functions, warnings = [], []
     for each in found:

@@ -368,7 +368,11 @@ class Engine:
         if entity.is_queued:
             return
         entity.is_queued = True
-        self._scheduler.submit(Work.EPISODE, f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
+        name, _ = entities.name_and_key(identifier)
+        if name.lower() in self._background:
+            self._scheduler.submit_background(f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
+        else:
+            self._scheduler.submit(Work.EPISODE, f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
 
     # Episodes
 

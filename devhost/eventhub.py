@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from azure.functions.eventhub import EventHubTriggerConverter
@@ -39,7 +39,7 @@ class IncomingEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An event as it is posted; its body is any JSON value."""
 
     sequence_number: int
-    enqueued_time: datetime
+    enqueued_time: Annotated[datetime, msgspec.Meta(tz=True)]
     body: msgspec.Raw
 
 
@@ -153,12 +153,11 @@ class EventHubs:
         queue.append(row)
         if len(queue) == 1:
             self._submit(function, row, retry=0)
-        else:
+        elif function.name.lower() not in self._background:
             self._scheduler.hold(row, _label(row))
 
     def _submit(self, function: Function, row: BatchRow, retry: int) -> None:
         if function.name.lower() in self._background:
-            self._scheduler.release(row)
             self._scheduler.submit_background(_label(row), lambda: self._deliver(function, row, retry))
         else:
             self._scheduler.submit(Work.BATCH, _label(row), lambda: self._deliver(function, row, retry))
@@ -170,7 +169,8 @@ class EventHubs:
         except FunctionFailedError as failure:
             _LOG.error("Event Hub trigger %s raised", function.name, exc_info=failure.__cause__)
             if function.retry is not None and not 0 <= function.retry.maximum_retries <= retry:
-                self._scheduler.hold(row, f"retry of {_label(row)}")
+                if function.name.lower() not in self._background:
+                    self._scheduler.hold(row, f"retry of {_label(row)}")
                 self._loop.call_later(function.retry.delay(retry + 1), self._submit, function, row, retry + 1)
                 return
             _LOG.error("%s: given up; the checkpoint passes it", _label(row))

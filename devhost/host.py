@@ -105,9 +105,10 @@ class Host:
         server.add_routes([*api.routes(), *admin.routes(), *http.routes()])
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.2, handle_signals=False)
         await self._runner.setup()
-        await web.SockSite(self._runner, runner_socket).start()
+        # The socket listens already, so what is recovered can call back; nobody is answered from half a memory.
         engine.recover()
         hubs.recover()
+        await web.SockSite(self._runner, runner_socket).start()
         self._timers.start()
 
     async def stop(self) -> None:

@@ -62,10 +62,13 @@ class Action(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Answer(msgspec.Struct, frozen=True, rename="camel"):
-    """What an orchestrator answered. `output` and `custom_status` are JSON text, None where absent."""
+    """What an orchestrator answered. `output` and `custom_status` are JSON text, None where absent.
+
+    Without actions (None, not none of them) it did not get as far as answering, and `error` says why.
+    """
 
     is_done: bool
-    actions: tuple[Action, ...] = ()
+    actions: tuple[Action, ...] | None = None
     output: str | None = None
     custom_status: str | None = None
     error: str | None = None
@@ -195,6 +198,8 @@ def match(history: Sequence[Event], answer: Answer, orchestrator: str, execution
 
     An answer that does not fit the history fails the instance, in DTFx's words.
     """
+    if answer.actions is None:
+        return Plan((), (), Failed(f"Orchestrator function '{orchestrator}' failed: {answer.error}"))
     walk = _Walk(answer.actions, execution_id)
     try:
         for event in history:

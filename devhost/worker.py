@@ -8,6 +8,7 @@ small pool of their own. All threads are daemons: a function that does not end c
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -22,6 +23,7 @@ from azure.functions.meta import Datum
 from devhost.app import Function
 from devhost.matching import Answer, read_answer, read_failure
 
+_LOG = logging.getLogger("devhost")
 _COMPUTING_THREADS = 2
 
 
@@ -112,6 +114,7 @@ class Worker:
             arguments[name] = self._client_binding
         if function.wants_context:
             arguments["context"] = InvocationContext(function, retry)
+        _LOG.debug("%s: called", function.name)
         if function.is_async:
             return await self._on_loop(function.call(**arguments))
         return await self._outcome(self._functions.submit(lambda: function.call(**arguments)))
@@ -148,6 +151,7 @@ class Worker:
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     async def _compute(self, function: Function, payload: str) -> Any:
+        _LOG.debug("%s: called", function.name)
         return await self._outcome(self._computing.submit(lambda: function.call(payload)))
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -199,12 +203,14 @@ class _Pool:
     def _work(self) -> None:
         while True:
             future, call = self._calls.get()
-            try:
-                result = call()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = call()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
+                    del result
             del future, call
             with self._lock:
                 self._free += 1
