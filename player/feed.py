@@ -59,7 +59,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Idle(msgspec.Struct, frozen=True):
-    idle: bool
+    idle: bool = False
     busy: list[object] = []
 
 
@@ -81,6 +81,8 @@ class Feed:
         self._hub = hub
         self._settle_within = settle_within
         self._settled: tuple[str, int, int] | None = None
+        self._clock: _Clock | None = None
+        """The host's clock; None where it may have changed, or may have a new timer."""
         self._rows = 0
         self._orders = 0
 
@@ -90,8 +92,7 @@ class Feed:
             self._advance_clock(step.at)
             self._show_prices(step, step.at)
             if step.batch:
-                self._hand_in(step.batch, wait=_HOST_WAITS)
-                self._settle()
+                self._settle(self._hand_in(step.batch, wait=_HOST_WAITS))
             yield Progress(at=step.at, rows=self._rows, orders=self._orders)
 
     def in_real_time(self, steps: Iterable[Step], speed: float) -> Iterator[Progress]:
@@ -119,19 +120,21 @@ class Feed:
         self._settled = None
         self._settle()
 
-    def _settle(self) -> None:
+    def _settle(self, idle: _Idle | None = None) -> None:
         """As `settle`, but the venue is left alone where the session has done nothing since it was last at rest.
 
-        Only right where the venue itself cannot have been set going since.
+        Only right where the venue itself cannot have been set going since. `idle` is what the host has just said.
         """
+        self._clock = None
         deadline = time.monotonic() + self._settle_within
         pause = 0.0005
         looked: tuple[str, int, int] | None = None
         while True:
-            idle = msgspec.convert(self._host.get(f"/devhost/idle?wait={_HOST_WAITS}"), _Idle)
+            idle = idle or msgspec.convert(self._host.get(f"/devhost/idle?wait={_HOST_WAITS}"), _Idle)
             session = msgspec.convert(self._host.get("/api/session"), SessionStatus)
             mark = (session.owner, session.epoch, session.activity)
             problem = _under_way(idle, session)
+            idle = None
             if problem is None and session.held == 0 and mark == self._settled:
                 return
             problem = problem or _on_the_way(session, self._venue_state())
@@ -154,13 +157,14 @@ class Feed:
     def _advance_clock(self, at: datetime) -> None:
         # Timer by timer: what one sets in motion has to be over before the next fires.
         while True:
-            clock = msgspec.convert(self._host.get("/devhost/clock"), _Clock)
+            clock = self._clock or msgspec.convert(self._host.get("/devhost/clock"), _Clock)
             if clock.next_timer is None or clock.next_timer > at:
                 break
             self._host.post("/devhost/clock", {"now": max(clock.next_timer, clock.now or clock.next_timer)})
             self.settle()
         if clock.now is None or clock.now < at:
             self._host.post("/devhost/clock", {"now": at})
+        self._clock = _Clock(now=at, next_timer=clock.next_timer)
 
     def _show_prices(self, step: Step, at: datetime, *, settle: bool = True) -> None:
         sent = 0
@@ -172,16 +176,17 @@ class Feed:
         if sent and settle:
             self.settle()
 
-    def _hand_in(self, batch: list[MarketData], wait: int) -> None:
+    def _hand_in(self, batch: list[MarketData], wait: int) -> _Idle:
         now = datetime.now(UTC)
         events = [
             {"sequence_number": self._rows + index, "enqueued_time": now, "body": price}
             for index, price in enumerate(batch)
         ]
-        self._host.post(
+        answer = self._host.post(
             f"/devhost/eventhubs/{self._hub}/events?wait={wait}", {"partition": _PARTITION, "events": events}
         )
         self._rows += len(batch)
+        return msgspec.convert(answer, _Idle)
 
     def _venue_state(self) -> VenueState:
         state = msgspec.convert(self._venue.get("/state"), VenueState)

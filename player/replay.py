@@ -21,7 +21,13 @@ from player.steps import steps
 DEFAULT_FIRST_DAY = date(2010, 3, 1)
 """Where the sample prices begin to be replayed: then a warm `make run` takes well below a minute on 2 cores."""
 
-_LIMITS = {"MAX_ORDER_NOTIONAL": "20000", "MAX_SYMBOL_NOTIONAL": "50000", "MAX_GROSS_NOTIONAL": "100000"}
+_USUAL = {
+    "MAX_ORDER_NOTIONAL": "20000",
+    "MAX_SYMBOL_NOTIONAL": "30000",
+    "MAX_GROSS_NOTIONAL": "100000",
+    "SMA_NOTIONAL": "10000",
+    "SMA_REWARD_RATIO": "2",
+}
 _DAY = 24 * 60 * 60
 _FOR_BARS = {"SMA_FAST": "10", "SMA_SLOW": "30", "SMA_VALID_FOR_SECONDS": str(5 * _DAY)}
 _FOR_TICKS = {"SMA_FAST": "50", "SMA_SLOW": "200", "SMA_VALID_FOR_SECONDS": "60"}
@@ -52,7 +58,7 @@ def replay(
         path = sample_prices(options.out / "data")
         window = msgspec.structs.replace(window, first_day=window.first_day or DEFAULT_FIRST_DAY)
     prices = survey(path, window)
-    console.print(_what(prices, options.speed))
+    console.print(_what(prices, options.speed), soft_wrap=True)
     with running(_stack_options(options, prices)) as stack:
         feed = Feed(stack.host, stack.venue, HUB)
         batches = steps(read_prices(path, window))
@@ -76,7 +82,7 @@ def _stack_options(options: ReplayOptions, prices: PriceFile) -> StackOptions:
         valid_for = int(strategy["SMA_VALID_FOR_SECONDS"]) / options.speed
         strategy["SMA_VALID_FOR_SECONDS"] = str(max(1, round(valid_for)))
     return StackOptions(
-        out=options.out, lockstep=options.speed == 0, settings={**_LIMITS, **strategy, **options.settings}
+        out=options.out, lockstep=options.speed == 0, settings={**_USUAL, **strategy, **options.settings}
     )
 
 

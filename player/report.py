@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 
@@ -86,7 +87,7 @@ def summarize(evidence: Evidence, differences: dict[str, Differences], *, rows: 
         orders=Orders(total=len(evidence.register), by_outcome=dict(sorted(outcomes.items()))),
         fills=len(evidence.venue_trades),
         positions={each.symbol: each.quantity for each in sorted(evidence.positions, key=lambda each: each.symbol)},
-        realized_pnl=sum((each.realized_pnl for each in evidence.positions), ZERO),
+        realized_pnl=_money(sum((each.realized_pnl for each in evidence.positions), ZERO)),
         latency_ms=Latencies(tick_to_order=_tick_to_order(evidence), order_to_ack=_order_to_ack(evidence)),
         invariants={name: not found for name, found in differences.items()},
         wall_s=round(wall_s, 3),
@@ -118,7 +119,7 @@ def order_book(evidence: Evidence) -> list[dict[str, Any]]:
 
 def show(console: Console, summary: Summary, differences: dict[str, Differences]) -> None:
     """Print the report."""
-    orders = Table("outcome", "orders", title=f"{summary.orders.total} orders of {summary.signals} signals")
+    orders = Table("outcome", "orders", title=f"{summary.signals} signals, {summary.orders.total} orders")
     for outcome, count in summary.orders.by_outcome.items():
         orders.add_row(outcome, str(count))
     positions = Table("symbol", "position", title="Positions")
@@ -127,8 +128,7 @@ def show(console: Console, summary: Summary, differences: dict[str, Differences]
     latency = Table("ms", "p50", "p99", title="Latencies")
     latency.add_row("tick to order", *_shown(summary.latency_ms.tick_to_order))
     latency.add_row("order to ack", *_shown(summary.latency_ms.order_to_ack))
-    for table in (orders, positions, latency):
-        console.print(table)
+    console.print(Columns([orders, positions, latency], padding=(0, 4)))
     console.print(
         f"{summary.ticks} rows, {summary.fills} fills, realized P&L {summary.realized_pnl:.2f}, {summary.wall_s:.1f} s"
     )
@@ -309,6 +309,11 @@ def _tick_to_order(evidence: Evidence) -> Percentiles:
 def _order_to_ack(evidence: Evidence) -> Percentiles:
     accepted = (row for row in evidence.journal if isinstance(row.event, OrderAccepted))
     return _percentiles([_ms(row.sent_at, row.received_at) for row in accepted if row.sent_at])
+
+
+def _money(amount: Decimal) -> Decimal:
+    """Without the last digits that an average price leaves, and without needless zeros."""
+    return Decimal(f"{round(amount, 8).normalize():f}")
 
 
 def _ms(begin: datetime, end: datetime) -> float:

@@ -23,6 +23,9 @@ _TARGET = "VENUE"
 _USERNAME = "desk"
 _PASSWORD = "development-only"
 _RETRY_HOST_FOR = 60.0
+_LOGON_WITHIN = 20.0
+_GIVE_UP_AFTER = 2.0
+"""Seconds after the first logon that failed, in which the session tries again."""
 
 
 class StackError(Exception):
@@ -131,13 +134,17 @@ class Stack:
         self.restarts += 1
         self._start_host()
 
-    def _wait_for_logon(self, within: float = 20.0) -> None:
-        deadline = time.monotonic() + within
+    def _wait_for_logon(self) -> None:
+        deadline = time.monotonic() + _LOGON_WITHIN
+        refused_at = float("inf")
         while True:
             session = msgspec.convert(self.host.get("/api/session"), SessionStatus)
             if session.logged_on:
                 return
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if session.text:
+                refused_at = min(refused_at, now)
+            if now > min(deadline, refused_at + _GIVE_UP_AFTER):
                 raise StackError(f"the FIX session does not log on: {session.text or 'no answer from the venue'}")
             time.sleep(0.05)
 
