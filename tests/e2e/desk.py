@@ -1,0 +1,125 @@
+"""The whole system as a trader meets it: prices move, orders are placed over HTTP, and it is looked at from outside."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.journal import Journal
+from player.feed import Feed
+from player.stack import HUB, Stack
+from storage.alerts import Alerts
+from storage.tables import Tables
+from trading.journal import JournalRow
+
+_WITHIN = 30.0
+_TYPES = {"1": "market", "2": "limit", "3": "stop"}
+_SIDES = {"1": "buy", "2": "sell"}
+_NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+class Desk:
+    """One symbol of a running system in lockstep: everything is quiet after each call, unless it says otherwise."""
+
+    def __init__(self, stack: Stack, symbol: str) -> None:
+        self._stack = stack
+        self._feed = Feed(stack.host, stack.venue, HUB)
+        self.symbol = symbol
+
+    def quote(self, bid: str, ask: str, *, bid_size: str | None = None, ask_size: str | None = None) -> None:
+        sizes = {"bid_size": bid_size, "ask_size": ask_size}
+        self._prices({"kind": "quote", "symbol": self.symbol, "bid": bid, "ask": ask, **sizes})
+        self._feed.settle()
+
+    def sweep_both_ways(self, low: str, high: str) -> None:
+        """The price moves through stops and limits before anyone can cancel anything."""
+        for only in ("stops", "limits"):
+            self._prices({"kind": "range", "symbol": self.symbol, "low": low, "high": high, "only": only})
+        self._feed.settle()
+
+    def place_bracket(self, order_id: str, **changes: object) -> None:
+        """BUY 10, entry limit 3000, stop 2950, take-profit 3050, unless `changes` say otherwise."""
+        body: dict[str, object] = {
+            "type": "bracket",
+            "order_id": order_id,
+            "symbol": self.symbol,
+            "side": "buy",
+            "quantity": "10",
+            "entry_type": "limit",
+            "entry_price": "3000",
+            "stop_price": "2950",
+            "take_profit_price": "3050",
+        }
+        self._stack.host.post("/api/orders", body | changes)
+        self._feed.settle()
+
+    def cancel(self, order_id: str, mode: str) -> None:
+        self._stack.host.delete(f"/api/orders/{order_id}?mode={mode}")
+        self._feed.settle()
+
+    def cancel_by_venue(self, cl_ord_id: str) -> None:
+        self._stack.venue.post(f"/orders/{cl_ord_id}/cancel")
+        self._feed.settle()
+
+    def kill_host_while_orders_are_held(self, at_least: int) -> None:
+        """kill -9 the host when it holds back so many orders that no byte of has left; the next call starts it again."""
+        self._until(lambda: self._stack.host.get("/api/session")["held"] >= at_least, f"{at_least} orders are held")
+        os.kill(self._stack.host_process.pid, signal.SIGKILL)
+        self._until(lambda: not self._stack.host_process.is_running(), "the host is dead")
+
+    def prices_without_settling(self, bid: str, ask: str) -> None:
+        unknown = {"bid_size": None, "ask_size": None}
+        self._prices({"kind": "quote", "symbol": self.symbol, "bid": bid, "ask": ask, **unknown})
+
+    def settle(self) -> None:
+        self._feed.settle()
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """What GET /api/orders/{id} says."""
+        shown: dict[str, Any] = self._stack.host.get(f"/api/orders/{order_id}")
+        return shown
+
+    def position(self) -> str:
+        """The position that the entity holds."""
+        positions = self._stack.host.get("/api/positions")["positions"]
+        return next((held["quantity"] for held in positions if held["symbol"] == self.symbol), "0")
+
+    def venue_position(self) -> str:
+        held: str = self._stack.venue.get("/positions").get(self.symbol, "0")
+        return held
+
+    def venue_orders(self) -> list[dict[str, Any]]:
+        """The symbol's orders as the venue has them, in the order it got them; types and sides by name."""
+        return [
+            order | {"order_type": _TYPES[order["order_type"]], "side": _SIDES[order["side"]]}
+            for order in self._stack.venue.get("/orders")
+            if order["symbol"] == self.symbol
+        ]
+
+    def working(self) -> list[tuple[str, str]]:
+        """Type and what is left of each order that works at the venue, by type."""
+        return sorted(
+            (order["order_type"], order["leaves_quantity"])
+            for order in self.venue_orders()
+            if order["status"] in ("0", "1", "5")
+        )
+
+    def journal(self, order_id: str) -> list[JournalRow]:
+        return Journal(Tables(self._stack.storage_connection)).read(order_id)
+
+    def alerts(self, order_id: str) -> list[str]:
+        """The codes of the alerts raised about an order."""
+        return [alert.code for alert in Alerts(Tables(self._stack.storage_connection)).list(order_id)]
+
+    def _prices(self, event: dict[str, object]) -> None:
+        self._stack.venue.post("/prices", {"at": msgspec.to_builtins(_NOON), "events": [event]})
+
+    def _until(self, holds: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _WITHIN
+        while not holds():
+            assert time.monotonic() < deadline, f"not within {_WITHIN:.0f} s: {what}"
+            time.sleep(0.02)
