@@ -66,7 +66,7 @@ class Desk:
         self._feed.settle()
 
     def kill_host_while_orders_are_held(self, at_least: int) -> None:
-        """kill -9 the host when it holds back so many orders that no byte of has left; the next call starts it again."""
+        """kill -9 the host while so many orders wait in it to be sent; the next call starts it again."""
         self._until(lambda: self._stack.host.get("/api/session")["held"] >= at_least, f"{at_least} orders are held")
         os.kill(self._stack.host_process.pid, signal.SIGKILL)
         self._until(lambda: not self._stack.host_process.is_running(), "the host is dead")
