@@ -57,7 +57,8 @@ class Recorder:
         if report.event is None or (report.kind == "known" and not self._is_news(received)):
             return None
         order_id = order_of(report.cl_ord_id)
-        known = bool(order_id) and self._register.is_known(order_id)
+        # What this process has sent was handed in by an order that is registered.
+        known = received.command is not None or (bool(order_id) and self._register.is_known(order_id))
         symbol, side = report.symbol, report.side
         if symbol is None or side is None:
             command = received.command or self._stored_command(report.cl_ord_id)

@@ -1,24 +1,23 @@
 """The execution journal: what the venue said of each order, numbered without gaps, each report once.
 
-Nothing fences it. A report is true whoever writes it down, and every way in which it can come twice is recognised by
-a marker row that is written in the same transaction: the number of its message in the session, and for trades the
-ExecID (17) of the trading day, since a venue may send a trade again in a message of a new number.
+Nothing fences it: a report is true whoever writes it down. A row is inserted under the order's next number, and
+whoever inserts row n has read or written all rows before it; so a writer that knows of no repeat among them, and whose
+insert is not refused, has not written one. A repeat is recognised by the number of its message in the session, and for
+trades also by the ExecID (17) of the trading day, since a venue may send a trade again in a message of a new number.
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableTransactionError
+from azure.core.exceptions import ResourceExistsError
 
-from storage.tables import Tables, creating, table_key
+from storage.tables import Row, Tables, table_key
 from trading.events import OrderFilled, TradeBusted, TradeCorrected, VenueEvent
 from trading.journal import JournalRow
 from trading.orders import Side
 
-_ROWS = "RowKey ge 'j|' and RowKey lt 'j}'"
-_REMEMBERED = 100_000
+_REMEMBERED = 10_000
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -29,12 +28,30 @@ class Origin(msgspec.Struct, frozen=True):
     number: int
 
 
+class _Known:
+    """What a writer knows of an order's rows: all of them, up to the last that it has read or written."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self._marks: dict[str, JournalRow] = {}
+
+    def add(self, row: JournalRow, marks: list[str]) -> None:
+        self.last = row.number
+        self._marks.update(dict.fromkeys(marks, row))
+
+    def find(self, marks: list[str]) -> JournalRow | None:
+        return next((self._marks[mark] for mark in marks if mark in self._marks), None)
+
+
 class Journal:
-    """Table `Journal`, one partition for each order. May be shared by threads and written by several processes."""
+    """Table `Journal`, one partition for each order. May be shared by threads and written by several processes.
+
+    Only `append` is not for two threads at once with the same order.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._last: dict[str, int] = {}  # a guess, and never above the truth: rows are never taken out
+        self._known: dict[str, _Known] = {}
 
     def append(
         self,
@@ -48,89 +65,72 @@ class Journal:
         sent_at: datetime | None = None,
     ) -> tuple[JournalRow, bool]:
         """Add a report under the order's next number: its row, and whether it is new. A repeat finds the first's."""
-        markers = [_message_marker(origin)]
-        if isinstance(event, OrderFilled | TradeBusted | TradeCorrected):
-            markers.append(_trade_marker(event))
+        marks = _marks(event, origin)
+        known = self._known.get(order_id)
+        if known is None:
+            known = self._remember(order_id)
         while True:
+            earlier = known.find(marks)
+            if earlier is not None:
+                return earlier, False
             row = JournalRow(
                 order_id=order_id,
-                number=self._last.get(order_id, 0) + 1,
+                number=known.last + 1,
                 event=event,
                 symbol=symbol,
                 side=side,
                 received_at=received_at,
                 sent_at=sent_at,
             )
-            if self._insert(row, markers):
-                self._remember(order_id, row.number)
+            if self._insert(row, marks):
+                known.add(row, marks)
                 return row, True
-            earlier = self._written_earlier(order_id, markers)
-            if earlier is not None:
-                return earlier, False
-            self._remember(order_id, self._last_number(order_id))
+            for entity in self._entities(order_id, known.last):
+                known.add(_row(entity), str(entity["marks"]).split())
 
     def read(self, order_id: str, after: int = 0) -> list[JournalRow]:
         """The order's rows with numbers above `after`, in order."""
-        return [
-            msgspec.json.decode(entity["row"], type=JournalRow)
-            for entity in self._tables.journal.query_entities(
-                f"PartitionKey eq '{table_key(order_id)}' and RowKey gt '{_row_key(after)}' and RowKey lt 'j}}'"
-            )
-        ]
+        return [_row(entity) for entity in self._entities(order_id, after)]
 
     def all_rows(self) -> Iterator[JournalRow]:
         """Every row of every order, by order and number. Reads the whole table: for reports and reconciliation."""
-        for entity in self._tables.journal.query_entities(_ROWS):
-            yield msgspec.json.decode(entity["row"], type=JournalRow)
+        return (_row(entity) for entity in self._tables.journal.list_entities())
 
-    def _insert(self, row: JournalRow, markers: list[str]) -> bool:
-        partition = table_key(row.order_id)
-        text = msgspec.json.encode(row).decode()
-        operations = [
-            creating({"PartitionKey": partition, "RowKey": _row_key(row.number), "row": text}),
-            *(creating({"PartitionKey": partition, "RowKey": key, "number": row.number}) for key in markers),
-        ]
+    def _insert(self, row: JournalRow, marks: list[str]) -> bool:
         try:
-            self._tables.journal.submit_transaction(operations)
-        except TableTransactionError as error:
-            if error.status_code != 409:
-                raise
+            self._tables.journal.create_entity(
+                {
+                    "PartitionKey": table_key(row.order_id),
+                    "RowKey": _key(row.number),
+                    "row": msgspec.json.encode(row).decode(),
+                    "marks": " ".join(marks),
+                }
+            )
+        except ResourceExistsError:
             return False
         return True
 
-    def _written_earlier(self, order_id: str, markers: list[str]) -> JournalRow | None:
+    def _entities(self, order_id: str, after: int) -> Iterator[Row]:
         partition = table_key(order_id)
-        for key in markers:
-            try:
-                number = int(self._tables.journal.get_entity(partition, key)["number"])
-            except ResourceNotFoundError:
-                continue
-            entity = self._tables.journal.get_entity(partition, _row_key(number))
-            return msgspec.json.decode(entity["row"], type=JournalRow)
-        return None
+        return iter(self._tables.journal.query_entities(f"PartitionKey eq '{partition}' and RowKey gt '{_key(after)}'"))
 
-    def _last_number(self, order_id: str) -> int:
-        last = self._last.get(order_id, 0)
-        for entity in self._tables.journal.query_entities(
-            f"PartitionKey eq '{table_key(order_id)}' and RowKey gt '{_row_key(last)}' and RowKey lt 'j}}'",
-            select=["RowKey"],
-        ):
-            last = int(str(entity["RowKey"]).removeprefix("j|"))
-        return last
-
-    def _remember(self, order_id: str, number: int) -> None:
-        self._last[order_id] = max(number, self._last.get(order_id, 0))
-        if len(self._last) > _REMEMBERED:
-            self._last.pop(next(iter(self._last)), None)
+    def _remember(self, order_id: str) -> _Known:
+        """Nothing is known at first: if there are rows, the first insert is refused, and they are read."""
+        if len(self._known) >= _REMEMBERED:
+            self._known.pop(next(iter(self._known)), None)
+        return self._known.setdefault(order_id, _Known())
 
 
-def _row_key(number: int) -> str:
+def _row(entity: Row) -> JournalRow:
+    return msgspec.json.decode(entity["row"], type=JournalRow)
+
+
+def _key(number: int) -> str:
     return f"j|{number:08}"
 
 
-def _message_marker(origin: Origin) -> str:
-    return f"i|{table_key(origin.session)}|{origin.generation:06}|{origin.number:010}"
-
-
-def _trade_marker(event: OrderFilled | TradeBusted | TradeCorrected) -> str:
-    return f"x|{event.at.date().isoformat()}|{table_key(event.exec_id)}"
+def _marks(event: VenueEvent, origin: Origin) -> list[str]:
+    marks = [f"message|{table_key(origin.session)}|{origin.generation}|{origin.number}"]
+    if isinstance(event, OrderFilled | TradeBusted | TradeCorrected):
+        marks.append(f"trade|{event.at.date().isoformat()}|{table_key(event.exec_id)}")
+    return marks

@@ -5,9 +5,13 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import requests
 from azure.core import MatchConditions
+from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+from requests.adapters import HTTPAdapter
 
+_CONNECTIONS = 64  # as many threads as may use the tables at once without waiting for each other
 _CHUNK = 60 * 1024  # a property holds 64 KiB at most
 _MAXIMUM_CHUNKS = 15  # a row holds 1 MiB at most
 
@@ -25,8 +29,12 @@ class Tables:
     """
 
     def __init__(self, connection_string: str, prefix: str = "") -> None:
+        connections = requests.Session()
+        for scheme in ("http://", "https://"):
+            connections.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._service = TableServiceClient.from_connection_string(
             connection_string,
+            transport=RequestsTransport(session=connections, session_owner=False),
             connection_timeout=5,
             read_timeout=10,
             retry_total=4,
