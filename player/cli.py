@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             return 0 if replay(_replay_options(options), console) else 1
-        host(HostOptions(port=options.port, out=options.out), console)
+        host(HostOptions(port=options.port, venue_port=options.venue_port, out=options.out), console)
     except _ERRORS as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1
@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         "It begins with nothing each time, since the venue forgets its orders when it ends.",
     )
     serve.add_argument("--port", type=_port, default=7071, metavar="N", help="the host's port (default: 7071)")
+    serve.add_argument(
+        "--venue-port", type=_port, default=7072, metavar="N", help="the port to move prices by (default: 7072)"
+    )
     serve.add_argument(
         "--out",
         type=Path,

@@ -15,9 +15,10 @@ _SETTINGS = {"MAX_ORDER_NOTIONAL": "100000", "MAX_SYMBOL_NOTIONAL": "250000", "M
 
 
 class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it listens, and where its logs and state go."""
+    """Where host and venue listen, and where logs and state go."""
 
     port: int
+    venue_port: int
     out: Path
 
 
@@ -28,6 +29,7 @@ def host(options: HostOptions, console: Console) -> None:
         lockstep=False,
         settings=_SETTINGS,
         host_port=options.port,
+        control_port=options.venue_port,
         azurite_folder=ROOT / ".azurite",
     )
     with running(stack_options) as stack:
@@ -46,7 +48,7 @@ def _what_to_try(port: int, control_port: int) -> str:
         '"entry_type":"limit","entry_price":"99","stop_price":"95","take_profit_price":"110"}'
     )
     move = (
-        f'{{"at":"2030-01-01T00:00:00Z","events":[{{"kind":"quote","symbol":"{SYMBOL}",'
+        f'{{"at":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}","events":[{{"kind":"quote","symbol":"{SYMBOL}",'
         '"bid":"98.90","ask":"98.95","bid_size":null,"ask_size":null}]}'
     )
     return f"""The host listens on {url}; {SYMBOL} is quoted {_BID} / {_ASK} at the venue. Try:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from rich.box import SIMPLE
 from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
@@ -119,13 +120,13 @@ def order_book(evidence: Evidence) -> list[dict[str, Any]]:
 
 def show(console: Console, summary: Summary, differences: dict[str, Differences]) -> None:
     """Print the report."""
-    orders = Table("outcome", "orders", title=f"{summary.signals} signals, {summary.orders.total} orders")
+    orders = Table("outcome", "orders", title=f"{summary.signals} signals, {summary.orders.total} orders", box=SIMPLE)
     for outcome, count in summary.orders.by_outcome.items():
         orders.add_row(outcome, str(count))
-    positions = Table("symbol", "position", title="Positions")
+    positions = Table("symbol", "position", title="Positions", box=SIMPLE)
     for symbol, quantity in summary.positions.items():
         positions.add_row(symbol, f"{quantity:f}")
-    latency = Table("ms", "p50", "p99", title="Latencies")
+    latency = Table("ms", "p50", "p99", title="Latencies", box=SIMPLE)
     latency.add_row("tick to order", *_shown(summary.latency_ms.tick_to_order))
     latency.add_row("order to ack", *_shown(summary.latency_ms.order_to_ack))
     console.print(Columns([orders, positions, latency], padding=(0, 4)))

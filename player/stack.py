@@ -40,6 +40,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str]
     """Settings of the app besides those that this module knows: the strategy's and the limits."""
     host_port: int | None = None
+    control_port: int | None = None
+    """The venue's control API."""
     azurite_folder: Path | None = None
     """Where Azurite keeps its data; in memory where None."""
     venue_arguments: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class Stack:
         state = out / "state"
         self._azurite_port = free_port()
         self._fix_port = free_port()
-        self.control_port = free_port()
+        self.control_port = options.control_port or free_port()
         self.host_port = options.host_port or free_port()
         self.restarts = 0
         self.storage_connection = connection_string(self._azurite_port)
@@ -68,8 +70,9 @@ class Stack:
 
     def start(self) -> None:
         """Start everything and wait until the FIX session is logged on. Raises `StackError` or `ProcessError`."""
-        if is_listening(self.host_port):
-            raise StackError(f"port {self.host_port} is in use: end what listens there, or take another with --port")
+        for port, option in ((self.host_port, "--port"), (self.control_port, "--venue-port")):
+            if is_listening(port):
+                raise StackError(f"port {port} is in use: end what listens there, or take another with {option}")
         self.azurite.start()
         self.venue_process.start()
         self.azurite.wait_until(lambda: is_listening(self._azurite_port))
@@ -101,8 +104,8 @@ class Stack:
         command += ["--db", str(state / "host.db")]
         if options.lockstep:
             command += ["--virtual-clock", str(state / "market_clock")]
-        for orchestrator in ("fix_session", "backoff"):
-            command += ["--real-time", orchestrator]
+            for orchestrator in ("fix_session", "backoff"):
+                command += ["--real-time", orchestrator]
         for function in ("run_session", "supervise_session", "sweep_orders"):
             command += ["--background", function]
         return command

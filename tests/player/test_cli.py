@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from player.cli import main
+from player.processes import free_port
 from player.stack import ROOT
 
 
@@ -87,11 +88,14 @@ def test_make_without_a_target_lists_them() -> None:
     ]
 
 
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--port", "--venue-port"])
+def test_a_port_in_use_is_named(tmp_path: Path, option: str) -> None:
+    ports = {"--port": free_port(), "--venue-port": free_port()}
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", ports[option]))
         taken.listen()
-        port = taken.getsockname()[1]
-        ended = _player("host", "--port", str(port), "--out", str(tmp_path))
+        ended = _player("host", *(str(part) for pair in ports.items() for part in pair), "--out", str(tmp_path))
     assert ended.returncode == 1
-    assert ended.stderr == f"host: port {port} is in use: end what listens there, or take another with --port\n"
+    assert ended.stderr == (
+        f"host: port {ports[option]} is in use: end what listens there, or take another with {option}\n"
+    )
