@@ -98,6 +98,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     request: Request | None = None
     asked_ids: tuple[str, ...] = ()
     executions: tuple[Execution, ...] = ()
+    cum_quantity: Decimal = ZERO
+    """CumQty (14): the sum of the executions."""
     ending: bool = False
     """The venue refused a request because the order is over, and the report of that is still to come."""
     setbacks: int = 0
@@ -110,11 +112,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     def cl_ord_id(self) -> str:
         """The current ClOrdID (11)."""
         return self.cl_ord_ids[-1]
-
-    @property
-    def cum_quantity(self) -> Decimal:
-        """CumQty (14)."""
-        return sum((each.quantity for each in self.executions), ZERO)
 
     @property
     def average_price(self) -> Decimal:
@@ -201,8 +198,7 @@ def _filled(order: Order, event: OrderFilled) -> Order:
     if _execution(order, event.exec_id) is not None:
         return order
     execution = Execution(exec_ids=(event.exec_id,), quantity=event.quantity, price=event.price, at=event.at)
-    order = msgspec.structs.replace(_opened(order), executions=(*order.executions, execution))
-    return _filled_if(order, event.leaves_quantity == 0)
+    return _with_executions(_opened(order), (*order.executions, execution), filled=event.leaves_quantity == 0)
 
 
 def _canceled(order: Order, event: OrderCanceled) -> Order:
@@ -240,7 +236,7 @@ def _replaced(order: Order, event: OrderReplaced) -> Order:
         ending=False,
         refused_replaces=0,
     )
-    return _filled_if(order)
+    return _completed(order)
 
 
 def _rejected(order: Order, event: OrderRejected) -> Order:
@@ -253,7 +249,7 @@ def _restated(order: Order, event: OrderRestated) -> Order:
     if not order.is_open or event.quantity == order.quantity:
         return order
     order = msgspec.structs.replace(_opened(order), quantity=event.quantity, setbacks=order.setbacks + 1)
-    return _filled_if(order)
+    return _completed(order)
 
 
 def _cancel_rejected(order: Order, event: CancelRejected) -> Order:
@@ -300,16 +296,21 @@ def _trade_changed(order: Order, event: TradeBusted | TradeCorrected, quantity: 
         changed = Execution(
             exec_ids=(event.ref_exec_id, event.exec_id), quantity=quantity, price=event.price, at=event.at
         )
-        return _filled_if(msgspec.structs.replace(order, executions=(*order.executions, changed)))
+        return _with_executions(order, (*order.executions, changed))
     changed = msgspec.structs.replace(
         found, exec_ids=(*found.exec_ids, event.exec_id), quantity=quantity, price=event.price
     )
-    executions = tuple(changed if each is found else each for each in order.executions)
-    return _filled_if(msgspec.structs.replace(order, executions=executions))
+    return _with_executions(order, tuple(changed if each is found else each for each in order.executions))
 
 
-def _filled_if(order: Order, venue_says_so: bool = False) -> Order:
-    if order.is_open and (venue_says_so or order.cum_quantity >= order.quantity):
+def _with_executions(order: Order, executions: tuple[Execution, ...], *, filled: bool = False) -> Order:
+    cum_quantity = sum((each.quantity for each in executions), ZERO)
+    return _completed(msgspec.structs.replace(order, executions=executions, cum_quantity=cum_quantity), filled=filled)
+
+
+def _completed(order: Order, *, filled: bool = False) -> Order:
+    """The order, ended where nothing is left of it, or where the venue says so (`filled`)."""
+    if order.is_open and (filled or order.cum_quantity >= order.quantity):
         return msgspec.structs.replace(order, stage=OrderStatus.FILLED, ending=False)
     return order
 

@@ -146,8 +146,11 @@ def _difference(state: BracketState) -> list[Step]:
 
 
 def _exit(state: BracketState, role: Role) -> list[Step]:
+    order = state.children.latest(role)
     given_up = state.children.setbacks(role) >= PATIENCE
     leaves = ZERO if state.closing or given_up else max(ZERO, state.open_quantity)
+    if not leaves or role in state.held:
+        return steer(order, leaves)
     is_stop = role is Role.STOP
     place = Place(
         role=role,
@@ -158,7 +161,7 @@ def _exit(state: BracketState, role: Role) -> list[Step]:
         stop_price=state.spec.stop_price if is_stop else None,
         limit_price=None if is_stop else state.spec.take_profit_price,
     )
-    return steer(state.children.latest(role), leaves, None if role in state.held else place)
+    return steer(order, leaves, place)
 
 
 def _close(state: BracketState) -> list[Step]:

@@ -108,10 +108,10 @@ def take(children: Children, steps: Iterable[Step]) -> tuple[Children, list[Comm
 def steer(order: Order | None, leaves: Decimal, place: Place | None = None) -> list[Step]:
     """What brings an order to the quantity it should have left: nothing while it is right, or while an answer is due.
 
-    Where none works, `place` is what would.
+    Where none works, `place` is sent, if given.
     """
     if order is None or order.is_settled:
-        return [place] if leaves and place is not None else []
+        return [place] if place is not None else []
     if order.request is not None or order.ending or order.leaves_quantity == leaves:
         return []
     if leaves and order.refused_replaces < PATIENCE:
