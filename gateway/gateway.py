@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 from azure.core.exceptions import AzureError
 
+from fix.codec import encode
 from gateway import translate
 from gateway.delivery import Recorder, Wake
 from gateway.journal import Journal
@@ -112,7 +113,9 @@ class Gateway:
             fix.message.FieldError: FIX does not allow this command. Nothing was stored.
             GatewayError, AzureError: unknown whether it was stored. Repeat it.
         """
-        translate.to_message(command, at)  # refuses what could never leave, before there is a row for it
+        # What could never leave is refused before there is a row for it.
+        message = translate.to_message(command, at)
+        encode("FIX.4.4", message.msg_type, [], message.fields)
         with self._lock:
             self._handing_in += 1
             self._activity += 1

@@ -39,6 +39,12 @@ _SAFETY = 0.1  # the part of the lease time that a holder leaves unused
 _LATER_AT_MOST = 50
 
 
+def lease_clock() -> float:
+    """Monotonic seconds that go on while the machine is suspended, where there is such a clock (Linux)."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class LeaseLostError(Exception):
     """Somebody else holds the lease, or it has run out. Nothing may be sent any more."""
 
@@ -84,7 +90,7 @@ class Candidate:
         *,
         lease_seconds: float,
         block: int,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = lease_clock,
     ) -> None:
         self._sessions = sessions
         self._session = session
@@ -169,7 +175,7 @@ class LeaseWriter:
         held: Held,
         *,
         lease_seconds: float,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = lease_clock,
     ) -> None:
         self._sessions = sessions
         self._session = session

@@ -25,7 +25,7 @@ from fix.transport import Connection, connect
 from gateway import translate
 from gateway.delivery import Delivery, Received, Recorder, Wake, order_of, orphan_of
 from gateway.journal import Origin
-from gateway.lease import Held, LeaseLostError, LeaseWriter, RowRefusedError
+from gateway.lease import Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.outbox import Entry, Outbox, Progress, Stored
 from gateway.translate import Report
 from storage.clock import market_now
@@ -251,27 +251,36 @@ class Pump:
         until = 0.0
         while until != self._writer.valid_until:
             until = self._writer.valid_until
-            await asyncio.sleep(max(0.0, until - time.monotonic()))
+            await asyncio.sleep(max(0.0, until - lease_clock()))
         raise LeaseLostError(f"{self._settings.session}: the lease of epoch {self.epoch} has run out")
+
+    @property
+    def _numbers_left(self) -> int:
+        return self._writer.lease.block_end - self._session.next_outbound
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether an application message may use a number; the last ones are the session's own."""
+        return self._numbers_left > _ADMINISTRATIVE_RESERVE
 
     def _keep_numbers(self) -> None:
         """Reserve the next block when half of this one is used up."""
-        left = self._writer.lease.block_end - self._session.next_outbound
-        if left <= self._settings.sequence_block / 2 and self._reserving is None:
-            self._reserving = asyncio.get_running_loop().create_task(self._reserve())
-        if left <= 0 and self._connection is not None:
+        if self._numbers_left <= self._settings.sequence_block / 2 and self._reserving is None:
+            self._reserving = asyncio.get_running_loop().create_task(self._reserve_for_all())
+        if self._numbers_left <= 0 and self._connection is not None:
             self._connection.abort("the reserved sequence numbers are used up")
+
+    async def _reserve_for_all(self) -> None:
+        with contextlib.suppress(LeaseLostError):
+            await self._reserve()
+        self._reserving = None
+        self._flush()
 
     async def _reserve(self) -> None:
         block = self._settings.sequence_block
-        with contextlib.suppress(LeaseLostError):
-            await self._writer.commit(
-                change=lambda lease: msgspec.structs.replace(
-                    lease, block_end=max(lease.block_end, self._session.next_outbound) + block
-                )
-            )
-        self._reserving = None
-        self._flush()
+        await self._writer.commit(
+            change=lambda lease: msgspec.structs.replace(lease, block_end=lease.block_end + block)
+        )
 
     # The connection
 
@@ -332,11 +341,12 @@ class Pump:
     async def _end_session(self) -> None:
         """Log out, and let what has come until then go its way."""
         self._ready = False
-        deadline = time.monotonic() + _DRAIN_TIMEOUT
+        patience = min(_DRAIN_TIMEOUT, self._settings.lease_seconds / 3)
+        deadline = time.monotonic() + patience
         if self._connection is not None and self.logged_on:
             self._connection.logout()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
+                await asyncio.wait_for(self._connection.closed(), patience)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._processed.wait(), max(0.0, deadline - time.monotonic()))
 
@@ -383,11 +393,12 @@ class Pump:
                     continue
                 if answer.kind != "unknown":
                     continue
-            _log.warning("%s: sending %s again, the venue does not have it", self._settings.session, cl_ord_id)
             stored = await self._patiently(partial(self._outbox.read, cl_ord_id))
-            if stored is None:
-                raise RuntimeError(f"outbox row of {cl_ord_id} is gone")
-            await self._claim(stored, poss_resend=True)
+            if stored is None or stored.entry.state != "claimed":
+                continue  # the same, and it is written down already
+            _log.warning("%s: sending %s again", self._settings.session, cl_ord_id)
+            with contextlib.suppress(RowRefusedError):  # the same, at the last moment
+                await self._claim(stored, poss_resend=True)
         self._ready = True
         self._look.set()
         self._flush()
@@ -399,6 +410,8 @@ class Pump:
             self._answers[entry.cl_ord_id] = answer
             if entry.cl_ord_id not in self._unreported:
                 return Report(kind="known", cl_ord_id=entry.cl_ord_id)
+            while not self._has_room:
+                await self._reserve()
             self._transmit(translate.status_request(entry.command), entry.cl_ord_id)
             done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)
             if done:
@@ -470,7 +483,7 @@ class Pump:
 
     def _flush(self) -> None:
         while self._queue and self._ready and self._writer.holds:
-            if self._writer.lease.block_end - self._session.next_outbound <= _ADMINISTRATIVE_RESERVE:
+            if not self._has_room:
                 self._keep_numbers()
                 return
             cl_ord_id, outgoing = next(iter(self._queue.items()))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fix import orders as fix
@@ -76,6 +77,9 @@ def test_a_command_that_fix_does_not_allow_is_refused_before_there_is_a_row(worl
     )
     with pytest.raises(FieldError, match="tag 44"):
         gateway.submit(order_id, command, AT)
+    foreign = msgspec.structs.replace(entry_order(order_id), symbol="株")
+    with pytest.raises(FieldError, match="tag 55"):
+        gateway.submit(order_id, foreign, AT)
     assert world.state(command.cl_ord_id) is None
 
 

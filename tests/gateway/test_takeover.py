@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -225,6 +225,21 @@ def test_a_late_report_of_an_uncertain_order_spares_its_second_sending(world: Wo
     assert first.release() == 0
     until(lambda: world.state(cl_ord_id) == "acknowledged")
     assert world.venue.sent(cl_ord_id, "D") == []
+
+
+def test_more_uncertain_orders_than_a_block_has_numbers_are_all_asked_about(world: World, stalled: Stalled) -> None:
+    orders = [world.order() for _ in range(45)]
+    world.venue.mute |= {f"{order_id}.e1" for order_id in orders}
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda order_id: stalled.gateway.submit(order_id, entry_order(order_id), AT), orders))
+    until(lambda: len(world.venue.received) == 45)
+    stalled.stall()
+    second = world.logged_on()
+    until(lambda: all(world.venue.sent(f"{order_id}.e1", "H") for order_id in orders))
+    until(lambda: not second.status().busy)
+    assert len(world.woken) == 46
+    assert second.status().epoch == 2
+    assert second.status().next_outbound <= world.lease().block_end
 
 
 def steal(world: World, *, released: bool = False) -> None:
