@@ -41,6 +41,8 @@ class Host:
         self.signals: list[tuple[str, str, Any]] = []
         self.longest_history = 0
         self._arriving: list[dict[str, Any]] = []
+        self._started = False
+        self._starting: dict[str, Any] = {}
         self._begin(json.dumps(given))
 
     def raise_event(self, payload: object) -> None:
@@ -94,7 +96,9 @@ class Host:
         return min(self._timers.values(), default=None)
 
     def episode(self) -> None:
-        """One episode: what has arrived goes into the history, the orchestrator is replayed, its actions are taken."""
+        """What has arrived goes into the history, the orchestrator is replayed, its actions are taken."""
+        if self._started and not self._arriving:
+            return
         arriving, self._arriving = self._arriving, []
         self._history += [self._event(12), *([] if self._started else [self._starting]), *arriving]
         self._started = True

@@ -1,0 +1,248 @@
+"""The entities through the SDK's own handle, batch by batch, with journal and register in Azurite."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import entities.exposure
+import entities.position
+from gateway.journal import Journal, Origin
+from storage.orders import OrderRecord
+from storage.services import order_register, tables
+from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrected, VenueEvent
+from trading.journal import JournalRow
+from trading.messages import OrderEnded, RecordDetail, Reserving, Timing, encoded, position_key
+from trading.orders import Side
+
+pytestmark = pytest.mark.usefixtures("app")
+AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+_HANDLES = {
+    "position": entities.position.position._function._func,
+    "exposure": entities.exposure.exposure._function._func,
+}
+
+
+class Entity:
+    """One entity: its state between batches, as the host keeps it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.raw: str | None = None
+
+    def batch(self, *operations: tuple[str, Any]) -> list[Any]:
+        """The results, an exception's text as `{"error": text}`."""
+        payload = {
+            "self": {"name": self._name, "key": "main"},
+            "exists": self.raw is not None,
+            "state": self.raw,
+            "batch": [
+                {"name": name, "input": json.dumps(json.dumps(given)), "isSignal": True} for name, given in operations
+            ],
+        }
+        answer = json.loads(_HANDLES[self._name](json.dumps(payload)))
+        self.raw = answer["entityState"]
+        results = [(each["isError"], json.loads(each["result"])) for each in answer["results"]]
+        return [{"error": result} if failed else result for failed, result in results]
+
+    @property
+    def state(self) -> Any:
+        assert self.raw is not None
+        return json.loads(self.raw)
+
+
+class Order:
+    """An order's journal, written as the gateway writes it."""
+
+    def __init__(self, *, symbol: str = "IBM", side: Side = Side.BUY) -> None:
+        self.order_id = f"o-{uuid.uuid4().hex}"
+        self._symbol = symbol
+        self._side = side
+        self._journal = Journal(tables())
+        self._messages = 0
+
+    def add(self, event: VenueEvent, side: Side | None = None) -> JournalRow:
+        self._messages += 1
+        row, _ = self._journal.append(
+            self.order_id,
+            event,
+            origin=Origin(f"test-{self.order_id}", 0, self._messages),
+            symbol=self._symbol,
+            side=side or self._side,
+            received_at=AT,
+        )
+        return row
+
+    def accepted(self) -> JournalRow:
+        return self.add(OrderAccepted(cl_ord_id=f"{self.order_id}.e1", at=AT))
+
+    def filled(self, quantity: int, price: int, *, child: str = "e1", side: Side | None = None) -> JournalRow:
+        event = OrderFilled(
+            cl_ord_id=f"{self.order_id}.{child}",
+            exec_id=f"{self.order_id}-{self._messages}",
+            quantity=Decimal(quantity),
+            price=Decimal(price),
+            cum_quantity=Decimal(quantity),
+            leaves_quantity=Decimal(0),
+            at=AT,
+        )
+        return self.add(event, side)
+
+    def ended(self, last_number: int) -> dict[str, Any]:
+        return encoded(OrderEnded(order_id=self.order_id, symbol=self._symbol, last_number=last_number))
+
+    def finish(self, last_number: int) -> None:
+        """In the register, as `record_order` does it."""
+        register = order_register()
+        register.register(self.order_id, "token", "{}", AT)
+        detail = json.dumps(encoded(RecordDetail(last_number=last_number, timing=Timing())))
+        register.finish(self.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
+
+    def reserving(self, quantity: int, price: int) -> dict[str, Any]:
+        return encoded(
+            Reserving(
+                order_id=self.order_id,
+                symbol=self._symbol,
+                side=self._side,
+                quantity=Decimal(quantity),
+                price=Decimal(price),
+            )
+        )
+
+
+def apply(row: JournalRow) -> tuple[str, Any]:
+    return "apply", encoded(row)
+
+
+def test_a_position_counts_each_row_once_and_fills_a_gap_from_the_journal() -> None:
+    order, entity = Order(), Entity("position")
+    rows = [order.accepted(), order.filled(4, 3000), order.filled(6, 3010)]
+    assert entity.batch(apply(rows[0]), apply(rows[2]), apply(rows[1]), apply(rows[2])) == [None] * 4
+    assert entity.state["position"]["quantity"] == "10"
+    assert entity.state["position"]["average_price"] == "3006"
+    assert entity.state["applied"] == {order.order_id: 3}
+
+
+def test_a_position_flips_and_keeps_what_it_realized() -> None:
+    order, entity = Order(), Entity("position")
+    entity.batch(apply(order.filled(10, 100)), apply(order.filled(15, 110, child="s2", side=Side.SELL)))
+    held = entity.state["position"]
+    assert (held["quantity"], held["average_price"], held["realized_pnl"]) == ("-5", "110", "100")
+
+
+def test_a_busted_trade_is_taken_back_and_a_corrected_one_replaced() -> None:
+    order, entity = Order(), Entity("position")
+    first = order.filled(10, 3000)
+    assert isinstance(first.event, OrderFilled)
+    corrected = TradeCorrected(
+        cl_ord_id=first.event.cl_ord_id,
+        exec_id="corrected",
+        ref_exec_id=first.event.exec_id,
+        quantity=Decimal(8),
+        price=Decimal(2999),
+        at=AT,
+    )
+    entity.batch(apply(first), apply(order.add(corrected)))
+    assert entity.state["position"]["quantity"] == "8"
+    assert Decimal(entity.state["position"]["average_price"]) == 2999
+    busted = TradeBusted(
+        cl_ord_id=first.event.cl_ord_id,
+        exec_id="busted",
+        ref_exec_id="corrected",
+        quantity=Decimal(8),
+        price=Decimal(2999),
+        at=AT,
+    )
+    entity.batch(apply(order.add(busted)))
+    assert entity.state["position"]["quantity"] == "0"
+
+
+def test_an_operation_that_fails_changes_nothing_and_the_rest_of_the_batch_goes_on() -> None:
+    order, entity = Order(), Entity("position")
+    row = order.filled(10, 3000)
+    missing = JournalRow(
+        order_id=f"{order.order_id}x", number=5, event=row.event, symbol="IBM", side=Side.BUY, received_at=AT
+    )
+    results = entity.batch(("apply", {"number": 1}), ("dance", {}), apply(missing), apply(row))
+    assert ["error" in (result or {}) for result in results] == [True, True, True, False]
+    assert entity.state["applied"] == {order.order_id: 1}
+    assert entity.state["position"]["quantity"] == "10"
+
+
+def test_an_ended_order_is_forgotten_and_a_late_row_of_it_still_counts_once() -> None:
+    order, entity = Order(), Entity("position")
+    rows = [order.accepted(), order.filled(10, 3000)]
+    entity.batch(apply(rows[0]))
+    order.finish(2)
+    entity.batch(("forget", order.ended(2)))  # it had missed a row
+    assert entity.state["position"]["quantity"] == "10"
+    assert entity.state["applied"] == {}
+    late = order.filled(3, 3000)
+    entity.batch(apply(rows[0]), apply(rows[1]), apply(late), apply(late))
+    assert entity.state["position"]["quantity"] == "13"
+    assert entity.state["applied"] == {order.order_id: 3}
+
+
+def test_an_order_of_which_more_was_applied_than_is_recorded_is_not_forgotten() -> None:
+    order, entity = Order(), Entity("position")
+    rows = [order.accepted(), order.filled(10, 3000)]
+    order.finish(1)
+    entity.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(1)), apply(rows[1]))
+    assert entity.state["position"]["quantity"] == "10"
+    assert entity.state["applied"] == {order.order_id: 2}
+
+
+def test_of_two_orders_of_60000_against_a_limit_of_100000_exactly_one_is_approved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from storage.settings import settings
+
+    monkeypatch.setenv("MAX_GROSS_NOTIONAL", "100000")
+    settings.cache_clear()
+    first, second, entity = Order(), Order(symbol="AAPL"), Entity("exposure")
+    results = entity.batch(
+        ("reserve", first.reserving(600, 100)),
+        ("reserve", second.reserving(600, 100)),
+        ("reserve", first.reserving(600, 100)),
+    )
+    assert [result["approved"] for result in results] == [True, False, True]
+    assert results[1]["reason"] == "MAX_GROSS_NOTIONAL: exposure=60000 order=60000 limit=100000"
+
+
+def test_an_operation_without_a_result_does_not_give_the_one_before_its_own() -> None:
+    order, entity = Order(), Entity("exposure")
+    results = entity.batch(("reserve", order.reserving(10, 100)), apply(order.accepted()))
+    assert results == [{"approved": True, "reason": ""}, None]
+
+
+def test_a_release_counts_what_was_missed_before_it_gives_back_the_rest() -> None:
+    order, entity = Order(), Entity("exposure")
+    entity.batch(("reserve", order.reserving(10, 3000)))
+    order.accepted()
+    order.filled(4, 3000)
+    entity.batch(("release", order.ended(2)))
+    assert entity.state["exposure"]["reservations"] == {}
+    assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
+    entity.batch(("release", order.ended(2)))
+    assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
+
+
+def test_an_exits_fill_uses_no_reservation() -> None:
+    order, entity = Order(), Entity("exposure")
+    entity.batch(
+        ("reserve", order.reserving(10, 3000)),
+        apply(order.filled(4, 3000)),
+        apply(order.filled(4, 3050, child="t3", side=Side.SELL)),
+    )
+    assert entity.state["exposure"]["reservations"][order.order_id]["quantity"] == "6"
+    assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "0"
+
+
+@pytest.mark.parametrize("symbol", ["EUR/USD", "A@B", "X#Y?", "plain", "ünï"])
+def test_a_symbols_key_is_a_legal_instance_id_and_its_own(symbol: str) -> None:
+    key = position_key(symbol)
+    assert not set(key) & set("/\\#?@")
+    assert (key == symbol) == (symbol == "plain")
