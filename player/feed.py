@@ -18,6 +18,8 @@ from player.steps import Step
 from trading.market import MarketData
 
 _PARTITION = "0"
+_LARGEST_BATCH = 256
+"""maxEventBatchSize of host.json."""
 _HOST_WAITS = 5
 """Seconds that the host may take for an answer about being idle."""
 
@@ -68,6 +70,14 @@ class _Clock(msgspec.Struct, frozen=True):
     next_timer: datetime | None = None
 
 
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the hub. `enqueued_time` is when it came in, by the machine's clock."""
+
+    enqueued_time: datetime
+    body: MarketData
+    sequence_number: int = -1
+
+
 class _Sent(msgspec.Struct, frozen=True):
     sent: int
 
@@ -83,6 +93,7 @@ class Feed:
         self._settled: tuple[str, int, int] | None = None
         self._clock: _Clock | None = None
         """The host's clock; None where it may have changed, or may have a new timer."""
+        self._gathered: list[_Event] = []
         self._rows = 0
         self._orders = 0
 
@@ -92,24 +103,34 @@ class Feed:
             self._advance_clock(step.at)
             self._show_prices(step, step.at)
             if step.batch:
-                self._settle(self._hand_in(step.batch, wait=_HOST_WAITS))
+                self._settle(self._hand_in(_events(step.batch), wait=_HOST_WAITS))
             yield Progress(at=step.at, rows=self._rows, orders=self._orders)
 
     def in_real_time(self, steps: Iterable[Step], speed: float) -> Iterator[Progress]:
-        """Feed the steps at the data's pace times `speed`, and wait at the end until all is dealt with."""
-        first: datetime | None = None
+        """Feed the steps at the data's pace times `speed`, and wait at the end until all is dealt with.
+
+        What gathers while the host works on a batch is the next batch, as an Event Hub would have it.
+        """
+        first = at = None
         started = time.monotonic()
         for step in steps:
-            first = first or step.at
-            due = started + (step.at - first).total_seconds() / speed
+            at = step.at
+            first = first or at
+            due = started + (at - first).total_seconds() / speed
             while (left := due - time.monotonic()) > 0:
-                time.sleep(min(left, 0.2))
-                yield Progress(at=step.at, rows=self._rows, orders=self._orders)
+                self._pass_on()
+                time.sleep(min(left, 0.01 if self._gathered else 0.2))
+                yield Progress(at=at, rows=self._rows, orders=self._orders)
             self._show_prices(step, datetime.now(UTC), settle=False)
-            if step.batch:
-                self._hand_in(step.batch, wait=0)
-            yield Progress(at=step.at, rows=self._rows, orders=self._venue_state().orders)
+            self._gathered += _events(step.batch)
+            self._pass_on()
+            yield Progress(at=at, rows=self._rows, orders=self._orders)
+        while self._gathered:
+            self._pass_on()
+            time.sleep(0.01)
         self.settle()
+        if at is not None:
+            yield Progress(at=at, rows=self._rows, orders=self._orders)
 
     def settle(self) -> None:
         """Wait until nothing is left to do, letting go what the session holds back; `FeedError` where that takes long.
@@ -176,16 +197,19 @@ class Feed:
         if sent and settle:
             self.settle()
 
-    def _hand_in(self, batch: list[MarketData], wait: int) -> _Idle:
-        now = datetime.now(UTC)
-        events = [
-            {"sequence_number": self._rows + index, "enqueued_time": now, "body": price}
-            for index, price in enumerate(batch)
-        ]
+    def _pass_on(self) -> None:
+        """Hand in what has gathered, unless the host still works."""
+        if self._gathered and msgspec.convert(self._host.get("/devhost/idle?wait=0"), _Idle).idle:
+            self._hand_in(self._gathered[:_LARGEST_BATCH], wait=0)
+            del self._gathered[:_LARGEST_BATCH]
+            self._venue_state()
+
+    def _hand_in(self, events: list[_Event], wait: int) -> _Idle:
+        numbered = [msgspec.structs.replace(event, sequence_number=self._rows + n) for n, event in enumerate(events)]
         answer = self._host.post(
-            f"/devhost/eventhubs/{self._hub}/events?wait={wait}", {"partition": _PARTITION, "events": events}
+            f"/devhost/eventhubs/{self._hub}/events?wait={wait}", {"partition": _PARTITION, "events": numbered}
         )
-        self._rows += len(batch)
+        self._rows += len(events)
         return msgspec.convert(answer, _Idle)
 
     def _venue_state(self) -> VenueState:
@@ -194,10 +218,16 @@ class Feed:
         return state
 
 
+def _events(batch: Iterable[MarketData]) -> list[_Event]:
+    now = datetime.now(UTC)
+    return [_Event(enqueued_time=now, body=data) for data in batch]
+
+
 def _under_way(idle: _Idle, session: SessionStatus) -> str | None:
     """What host and session are still at, or None. Orders that are held back do not count."""
     if not idle.idle:
-        return f"the host is busy with {idle.busy}"
+        more = f" and {len(idle.busy) - 3} more" if len(idle.busy) > 3 else ""
+        return f"the host is busy with {idle.busy[:3]}{more}"
     if not session.logged_on:
         return f"the FIX session is not logged on: {session.text or 'no reason known'}"
     if session.busy:
