@@ -731,9 +731,9 @@ class Engine:
 
     def _fire_one(self, unit: _Unit, timer: TimerRow, now: datetime) -> None:
         unit.tx.delete_timer(timer.number)
-        unit.after.append(lambda: self._timers.remove(timer))
         event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
         self._post(unit, timer.instance_id, event, timer.execution_id)
+        unit.after.append(lambda: self._timers.remove(timer))
 
 
 def check_instance_id(instance_id: str) -> None:

@@ -96,18 +96,22 @@ class Scheduler:
 
     async def wait_until_idle(self, seconds: float) -> bool:
         """Whether the host became idle within that time; it answers the moment it does."""
-        if self.is_idle:
-            return True
+        try:
+            async with asyncio.timeout(seconds):
+                # What woke the waiter may have been followed by new work before its turn came.
+                while not self.is_idle:
+                    await self._next_idle_moment()
+        except TimeoutError:
+            return self.is_idle
+        return True
+
+    async def _next_idle_moment(self) -> None:
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._idle_waiters.add(waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            return self.is_idle
+            await waiter
         finally:
             self._idle_waiters.discard(waiter)
-        return True
 
     async def stop(self) -> None:
         """Start nothing more, and cancel what runs."""

@@ -1,6 +1,7 @@
 """A host in real time: what the SDK's orchestrators, activities, entities and its client see."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,8 +222,6 @@ def test_an_http_function_that_raises_is_a_server_error_with_its_traceback_in_th
 
 
 def test_a_blocking_call_on_the_workers_loop_does_not_stall_the_host(host: RunningHost) -> None:
-    import threading
-
     thread = threading.Thread(target=lambda: host.call("GET", "/api/stall?seconds=1"))
     thread.start()
     try:
