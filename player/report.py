@@ -21,8 +21,6 @@ from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrect
 from trading.identity import LETTERS, Role, is_entry, order_id_of
 from trading.journal import JournalRow
 from trading.messages import RecordDetail
-from trading.orders import Side
-from trading.positions import Position, apply_fill
 
 ZERO = Decimal(0)
 _WORKING = frozenset({"0", "1", "5", "6", "A", "D", "E"})
@@ -149,7 +147,7 @@ def _shown(percentiles: Percentiles) -> tuple[str, str]:
 
 def _positions_agree(evidence: Evidence) -> Differences:
     entities = {each.symbol: each.quantity for each in evidence.positions}
-    journal = {symbol: each.quantity for symbol, each in _journal_positions(evidence.journal).items()}
+    journal = _journal_positions(evidence.journal)
     venue = evidence.venue_positions
     return [
         f"{symbol}: entity={entities.get(symbol, ZERO):f} journal={journal.get(symbol, ZERO):f} "
@@ -180,9 +178,7 @@ def _no_order_doubled(evidence: Evidence) -> Differences:
 
 
 def _every_fill_counted_once(evidence: Evidence) -> Differences:
-    busted = {row.event.ref_exec_id for row in evidence.journal if isinstance(row.event, TradeBusted)}
-    fills = [row.event.exec_id for row in evidence.journal if isinstance(row.event, OrderFilled)]
-    journal = Counter(exec_id for exec_id in fills if exec_id not in busted)
+    journal = Counter(trade.exec_id for trade in _journal_trades(evidence.journal))
     venue = Counter(trade.exec_id for trade in evidence.venue_trades)
     return [
         f"ExecID {exec_id}: {journal[exec_id]} times in the journal, {venue[exec_id]} times at the venue"
@@ -208,7 +204,7 @@ def _filled_entries_protected(evidence: Evidence) -> Differences:
 
 
 def _exposure_is_what_is_open(evidence: Evidence) -> Differences:
-    journal = {symbol: each.quantity for symbol, each in _journal_positions(evidence.journal).items()}
+    journal = _journal_positions(evidence.journal)
     counted = {symbol: each.quantity for symbol, each in evidence.exposure.positions.items()}
     found = [
         f"{symbol}: exposure entity={counted.get(symbol, ZERO):f} journal={journal.get(symbol, ZERO):f}"
@@ -246,27 +242,27 @@ def _orchestrations_at_rest(evidence: Evidence) -> Differences:
 # ---- what they are made of
 
 
-def _journal_positions(journal: Sequence[JournalRow]) -> dict[str, Position]:
-    positions: dict[str, Position] = {}
-    trades: dict[str, tuple[Decimal, Decimal]] = {}
+class _Trade(msgspec.Struct, frozen=True):
+    exec_id: str
+    symbol: str
+    quantity: Decimal
+    """Negative where it was sold."""
 
-    def trade(row: JournalRow, side: Side, quantity: Decimal, price: Decimal) -> None:
-        before = positions.get(row.symbol, Position(symbol=row.symbol))
-        positions[row.symbol] = apply_fill(before, side, quantity, price)
 
-    for row in sorted(journal, key=lambda row: (row.received_at, row.order_id, row.number)):
-        match row.event:
-            case OrderFilled():
-                trades[row.event.exec_id] = (row.event.quantity, row.event.price)
-                trade(row, row.side, row.event.quantity, row.event.price)
-            case TradeBusted() | TradeCorrected():
-                quantity, price = trades.get(row.event.ref_exec_id, (ZERO, ZERO))
-                trade(row, row.side.opposite, quantity, price)
-                if isinstance(row.event, TradeCorrected):
-                    trades[row.event.exec_id] = (row.event.quantity, row.event.price)
-                    trade(row, row.side, row.event.quantity, row.event.price)
-            case _:
-                continue
+def _journal_trades(journal: Sequence[JournalRow]) -> list[_Trade]:
+    """The trades that stand: neither busted nor replaced by a correction."""
+    gone = {row.event.ref_exec_id for row in journal if isinstance(row.event, TradeBusted | TradeCorrected)}
+    return [
+        _Trade(row.event.exec_id, row.symbol, row.side.sign * row.event.quantity)
+        for row in journal
+        if isinstance(row.event, OrderFilled | TradeCorrected) and row.event.exec_id not in gone
+    ]
+
+
+def _journal_positions(journal: Sequence[JournalRow]) -> dict[str, Decimal]:
+    positions: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in _journal_trades(journal):
+        positions[trade.symbol] += trade.quantity
     return positions
 
 
