@@ -112,11 +112,15 @@ class AdminApi:
 
     async def _set_clock(self, request: web.Request) -> web.Response:
         setting = _decoded(await request.read(), ClockSetting)
+        wait = _wait(request)
         try:
             self._engine.set_clock(setting.now)
         except ClockError as error:
             return _error(409, str(error))
-        return _json({"now": stamp(self._clock.now())})
+        answer: dict[str, Any] = {"now": stamp(self._clock.now())}
+        if wait is not None:
+            answer["idle"] = await self._scheduler.wait_until_idle(wait)
+        return _json(answer)
 
     async def _idle(self, request: web.Request) -> web.Response:
         is_idle = await self._scheduler.wait_until_idle(_wait(request) or 0)

@@ -276,9 +276,10 @@ class Store:
     ) -> list[InstanceRow]:
         """Instances in the order of their ids, from behind `after`, that fit all that is given."""
         conditions, values = ["id > ?", "substr(id, 1, ?) = ?"], [after, len(prefix), prefix]
-        if prefix > after:
-            conditions.append("id >= ?")
-            values.append(prefix)
+        if prefix:
+            # The same again as a range, which the index serves.
+            conditions.append("id BETWEEN ? AND ?")
+            values.extend((prefix, prefix + "\U0010ffff"))
         if created_from is not None:
             conditions.append("created >= ?")
             values.append(created_from)

@@ -50,8 +50,8 @@ def test_timers_fire_when_the_clock_is_set_and_not_before(host: RunningHost) -> 
     host.call("POST", "/devhost/clock", {"now": "2013-10-07T13:30:59Z"})
     host.wait_until_idle()
     assert host.status("alarm")["runtimeStatus"] == "Running"
-    host.call("POST", "/devhost/clock", {"now": "2013-10-07T13:31:00Z"})
-    host.wait_until_idle()
+    _, answer = host.call("POST", "/devhost/clock?wait=10", {"now": "2013-10-07T13:31:00Z"})
+    assert answer == {"now": "2013-10-07T13:31:00.000000Z", "idle": True}
     assert host.status("alarm")["output"] == ["2013-10-07T13:30:00+00:00", "2013-10-07T13:31:00+00:00"]
     assert clock(host)["next_timer"] == "2013-10-07T13:31:30.000000Z"
     assert (host.folder / "clock").read_text() == "2013-10-07T13:31:00.000000Z\n"
