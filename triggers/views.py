@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -88,7 +89,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong: the field, its value, and what would be right."""
 
     field: str
-    value: object
+    value: Any
     message: str
 
 

@@ -1,0 +1,239 @@
+"""The market data trigger and the strategy's activities."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+import msgspec
+import pytest
+from azure.functions.meta import Datum
+from hypothesis import given
+from hypothesis import strategies as st
+
+from activities import signals
+from storage.services import alerts
+from storage.settings import settings
+from trading.market import Bar, MarketData, Tick
+from trading.messages import MarketBatch, Numbered, decoded, encoded
+from triggers import instances, market_data
+
+AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+
+
+def tick(number: int = 0, *, symbol: str = "IBM", last: str | None = None, bid: str | None = "99") -> Tick:
+    at = AT + timedelta(seconds=number)
+    price = Decimal(last) if last else None
+    return Tick(ts=at, symbol=symbol, bid=Decimal(bid) if bid else None, ask=Decimal(100), last=price)
+
+
+def event(number: int, data: object, partition: str) -> func.EventHubEvent:
+    body = data if isinstance(data, bytes) else msgspec.json.encode(data)
+    metadata = {"PartitionContext": Datum(f'{{"PartitionId":"{partition}"}}', "json")}
+    return func.EventHubEvent(body=body, trigger_metadata=metadata, sequence_number=number)
+
+
+class Client:
+    """Starts pipelines; while one is `running`, refuses as the host does. `broken` is any other failure."""
+
+    def __init__(self, *, running: int = 0, broken: bool = False) -> None:
+        self.started: list[MarketBatch] = []
+        self.running = running
+        self._broken = broken
+
+    async def start_new(self, name: str, instance_id: str, given: Any) -> str:
+        if self._broken:
+            raise Exception("503")
+        if self.running:
+            self.running -= 1
+            raise Exception("409: it is running")
+        assert name == "signal_pipeline"
+        batch = decoded(given, MarketBatch)
+        assert instance_id == f"signals-market-data-{batch.partition}"
+        self.started.append(batch)
+        return instance_id
+
+    async def get_status(self, instance_id: str) -> Any:
+        if self._broken:
+            return None
+        return type("Status", (), {"runtime_status": df.OrchestrationRuntimeStatus.Running})()
+
+
+@pytest.fixture
+def partition(app: None) -> str:
+    return uuid.uuid4().hex
+
+
+async def deliver(events: Sequence[func.EventHubEvent], client: Client) -> None:
+    function = market_data.market_data._function._func.client_function
+    await function(list(events), client)
+
+
+async def test_a_batch_starts_the_partitions_pipeline_once_however_often_it_comes(partition: str) -> None:
+    client = Client()
+    events = [event(number, tick(number), partition) for number in (7, 8)]
+    for _ in range(3):
+        await deliver(events, client)
+    (batch,) = client.started
+    assert [each.number for each in batch.events] == [7, 8]
+    assert (batch.hub, batch.partition) == ("market-data", partition)
+    assert (datetime.now(UTC) - batch.received_at).total_seconds() < 10
+
+
+async def test_of_a_batch_that_overlaps_only_what_is_new_is_handed_on(partition: str) -> None:
+    client = Client()
+    await deliver([event(1, tick(1), partition), event(2, tick(2), partition)], client)
+    await deliver([event(2, tick(2), partition), event(3, tick(3), partition)], client)
+    assert [[each.number for each in batch.events] for batch in client.started] == [[1, 2], [3]]
+
+
+async def test_a_message_that_cannot_be_read_is_left_out_with_an_alert(partition: str) -> None:
+    client = Client()
+    events = [event(1, b"{", partition), event(2, tick(2), partition), event(3, b'{"kind":"tock"}', partition)]
+    await deliver(events, client)
+    assert [each.number for each in client.started[0].events] == [2]
+    assert sorted(alert.key for alert in alerts().list(f"market-data-{partition}")) == ["message-1", "message-3"]
+
+
+async def test_a_batch_of_nothing_readable_stops_nobody(partition: str) -> None:
+    client = Client()
+    await deliver([event(1, b"{", partition)], client)
+    assert client.started == []
+    await deliver([event(2, tick(2), partition)], client)
+    assert len(client.started) == 1
+
+
+async def test_a_pipeline_that_is_still_running_is_waited_for(partition: str) -> None:
+    client = Client(running=3)
+    await deliver([event(1, tick(1), partition)], client)
+    assert len(client.started) == 1
+
+
+async def test_a_pipeline_that_runs_too_long_fails_the_trigger_and_the_batch_comes_again(
+    partition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_data, "_BETWEEN_TRIES", 0)
+    client = Client(running=1000)
+    with pytest.raises(market_data.PartitionBusyError):
+        await deliver([event(1, tick(1), partition)], client)
+    client.running = 0
+    await deliver([event(1, tick(1), partition)], client)
+    assert len(client.started) == 1
+
+
+async def test_a_start_that_fails_does_not_move_the_cursor(partition: str) -> None:
+    with pytest.raises(Exception, match="503"):
+        await deliver([event(1, tick(1), partition)], Client(broken=True))
+    client = Client()
+    await deliver([event(1, tick(1), partition)], client)
+    assert len(client.started) == 1
+
+
+async def test_a_batch_of_no_known_partition_is_refused() -> None:
+    nameless = func.EventHubEvent(body=b"{}", trigger_metadata={}, sequence_number=1)
+    with pytest.raises(ValueError, match="PartitionContext"):
+        await deliver([nameless], Client())
+
+
+def test_an_instance_that_has_ended_is_not_running() -> None:
+    for name, running in (("Running", True), ("Pending", True), ("ContinuedAsNew", True), ("Suspended", True)):
+        status = type("Status", (), {"runtime_status": df.OrchestrationRuntimeStatus(name)})()
+        assert instances.is_running(status) is running
+    for name in ("Completed", "Failed", "Terminated", "Canceled"):
+        status = type("Status", (), {"runtime_status": df.OrchestrationRuntimeStatus(name)})()
+        assert instances.is_running(status) is False
+    assert instances.is_running(None) is False
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "truncated"),
+        (b"[]", "Expected `object`"),
+        (b'{"kind":"tick","symbol":"A"}', "ts"),
+        (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00"}', "zone"),
+        (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","bid":"NaN"}', "bid=NaN"),
+        (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","last":"-1"}', "last=-1"),
+        (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","last":"x"}', "$.last"),
+        (b'{"kind":"bar","symbol":"A","ts":"2026-01-05T14:30:00Z","open":"1","high":"1","low":"1"}', "close"),
+    ],
+)
+def test_a_message_that_is_no_tick_and_no_bar_is_named(body: bytes, says: str) -> None:
+    with pytest.raises(market_data.UnreadableMessageError, match=says.replace("$", r"\$")):
+        market_data.decode(body)
+
+
+def _any_data() -> st.SearchStrategy[MarketData]:
+    symbols = st.sampled_from(["A", "B"])
+    quote = st.builds(lambda symbol: tick(symbol=symbol), symbols)
+    trade = st.builds(lambda symbol: tick(symbol=symbol, last="99.5"), symbols)
+    one = Decimal(1)
+    bar = st.builds(lambda symbol: Bar(ts=AT, symbol=symbol, open=one, high=one, low=one, close=one), symbols)
+    return st.one_of(quote, quote, trade, bar)
+
+
+@given(st.lists(_any_data(), max_size=40))
+def test_a_small_batch_is_never_conflated(batch: list[MarketData]) -> None:
+    events = [Numbered(number=number, data=data) for number, data in enumerate(batch)]
+    assert market_data.conflated(events) == events
+
+
+@given(st.lists(_any_data(), min_size=1, max_size=40))
+def test_of_a_large_batch_only_superseded_quotes_are_left_out(batch: list[MarketData]) -> None:
+    events = [Numbered(number=number, data=data) for number, data in enumerate(batch)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(market_data, "LARGE_BATCH", 1)
+        kept = market_data.conflated(events)
+    assert kept[-1] == events[-1]
+    numbers = {each.number for each in kept}
+    for index, each in enumerate(events):
+        if each.number in numbers:
+            continue
+        assert isinstance(each.data, Tick)
+        assert each.data.last is None
+        following = [later for later in events[index + 1 :] if later.data.symbol == each.data.symbol]
+        assert isinstance(following[0].data, Tick)
+        assert following[0].data.last is None
+    assert [each.number for each in kept] == sorted(numbers)
+
+
+def a_batch(partition: str, prices: Sequence[str], first: int = 0) -> dict[str, Any]:
+    ticks = [tick(first + index, last=price, bid=None) for index, price in enumerate(prices)]
+    return encoded(
+        MarketBatch(
+            hub="market-data",
+            partition=partition,
+            received_at=AT,
+            events=[Numbered(number=first + index, data=each) for index, each in enumerate(ticks)],
+        )
+    )
+
+
+@pytest.fixture
+def crossing(partition: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SMA_FAST", "2")
+    monkeypatch.setenv("SMA_SLOW", "3")
+    settings.cache_clear()
+    return partition
+
+
+def _generate(batch: dict[str, Any]) -> Any:
+    return signals.generate_signals._function._func(batch)
+
+
+def test_a_batch_that_comes_again_gives_the_same_orders(crossing: str) -> None:
+    batch = a_batch(crossing, ["100", "99", "98", "110"])
+    first = _generate(batch)
+    assert [each["spec"]["order_id"] for each in first] == ["sma-IBM-20260105T143003000Z"]
+    assert datetime.fromisoformat(first[0]["received_at"]) == AT
+    assert _generate(batch) == first
+
+
+def test_what_the_strategy_has_seen_is_left_out_whatever_the_trigger_knew(crossing: str) -> None:
+    assert _generate(a_batch(crossing, ["100", "99", "98"])) == []
+    overlapping = _generate(a_batch(crossing, ["100", "99", "98", "110"]))
+    assert len(overlapping) == 1
+    assert _generate(a_batch(crossing, ["100", "99"])) == []

@@ -1,0 +1,197 @@
+"""What the gateway's wake-ups do, and what the sweep does where one was lost."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import azure.durable_functions as df
+import pytest
+
+from activities.wake_ups import tell
+from gateway.journal import Journal, Origin
+from storage.alerts import Alert
+from storage.orders import OrderRecord
+from storage.services import alerts, cancel_requests, order_register, tables
+from trading.events import OrderAccepted, OrderFilled, VenueEvent
+from trading.journal import JournalRow
+from trading.messages import LiveStatus, RecordDetail, Timing, encoded
+from trading.orders import Side
+from triggers import session
+
+pytestmark = pytest.mark.usefixtures("app")
+AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+Running, Failed = df.OrchestrationRuntimeStatus.Running, df.OrchestrationRuntimeStatus.Failed
+
+
+class Client:
+    """The durable client, as far as it is used here. `failing` is the text that `raise_event` fails with."""
+
+    def __init__(self, *, failing: str = "", status: Any = Running, live: LiveStatus | None = None) -> None:
+        self.signals: list[tuple[str, str, int]] = []
+        self.events: list[tuple[str, str]] = []
+        self._failing = failing
+        self._status = status
+        self._live = live or LiveStatus()
+
+    async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
+        self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
+
+    async def raise_event(self, instance_id: str, name: str, payload: Any) -> None:
+        if self._failing:
+            raise Exception(self._failing)  # what the SDK raises
+        assert name == "event"
+        self.events.append((instance_id, payload["type"]))
+
+    async def get_status(self, instance_id: str) -> Any:
+        status = type("Status", (), {"runtime_status": self._status, "custom_status": encoded(self._live)})
+        return status()
+
+
+def an_order_id() -> str:
+    return f"w-{uuid.uuid4().hex}"
+
+
+def row(order_id: str, event: VenueEvent, number: int = 1) -> JournalRow:
+    return JournalRow(
+        order_id=order_id, number=number, event=event, symbol="EUR/USD", side=Side.BUY, received_at=datetime.now(UTC)
+    )
+
+
+def fill(order_id: str) -> OrderFilled:
+    return OrderFilled(
+        cl_ord_id=f"{order_id}.e1",
+        exec_id=f"x-{order_id}",
+        quantity=Decimal(4),
+        price=Decimal(100),
+        cum_quantity=Decimal(4),
+        leaves_quantity=Decimal(0),
+        at=AT,
+    )
+
+
+def accepted(order_id: str) -> OrderAccepted:
+    return OrderAccepted(cl_ord_id=f"{order_id}.e1", at=AT)
+
+
+def register(order_id: str, *, ended_after: int | None = None) -> None:
+    order_register().register(order_id, "token", "{}", AT)
+    if ended_after is not None:
+        detail = json.dumps(encoded(RecordDetail(last_number=ended_after, timing=Timing())))
+        order_register().finish(order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
+
+
+def alerts_of(order_id: str) -> list[Alert]:
+    return alerts().list(order_id)
+
+
+async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id)
+    await tell(client, row(order_id, fill(order_id)))
+    assert client.signals == [("position/EUR~2F~USD", "apply", 1), ("exposure/main", "apply", 1)]
+    assert client.events == [(order_id, "report")]
+    assert alerts_of(order_id) == []
+
+
+@pytest.mark.parametrize("answer", ["No instance with ID o found.", "Instance with ID o is gone: either completed"])
+async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> None:
+    order_id, client = an_order_id(), Client(failing=answer)
+    register(order_id, ended_after=2)
+    for _ in range(2):
+        await tell(client, row(order_id, fill(order_id), number=3))
+    (alert,) = alerts_of(order_id)
+    assert alert.code == "LATE_EXECUTION"
+    assert "after the order had ended as filled" in alert.text
+
+
+async def test_a_trade_that_an_ending_orchestration_accepted_and_never_handled_is_alerted_on() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id, ended_after=2)
+    await tell(client, row(order_id, fill(order_id), number=3))
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_when_it_comes_again() -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone")
+    register(order_id, ended_after=2)
+    await tell(client, row(order_id, fill(order_id), number=2))
+    await tell(client, row(order_id, accepted(order_id), number=3))
+    assert alerts_of(order_id) == []
+
+
+async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_alerted_on() -> None:
+    order_id, client = an_order_id(), Client(failing="No instance with ID o found.")
+    await tell(client, row(order_id, fill(order_id)))
+    assert len(client.signals) == 2
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORPHAN_EXECUTION"]
+
+
+async def test_any_other_failure_is_the_gateways_to_repeat() -> None:
+    order_id = an_order_id()
+    register(order_id)
+    with pytest.raises(Exception, match="unrecognized status code 500"):
+        await tell(Client(failing="Webhook returned unrecognized status code 500"), row(order_id, fill(order_id)))
+
+
+def journalled(order_id: str, ago: timedelta) -> None:
+    Journal(tables()).append(
+        order_id,
+        accepted(order_id),
+        origin=Origin(f"s-{order_id}", 0, 1),
+        symbol="IBM",
+        side=Side.BUY,
+        received_at=datetime.now(UTC) - ago,
+    )
+
+
+async def test_the_sweep_wakes_an_order_whose_journal_has_long_been_ahead() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id)
+    journalled(order_id, ago=timedelta(minutes=1))
+    await session._look_after(client, order_id)
+    assert client.events == [(order_id, "wake")]
+
+
+async def test_the_sweep_leaves_an_order_in_peace_that_has_seen_all_or_was_told_just_now() -> None:
+    seen, fresh = an_order_id(), an_order_id()
+    for order_id, ago in ((seen, timedelta(minutes=1)), (fresh, timedelta(seconds=1))):
+        register(order_id)
+        journalled(order_id, ago)
+    client = Client(live=LiveStatus(seen=1))
+    await session._look_after(client, seen)
+    assert client.events == []
+    client = Client()
+    await session._look_after(client, fresh)
+    assert client.events == []
+
+
+async def test_the_sweep_wakes_an_order_that_has_not_heard_of_its_cancel() -> None:
+    order_id, client = an_order_id(), Client(live=LiveStatus(cancel="keep_exits"))
+    register(order_id)
+    assert cancel_requests().ask(order_id, "keep_exits") == "keep_exits"
+    await session._look_after(client, order_id)
+    assert client.events == []
+    assert cancel_requests().ask(order_id, "flatten") == "flatten"
+    assert cancel_requests().ask(order_id, "keep_exits") == "flatten"
+    await session._look_after(client, order_id)
+    assert client.events == [(order_id, "wake")]
+
+
+async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
+    order_id, client = an_order_id(), Client(status=Failed)
+    register(order_id)
+    for _ in range(2):
+        await session._look_after(client, order_id)
+    (alert,) = alerts_of(order_id)
+    assert alert.code == "ORDER_UNATTENDED"
+    assert "Failed" in alert.text
+    assert client.events == []
+
+
+async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_alert() -> None:
+    order_id = an_order_id()
+    register(order_id, ended_after=1)
+    await session._look_after(Client(status=df.OrchestrationRuntimeStatus.Completed), order_id)
+    assert alerts_of(order_id) == []
