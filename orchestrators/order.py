@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import azure.durable_functions as df
 import msgspec
+from msgspec.structs import replace
 
 from orchestrators.retrying import back_off
 from orchestrators.waiting import Inbox, Steps
@@ -52,7 +53,7 @@ TURNS = 50
 """Of one generation. A turn leaves about six events in the history, and a replay costs some 40 microseconds for each:
 300 events are 12 ms an episode. A bracket that goes as planned takes about 15 turns, so it never needs a second one."""
 
-SHOWN_CHILDREN = 20
+SHOWN_CHILDREN = 12
 """In the custom status, which fails the orchestration if it is longer than 16 KiB."""
 
 ALERT_AFTER = 5
@@ -349,8 +350,10 @@ class _Driver:
     def _show(self) -> None:
         progress = self._progress
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
-        children = [] if progress.state is None else lifecycles.summary(progress.state).children[-SHOWN_CHILDREN:]
-        status = LiveStatus(seen=progress.seen, phase=phase, cancel=progress.cancel, children=children)
+        children = [] if progress.state is None else lifecycles.summary(progress.state).children
+        # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
+        shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
+        status = LiveStatus(seen=progress.seen, phase=phase, cancel=progress.cancel, children=shown)
         self._context.set_custom_status(encoded(status))
 
     def _now(self) -> datetime:

@@ -118,6 +118,7 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
 
     `seen` is the last journal row that the lifecycle has handled, `cancel` the user's request that it has handled.
+    Of each child there is the current ClOrdID only.
     """
 
     seen: int = 0

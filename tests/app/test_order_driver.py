@@ -1,5 +1,6 @@
 """The order driver through the SDK's own executor, its activities played by a small world in memory."""
 
+import json
 import random
 from collections import Counter
 from datetime import timedelta
@@ -11,11 +12,15 @@ from msgspec.structs import replace
 
 from orchestrators import order as driver
 from tests.app.host import Host, OrchestrationFailedError
+from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import Event, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, VenueEvent
+from trading.identity import Role
 from trading.journal import JournalRow
+from trading.lifecycles import ChildSummary
 from trading.messages import (
     CancelAsked,
+    LiveStatus,
     Placement,
     Reported,
     VenueRequest,
@@ -128,6 +133,18 @@ def canceled(child: str, by: str | None, cum: int = 0) -> OrderCanceled:
     cl_ord_id = f"{ORDER}.{by or child}"
     orig = f"{ORDER}.{child}" if by else None
     return OrderCanceled(cl_ord_id=cl_ord_id, orig_cl_ord_id=orig, cum_quantity=Decimal(cum), at=_AT)
+
+
+def replaced(command: ReplaceOrder) -> OrderReplaced:
+    return OrderReplaced(
+        cl_ord_id=command.cl_ord_id,
+        orig_cl_ord_id=command.orig_cl_ord_id,
+        quantity=command.quantity,
+        cum_quantity=Decimal(0),
+        limit_price=command.limit_price,
+        stop_price=command.stop_price,
+        at=_AT,
+    )
 
 
 _AT = World(SINGLE).host.now
@@ -377,6 +394,40 @@ def test_an_order_under_another_instance_id_is_refused_before_anything_is_done()
     assert world.calls == []
 
 
+def test_many_partial_fills_leave_status_and_history_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "TURNS", 15)
+    world = World(replace(BRACKET, quantity=Decimal(30)))
+    world.host.run()
+    world.report(accepted("e1"))
+    answered = 1
+    for cum in range(1, 31):
+        world.report(filled("e1", 1, of=30, cum=cum))
+        for command in world.commands()[answered:]:
+            replacing = isinstance(command, ReplaceOrder)
+            world.report(replaced(command) if replacing else accepted(command.cl_ord_id.partition(".")[2]))
+        answered = len(world.commands())
+    assert answered > 50
+    assert world.host.custom_status["seen"] == len(world.journal)
+    assert [child["quantity"] for child in world.host.custom_status["children"]] == ["30", "30", "30"]
+    assert {len(child["cl_ord_ids"]) for child in world.host.custom_status["children"]} == {1}
+    assert world.host.longest_history < 150
+
+
+def test_the_longest_custom_status_is_within_what_the_host_allows() -> None:
+    number = Decimal("123456789012345.1234567890")
+    child = ChildSummary(
+        cl_ord_ids=["o" * 64 + ".t1234567"],
+        role=Role.TAKE_PROFIT,
+        side=Side.SELL,
+        quantity=number,
+        cum_quantity=number,
+        average_price=Decimal(1) / 3,
+        status=OrderStatus.PARTIALLY_FILLED,
+    )
+    status = LiveStatus(seen=10**8, phase="registering", cancel="keep_exits", children=[child] * driver.SHOWN_CHILDREN)
+    assert len(json.dumps(encoded(status)).encode("utf-16-le")) < 16 * 1024
+
+
 def test_an_ordinary_bracket_needs_one_generation() -> None:
     world = World(replace(BRACKET, valid_for=60))
     world.host.run()
@@ -429,15 +480,7 @@ def _venue_answers(world: World, answered: set[str], chance: random.Random) -> l
         if isinstance(command, CancelOrder):
             events.append(canceled(command.orig_cl_ord_id.partition(".")[2], child))
         elif isinstance(command, ReplaceOrder):
-            events.append(
-                OrderReplaced(
-                    cl_ord_id=command.cl_ord_id,
-                    orig_cl_ord_id=command.orig_cl_ord_id,
-                    quantity=command.quantity,
-                    cum_quantity=Decimal(0),
-                    at=_AT,
-                )
-            )
+            events.append(replaced(command))
         elif child.startswith("e"):
             events += [accepted(child), filled(child, 10)]
         elif child.startswith("s"):

@@ -50,7 +50,7 @@ def _note(noted: list[Any], name: str, given: Any) -> None:
 def test_in_a_hundred_random_schedules_no_event_is_lost_or_doubled(timers: bool) -> None:
     for seed in range(100):
         chance = random.Random(seed)
-        count = chance.randint(1, 8)
+        count = chance.randint(1, 6)
         noted: list[Any] = []
         host = Host(_collector(count, 30 if timers else None), None, partial(_note, noted))
         left = list(range(count))
