@@ -72,6 +72,7 @@ def test_raw_data_may_hold_delimiters() -> None:
         frame(HEARTBEAT).replace(b"35=0\x01", b""),
         frame("49=PEER|35=0|56=SELF"),
         b"8=FIX\x0135=0\x0110=000\x01",
+        b"8=FIX.4.4\x019=9\x0135=0\x0158=x10=201\x01",
         b"\x01\x01\x01",
         b"8=FI8=FIX8=",
         b"8=FIX.4.4.4.4.4.4.4.4.4.4.4.4\x019=5\x0135=0\x0110=163\x01",

@@ -553,7 +553,17 @@ def test_the_acceptor_resets_at_logon_when_asked_to_and_forgets_what_it_sent() -
     assert side.logs_on(1, "98=0|108=30|141=Y") == [NumbersReset(), LoggedOn()]
     assert brief(side.sends(), 34, 141) == [("A", "1", "Y")]
     assert (side.session.next_outbound, side.session.next_inbound) == (2, 2)
-    assert resent(side, 1, 0) == [("4", "1", "Y", "2", None)]
+    side.receives("1", 2, "112=x")
+    side.sends()
+    assert resent(side, 1, 0, 3) == [("4", "1", "Y", "3", None)]
+
+
+def test_a_reset_in_mid_session_forgets_what_waited() -> None:
+    side = logged_on()
+    side.receives("D", 3, "11=old")
+    side.receives("A", 1, "98=0|108=30|141=Y")
+    assert names(side.receives("D", 2, "11=a")) == ["a"]
+    assert names(side.receives("D", 3, "11=b")) == ["b"]
 
 
 def test_a_reset_in_mid_session_is_answered_and_the_session_goes_on() -> None:

@@ -145,7 +145,7 @@ def play(actions: list[tuple[str, ...]]) -> Line:
 
 
 @given(st.lists(ACTIONS, max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_over_a_line_that_garbles_and_breaks_every_message_arrives_once_and_in_order(
     actions: list[tuple[str, ...]],
 ) -> None:
@@ -158,7 +158,7 @@ def test_over_a_line_that_garbles_and_breaks_every_message_arrives_once_and_in_o
 
 
 @given(st.lists(ACTIONS | st.tuples(st.just("lose_desk")), max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_process_that_dies_loses_nothing_that_was_sent_to_it_and_repeats_nothing(
     actions: list[tuple[str, ...]],
 ) -> None:
@@ -181,7 +181,7 @@ ODD_MESSAGES = st.tuples(
 
 
 @given(st.sampled_from(["initiator", "acceptor"]), st.booleans(), st.lists(ODD_MESSAGES, max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_nothing_that_a_peer_says_makes_a_session_raise_or_go_back(
     role: Literal["initiator", "acceptor"], begun: bool, messages: list[tuple[str, str, str, list[str]]]
 ) -> None:

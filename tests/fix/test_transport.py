@@ -94,11 +94,15 @@ class RawPeer:
         self.decoder = Decoder()
         self.number = 1
 
-    async def send(self, msg_type: str, fields: list[tuple[int, str]], *, sender: str = "DESK") -> None:
+    def message(self, msg_type: str, fields: list[tuple[int, str]], *, sender: str = "DESK") -> bytes:
         stamp = read_clocks().utc.strftime("%Y%m%d-%H:%M:%S.%f")[:-3]
         header = [(49, sender), (56, "VENUE"), (34, str(self.number)), (52, stamp)]
         self.number += 1
-        await asyncio.get_running_loop().sock_sendall(self.socket, encode("FIX.4.4", msg_type, header, fields))
+        return encode("FIX.4.4", msg_type, header, fields)
+
+    async def send(self, msg_type: str, fields: list[tuple[int, str]], *, sender: str = "DESK") -> None:
+        data = self.message(msg_type, fields, sender=sender)
+        await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
     async def logs_on(self, heartbeat: int = 30) -> None:
         await self.send("A", [(98, "0"), (108, str(heartbeat))])
@@ -316,19 +320,24 @@ async def test_heartbeats_do_not_wait_for_a_queue_of_slow_callbacks() -> None:
         assert handled == sorted(handled)
 
 
-async def test_what_waits_unread_while_the_loop_is_held_up_is_no_silence() -> None:
+async def test_what_came_while_the_loop_was_held_up_is_read_before_silence_is_judged() -> None:
     async with listening(venue_session(), Log()) as server:
         peer = RawPeer(server.port)
         await peer.logs_on()
         (connection,) = server.connections
         quicken(connection)
-        while (message := await peer.receive()) is not None and message.msg_type != "1":
-            pass
-        # The answer is in the socket when somebody else's callback holds up the loop beyond 2.4 intervals.
-        await peer.send("0", [])
-        time.sleep(0.6)  # noqa: ASYNC251 - the point of it
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await until(lambda: connection.session._test_pending)
+        assert connection._timer is not None
+        due = connection._timer.when()
+
+        def somebody_elses_callback() -> None:
+            peer.socket.send(peer.message("0", []))
+            time.sleep(0.6)  # three intervals
+
+        # In one turn of the loop: first the callback, then the tick, with the peer's answer still unread.
+        asyncio.get_running_loop().call_at(due - 0.001, somebody_elses_callback)
+        time.sleep(max(0, due - time.monotonic()) + 0.005)  # noqa: ASYNC251 - the point of it
+        await until(lambda: connection.session.next_inbound == 3)
         assert connection.session.state is State.IN_SESSION
 
 
@@ -425,6 +434,27 @@ async def test_close_sends_what_is_left_and_does_not_wait_for_ever() -> None:
         assert connection.session.state is State.DISCONNECTED
 
 
+async def test_a_connection_whose_reading_pauses_still_sees_the_peer_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_CLOSE_TIMEOUT", 60)
+    monkeypatch.setattr(transport, "_MOST_WAITING", 1)
+
+    def slow(connection: Connection, event: SessionEvent) -> None:
+        if isinstance(event, MessageReceived):
+            time.sleep(0.02)  # an application that is slow
+
+    async with listening(venue_session(), slow) as server:
+        peer = RawPeer(server.port)
+        await peer.logs_on()
+        (connection,) = server.connections
+        for _ in range(20):
+            await peer.send("D", [(11, "a")])
+        await until(lambda: not connection._reading)
+        connection.close("enough")
+        assert await peer.receive() is None
+        peer.socket.close()
+        assert await asyncio.wait_for(connection.closed(), 5) == "enough"
+
+
 async def test_a_logout_that_says_why_arrives_though_the_peer_goes_on_sending() -> None:
     async with listening(venue_session(), Log()) as server:
         peer = RawPeer(server.port)
@@ -436,6 +466,8 @@ async def test_a_logout_that_says_why_arrives_though_the_peer_goes_on_sending() 
         message = await peer.receive()
         assert message is not None
         assert message.get(58) == "MsgSeqNum too low, expecting 2 but received 1"
+        end = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(peer.socket, 1), 5)
+        assert end == b"", "an end in good form, no reset"
 
 
 async def test_events_are_delivered_one_at_a_time_also_when_a_callback_causes_more() -> None:
