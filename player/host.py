@@ -1,7 +1,6 @@
 """The same system, left running for a developer to talk to."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -34,7 +33,7 @@ def host(options: HostOptions, console: Console) -> None:
     )
     with running(stack_options) as stack:
         quote = {"kind": "quote", "symbol": SYMBOL, "bid": _BID, "ask": _ASK, "bid_size": None, "ask_size": None}
-        stack.venue.post("/prices", {"at": datetime.now(UTC), "events": [quote]})
+        stack.venue.post("/prices", {"events": [quote]})
         console.print(_what_to_try(stack.host_port, stack.control_port), highlight=False, markup=False, soft_wrap=True)
         while True:
             stack.check()
@@ -48,7 +47,7 @@ def _what_to_try(port: int, control_port: int) -> str:
         '"entry_type":"limit","entry_price":"99","stop_price":"95","take_profit_price":"110"}'
     )
     move = (
-        f'{{"at":"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}","events":[{{"kind":"quote","symbol":"{SYMBOL}",'
+        f'{{"events":[{{"kind":"quote","symbol":"{SYMBOL}",'
         '"bid":"98.90","ask":"98.95","bid_size":null,"ask_size":null}]}'
     )
     return f"""The host listens on {url}; {SYMBOL} is quoted {_BID} / {_ASK} at the venue. Try:

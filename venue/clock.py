@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 class MarketClock:
-    """The time that came with the last prices; before any came, the machine's.
+    """The time that came with the last prices; where none came with them, the machine's.
 
     A replay says what time it is, so that two runs on the same data report the same times.
     """

@@ -26,10 +26,10 @@ _LARGEST_REQUEST = 64 * 1024 * 1024
 
 
 class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /prices`."""
+    """The body of `POST /prices`. Without `at` they are live prices: of now, by the machine's clock."""
 
-    at: _Time
     events: list[MarketEvent]
+    at: _Time | None = None
 
 
 class EndOfDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,7 +131,7 @@ class Control:
     async def _prices(self, request: web.Request) -> web.Response:
         prices = _decode(await request.read(), Prices)
         self._clock.replayed = prices.at
-        return self._sent(self._exchange.prices(prices.events, prices.at))
+        return self._sent(self._exchange.prices(prices.events, self._clock.now()))
 
     async def _end_of_day(self, request: web.Request) -> web.Response:
         end = _decode(await request.read(), EndOfDay)

@@ -56,7 +56,7 @@ class VenueProcess(msgspec.Struct):
             assert response.status == 200, await response.text()
             return await response.json()
 
-    async def prices(self, *events: dict[str, Any], at: str = "2013-10-07T13:30:00Z") -> int:
+    async def prices(self, *events: dict[str, Any], at: str | None = "2013-10-07T13:30:00Z") -> int:
         """How many FIX messages they caused."""
         answer = await self.post("/prices", {"at": at, "events": list(events)})
         return int(answer["sent"])

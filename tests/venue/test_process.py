@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,17 @@ async def test_prices_fill_orders_at_the_time_they_carry(exchange: VenueProcess)
         "10",
         "0",
     )
+
+
+async def test_prices_that_carry_no_time_are_of_now(exchange: VenueProcess) -> None:
+    member = Member("LIVE")
+    await member.log_on(exchange)
+    await exchange.prices(quote("LIVE", "99", "100"), at="2013-10-07T13:30:00Z")
+    before = datetime.now(UTC)
+    await exchange.prices(quote("LIVE", "99", "100"), at=None)
+    member.buy("live.e1", "LIVE", 10, "98")
+    accepted = await member.report()
+    assert abs((accepted.transact_time - before).total_seconds()) < 60
 
 
 async def test_a_bar_that_spans_both_exits_fills_the_stop_alone(exchange: VenueProcess) -> None:
