@@ -328,7 +328,7 @@ async def test_the_end_of_the_day_is_told(exchange: VenueProcess) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("/prices", {"events": []}, "`at`"),
+        ("/prices", {"at": "2013-10-07T13:30:00Z"}, "`events`"),
         ("/prices", {"at": "2013-10-07T13:30:00", "events": []}, "timezone"),
         ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "9o", None)]}, "$.events[0].bid"),
         ("/prices", {"at": "2013-10-07T13:30:00Z", "events": [quote("X", "-1", None)]}, "`bid` is -1"),
