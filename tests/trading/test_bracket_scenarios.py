@@ -341,6 +341,21 @@ def test_16_closing_is_tried_again_when_it_is_refused(desk: Desk) -> None:
     assert desk.new() == ["submit close sell 10"]
 
 
+def test_16_the_tries_grow_apart_up_to_five_minutes() -> None:
+    desk = Desk()
+    desk.begin(bracket_spec())
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.rejected(STOP, "price already through"))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    delays = []
+    for _ in range(10):
+        asked_at = desk.now
+        desk.say(desk.rejected(CLOSE, "closed"))
+        delays.append((desk.timers["retry_close"] - asked_at).total_seconds())
+        desk.fire("retry_close")
+    assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
+
+
 def test_17_a_rejected_take_profit_is_tried_again_and_then_done_without(desk: Desk) -> None:
     desk.begin(bracket_spec())
     desk.say(desk.accepted(ENTRY))
@@ -589,6 +604,17 @@ def test_42_a_bust_after_the_end_is_protected_again(desk: Desk) -> None:
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
     assert desk.position == 0
+
+
+@pytest.mark.parametrize(("took_profit", "outcome"), [(4, "stop_loss"), (5, "stop_loss"), (6, "take_profit")])
+def test_the_exit_that_traded_more_names_the_outcome(took_profit: int, outcome: str) -> None:
+    desk = Desk()
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, took_profit))
+    desk.say(desk.replaced(STOP))
+    desk.say(desk.filled(STOP, 10 - took_profit))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.outcome == outcome
 
 
 def test_exits_that_cannot_be_changed_make_room_for_new_ones(desk: Desk) -> None:
