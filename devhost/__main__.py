@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import sys
-import threading
-import time
 import warnings
 from pathlib import Path
 
@@ -20,9 +18,6 @@ from devhost.schedules import ScheduleError
 from devhost.store import StoreError
 
 _WRONG_USE = 2
-_EXIT_WITHIN = 1.0
-"""Seconds that the app's own exit handlers and threads get after the host has stopped."""
-
 _DESCRIPTION = """Runs an azure-functions app (Python, v2 model: function_app.py) with Durable Functions.
 
 It serves the app's HTTP, timer and Event Hub triggers and runs its orchestrators, activities and entities.
@@ -34,7 +29,7 @@ All state is in one SQLite file: after any end, kill -9 included, the next start
 
 
 def main() -> int:
-    """Run the command; its exit code. 2 means that the host could not start, and one line says why."""
+    """Run the command until it is told to end. Returns 2 if it could not start; one line then says why."""
     arguments = _parser().parse_args()
     _configure_logging(arguments.verbose)
     try:
@@ -53,8 +48,9 @@ def main() -> int:
         logging.getLogger("devhost").debug("why the host cannot start", exc_info=error.__cause__)
         sys.stderr.write(f"devhost: {error}\n")
         return _WRONG_USE
-    _end_soon()
-    return 0
+    logging.shutdown()
+    # As the Functions host ends its worker: what threads of the app still do is not waited for.
+    os._exit(0)
 
 
 async def _run(arguments: HostArguments) -> None:
@@ -68,16 +64,6 @@ async def _run(arguments: HostArguments) -> None:
     sys.stdout.flush()
     await stop.wait()
     await host.stop()
-
-
-def _end_soon() -> None:
-    """The app's exit handlers may run, but a thread of the app that does not end is not waited for."""
-
-    def end() -> None:
-        time.sleep(_EXIT_WITHIN)
-        os._exit(0)
-
-    threading.Thread(target=end, daemon=True).start()
 
 
 def _setting(text: str) -> tuple[str, str]:

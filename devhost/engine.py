@@ -394,7 +394,11 @@ class Engine:
         is_suspended = row.status is Status.SUSPENDED
         if controls:
             is_suspended = controls[-1].event["EventType"] == EventType.EXECUTION_SUSPENDED
-        if is_suspended:
+        if is_suspended and row.status is Status.PENDING:
+            # A history begins with the start, so the start comes first; the suspension's turn is the next episode.
+            messages = messages[:1]
+            fitting = messages
+        elif is_suspended:
             self._suspend(instance, controls)
             return
         if not fitting:

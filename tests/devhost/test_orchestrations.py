@@ -162,6 +162,17 @@ def test_a_suspended_instance_waits_with_its_events(host: RunningHost) -> None:
     assert host.wait_for("asleep") == {"approved": 1}
 
 
+def test_an_instance_suspended_before_its_first_step_takes_it_later(host: RunningHost) -> None:
+    host.start("approval", "early", 3600)
+    host.call("POST", "/durabletask/instances/early/suspend?reason=early")
+    host.wait_for("early", "Suspended")
+    _, shown = host.call("GET", "/durabletask/instances/early?showHistory=true")
+    assert shown["historyEvents"][0]["EventType"] == "ExecutionStarted"
+    host.call("POST", "/durabletask/instances/early/resume?reason=now")
+    host.raise_event("early", "approve", 2)
+    assert host.wait_for("early") == {"approved": 2}
+
+
 def test_a_restarted_instance_has_the_same_input(host: RunningHost) -> None:
     host.run("chain", "again", 5)
     status, answer = host.call("POST", "/durabletask/instances/again/restart?restartWithNewInstanceId=true")
