@@ -48,7 +48,7 @@ class World:
             fix_port=self.venue.port,
             fix_sender_comp_id=client,
             fix_target_comp_id="VENUE",
-            lease_seconds=0.9,
+            lease_seconds=1.2,
             sequence_block=50,
             max_order_notional=Decimal(1),
             max_symbol_notional=Decimal(1),
