@@ -57,6 +57,18 @@ def test_timers_fire_when_the_clock_is_set_and_not_before(host: RunningHost) -> 
     assert (host.folder / "clock").read_text() == "2013-10-07T13:31:00.000000Z\n"
 
 
+def test_a_timer_of_ten_days_fires_in_pieces_of_three(host: RunningHost) -> None:
+    host.call("POST", "/devhost/clock", {"now": "2013-11-01T00:00:00Z"})
+    host.start("alarm", "long", 10 * 86400)
+    host.wait_until_idle()
+    fired = []
+    while (due := clock(host)["next_timer"]) is not None:
+        fired.append(due[:10])
+        host.call("POST", "/devhost/clock?wait=10", {"now": due})
+    assert fired == ["2013-11-04", "2013-11-07", "2013-11-11"]
+    assert host.status("long")["output"] == ["2013-11-01T00:00:00+00:00", "2013-11-11T00:00:00+00:00"]
+
+
 def test_the_clock_does_not_go_back(host: RunningHost) -> None:
     host.call("POST", "/devhost/clock", {"now": "2014-01-01T00:00:00Z"})
     assert host.call("POST", "/devhost/clock", {"now": "2014-01-01T00:00:00Z"})[0] == 200
