@@ -65,7 +65,8 @@ def _placements(batch: MarketBatch) -> Sequence[Placement]:
     memory = msgspec.json.decode(state.data, type=SmaState) if state.data else SmaState()
     memory, signals = on_batch(_config(), memory, unseen)
     placements = [Placement(spec=signal.spec, received_at=batch.received_at) for signal in signals]
-    store.save(batch.partition, state, last, msgspec.json.encode(memory), msgspec.json.encode(placements))
+    stored_signals = msgspec.json.encode(placements) if placements else None
+    store.save(batch.partition, state, last, msgspec.json.encode(memory), stored_signals)
     return placements
 
 

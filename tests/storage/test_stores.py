@@ -101,7 +101,9 @@ def test_a_batch_that_is_repeated_gives_the_signals_it_gave(tables: Tables) -> N
     assert state == StrategyState()
     store.save("0", state, 41, b"state-41", b"[]")
     store.save("0", store.load("0"), 57, b"state-57", b"[1]")
-    assert (store.load("0").last_sequence_number, store.load("0").data) == (57, b"state-57")
+    store.save("0", store.load("0"), 58, b"state-58", None)
+    for one in (store, SignalStore(tables, "market-data")):
+        assert (one.load("0").last_sequence_number, one.load("0").data) == (58, b"state-58")
     assert [store.signals("0", number) for number in (41, 57, 58)] == [b"[]", b"[1]", None]
     assert store.load("1") == SignalStore(tables, "other").load("0") == StrategyState()
 
@@ -118,6 +120,20 @@ def test_a_state_that_somebody_else_has_changed_is_not_overwritten(tables: Table
         store.save("0", current, 44, b"fourth", b"[4]")
     assert store.load("0").data == b"third"
     assert store.signals("0", 44) is None
+
+
+@pytest.mark.parametrize("signals", [None, b"[5]"])
+def test_a_process_that_remembers_an_older_state_is_told_and_finds_the_newer_one(
+    tables: Tables, signals: bytes | None
+) -> None:
+    here, there = SignalStore(tables, "market-data"), SignalStore(tables, "market-data")
+    here.save("0", here.load("0"), 41, b"first", None)
+    there.save("0", there.load("0"), 42, b"second", None)
+    with pytest.raises(StateChangedError):
+        here.save("0", here.load("0"), 43, b"from the first", signals)
+    assert here.load("0").data == b"second"
+    here.save("0", here.load("0"), 43, b"third", signals)
+    assert there.signals("0", 43) == signals
 
 
 def test_an_alert_is_kept_once_for_each_key_and_logged_when_new(
