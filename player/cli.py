@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="a .csv or .csv.gz file: ticks (ts,symbol,bid,ask,bid_size,ask_size,last,last_size) or daily bars "
-        "(date,symbol,open,high,low,close,volume); default: daily bars of five US stocks from 2010-03-01 on",
+        "(date,symbol,open,high,low,close,volume); default: daily bars of five US stocks from 2011-03-01 on",
     )
     run.add_argument(
         "--speed",

@@ -18,7 +18,7 @@ from player.samples import sample_prices
 from player.stack import HUB, ROOT, Stack, StackOptions, running
 from player.steps import steps
 
-DEFAULT_FIRST_DAY = date(2010, 3, 1)
+DEFAULT_FIRST_DAY = date(2011, 3, 1)
 """Where the sample prices begin to be replayed: then a warm `make run` takes well below a minute on 2 cores."""
 
 _USUAL = {
