@@ -7,16 +7,16 @@ import msgspec
 from aiohttp import web
 
 from devhost import entities, history
-from devhost.engine import (
+from devhost.engine import Engine
+from devhost.history import Event, EventType, Status, parse_stamp, stamp
+from devhost.instances import (
     AlreadyRunningError,
-    Engine,
     EngineError,
     InvalidIdError,
     NoInstanceError,
     OverError,
     UnknownFunctionError,
 )
-from devhost.history import Event, EventType, Status, parse_stamp, stamp
 from devhost.store import InstanceRow, Store
 
 RPC_PREFIX = "/durabletask"

@@ -21,6 +21,16 @@ from devhost.app import App, Function, Kind
 from devhost.clock import MarketClock, utc_now
 from devhost.configuration import HostOptions
 from devhost.history import Event, EventType, Status, parse_stamp, stamp
+from devhost.instances import (
+    AlreadyRunningError,
+    EngineError,
+    Entity,
+    Instance,
+    NoInstanceError,
+    OverError,
+    UnknownFunctionError,
+    check_instance_id,
+)
 from devhost.matching import (
     Activity,
     Answer,
@@ -34,7 +44,6 @@ from devhost.matching import (
     SubOrchestration,
     Timer,
     match,
-    request_message,
 )
 from devhost.scheduler import Scheduler, Work
 from devhost.store import ActivityRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
@@ -43,72 +52,11 @@ from devhost.worker import FunctionFailedError, Worker
 
 _LOG = logging.getLogger("devhost")
 _MAXIMUM_ENTITY_BATCH = 50
-_MAXIMUM_ID = 256
 _CONTROLS = (EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED)
 _PAYLOAD_TAIL = (
     ',"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
     '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
 )
-
-
-class EngineError(Exception):
-    """A request that cannot be carried out; the message is for the one who asked."""
-
-
-class UnknownFunctionError(EngineError):
-    """The app has no such orchestrator or entity."""
-
-
-class InvalidIdError(EngineError):
-    """An instance id that the host refuses."""
-
-
-class AlreadyRunningError(EngineError):
-    """An instance of that id has not ended."""
-
-
-class NoInstanceError(EngineError):
-    """There is no instance of that id."""
-
-
-class OverError(EngineError):
-    """The instance has ended."""
-
-
-class Instance:
-    """An orchestration that has not ended, in memory."""
-
-    def __init__(self, row: InstanceRow, function: Function | None, *, real_time: bool, background: bool) -> None:
-        self.row = row
-        self.function = function
-        self.real_time = real_time
-        self.background = background
-        self.events: list[Event] = []
-        self.played = ""
-        self.episodes = 0
-        self.inbox: deque[MessageRow] = deque()
-        self.is_queued = False
-
-    def remember(self, events: str) -> None:
-        """Add an episode's events, as they are stored."""
-        self.events.extend(history.decode_all(events))
-        self.played = f"{self.played},{events}" if self.played else events
-        self.episodes += 1
-
-    def forget(self) -> None:
-        """A new generation has begun."""
-        self.events.clear()
-        self.played = ""
-        self.episodes = 0
-
-
-class Entity:
-    """An entity that was asked for something, in memory. `state` is JSON text, None if it does not exist."""
-
-    def __init__(self, state: str | None) -> None:
-        self.state = state
-        self.inbox: deque[MessageRow] = deque()
-        self.is_queued = False
 
 
 class _Unit:
@@ -492,9 +440,7 @@ class Engine:
             case SubOrchestration():
                 return self._schedule_child(unit, row, item, now)
             case EntityMessage():
-                request = request_message(item, row.id, row.execution_id)
-                self._send_to_entity(unit, instance, item, request, now)
-                return history.event_sent(now, item.id, item.entity_id, request)
+                return self._send_to_entity(unit, row, item, now)
 
     def _schedule_child(self, unit: _Unit, parent: InstanceRow, item: SubOrchestration, now: datetime) -> Event:
         child_id = item.instance_id or f"{parent.execution_id}:{item.id:04x}"
@@ -514,26 +460,18 @@ class Engine:
             self._post(unit, parent.id, failed, parent.execution_id)
         return history.sub_orchestration_created(now, item.id, item.name, child_id, version, input_text)
 
-    def _send_to_entity(
-        self, unit: _Unit, instance: Instance, item: EntityMessage, request: dict[str, object], now: datetime
-    ) -> None:
+    def _send_to_entity(self, unit: _Unit, sender: InstanceRow, item: EntityMessage, now: datetime) -> Event:
+        request = entities.request_of(item, sender.id, sender.execution_id)
         name, _ = entities.name_and_key(item.entity_id)
         if (Kind.ENTITY, name.lower()) in self._functions:
-            stored = entities.Request(
-                op=item.operation,
-                signal=item.is_signal,
-                id=item.request_id,
-                input=request["input"] if isinstance(request["input"], str) else None,
-                parent=None if item.is_signal else instance.row.id,
-                parent_execution=None if item.is_signal else instance.row.execution_id,
-            )
-            self._post(unit, item.entity_id, msgspec.to_builtins(stored))
+            self._post(unit, item.entity_id, msgspec.to_builtins(request))
         elif item.is_signal:
-            _LOG.error("orchestrator %s of %s: %s", instance.row.name, instance.row.id, _unknown(name, "entity"))
+            _LOG.error("orchestrator %s of %s: %s", sender.name, sender.id, _unknown(name, "entity"))
         else:
             error = entities.Result(is_error=True, result=msgspec.json.encode(_unknown(name, "entity")).decode())
             answer = history.event_raised(now, item.request_id, entities.response(error))
-            self._post(unit, instance.row.id, answer, instance.row.execution_id)
+            self._post(unit, sender.id, answer, sender.execution_id)
+        return history.event_sent(now, item.id, item.entity_id, msgspec.to_builtins(request))
 
     def _begin_generation(
         self,
@@ -738,16 +676,6 @@ class Engine:
         event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
         self._post(unit, timer.instance_id, event, timer.execution_id)
         unit.after.append(lambda: self._timers.remove(timer))
-
-
-def check_instance_id(instance_id: str) -> None:
-    """Raises InvalidIdError if the host refuses such an id (DURABLE.md, section 6)."""
-    if len(instance_id) > _MAXIMUM_ID:
-        raise InvalidIdError(f"Instance IDs must be at most {_MAXIMUM_ID} characters, this one has {len(instance_id)}.")
-    if instance_id.startswith("@"):
-        raise InvalidIdError("Orchestration instance IDs must not start with '@'.")
-    if any(each in "/\\#?" or ord(each) < 32 or 127 <= ord(each) < 160 for each in instance_id):
-        raise InvalidIdError("Instance IDs must not contain '/', '\\', '#', '?', or control characters.")
 
 
 def _unknown(name: str, noun: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from devhost.history import Event
+from devhost.matching import EntityMessage
 
 
 class Request(msgspec.Struct, frozen=True, rename="camel"):
@@ -51,6 +52,18 @@ def name_and_key(identifier: str) -> tuple[str, str]:
     """An entity's name and key, from its instance id."""
     name, _, key = identifier[1:].partition("@")
     return name, key
+
+
+def request_of(message: EntityMessage, parent_id: str, parent_execution_id: str) -> Request:
+    """The request behind an orchestrator's call or signal. Its input is JSON of the JSON text, as the SDK has it."""
+    return Request(
+        op=message.operation,
+        signal=message.is_signal,
+        id=message.request_id,
+        input=None if message.input is None else msgspec.json.encode(message.input).decode(),
+        parent=None if message.is_signal else parent_id,
+        parent_execution=None if message.is_signal else parent_execution_id,
+    )
 
 
 def read_request(event: Event) -> Request:

@@ -8,7 +8,7 @@ when it schedules it, and takes completions from the history in the order in whi
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -503,15 +503,3 @@ def _describe(scheduled: Scheduled) -> str:
             return f"an entity message to '{scheduled.entity_id}'"
         case Timer():
             return "a timer task"
-
-
-def request_message(message: EntityMessage, parent_id: str, parent_execution_id: str) -> dict[str, Any]:
-    """The request that an entity gets for a call or a signal of an orchestrator; its input is JSON of the JSON text."""
-    return {
-        "op": message.operation,
-        "signal": message.is_signal,
-        "input": None if message.input is None else msgspec.json.encode(message.input).decode(),
-        "id": message.request_id,
-        "parent": parent_id,
-        "parentExecution": parent_execution_id,
-    }

@@ -28,7 +28,6 @@ from devhost.matching import (
     match,
     read_answer,
     read_failure,
-    request_message,
 )
 
 NOW = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
@@ -163,7 +162,7 @@ def test_an_entity_call_is_answered_under_its_requests_id() -> None:
     first = plan([], entity(), call("a"))
     (message,) = first.scheduled
     assert isinstance(message, EntityMessage)
-    sent = history.event_sent(NOW, 0, "@counter@k", request_message(message, "i", "e"))
+    sent = history.event_sent(NOW, 0, "@counter@k", {"id": message.request_id})
     assert names(plan([sent], entity(), call("a"))) == []
     answered = history.event_raised(NOW, message.request_id, '{"result":"1"}')
     assert names(plan([sent, answered], entity(), call("a"))) == ["a"]
@@ -347,7 +346,7 @@ def _recorded(item: Any) -> Event:
         case Timer():
             return history.timer_created(NOW, item.id, item.fire_at)
         case _:
-            return history.event_sent(NOW, item.id, item.entity_id, request_message(item, "i", "e"))
+            return history.event_sent(NOW, item.id, item.entity_id, {"id": item.request_id})
 
 
 def _end_of(item: Any, chance: random.Random) -> Event:
