@@ -122,7 +122,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def leaves_quantity(self) -> Decimal:
         """LeavesQty (151): what may still trade."""
-        return max(ZERO, self.quantity - self.cum_quantity) if self.is_open else ZERO
+        return self.quantity - self.cum_quantity if self.is_open else ZERO
 
     @property
     def is_open(self) -> bool:

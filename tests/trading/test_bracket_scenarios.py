@@ -185,6 +185,18 @@ def test_09_a_partial_take_profit_shrinks_the_stop(desk: Desk) -> None:
     assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 6
 
 
+def test_cl_ord_ids_are_counted_without_gaps() -> None:
+    desk = Desk()
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    desk.say(desk.replaced(STOP))
+    desk.say(desk.filled(STOP, 6))
+    assert desk.sent(ENTRY).cl_ord_ids == ["bracket-1.e1"]
+    assert desk.sent(STOP).cl_ord_ids == ["bracket-1.s2", "bracket-1.s4"]
+    assert desk.sent(TAKE_PROFIT).cl_ord_ids == ["bracket-1.t3"]
+    assert [each.cl_ord_id for each in desk.sent(TAKE_PROFIT).requests] == ["bracket-1.x5"]
+
+
 def test_10_a_late_fill_of_the_other_exit_is_bought_back(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.filled(STOP, 10))

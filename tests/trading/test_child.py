@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +207,20 @@ def test_a_confirmed_replace_continues_the_chain() -> None:
     assert order.stop_price == 2940
 
 
+def test_a_confirmed_replace_keeps_or_changes_the_limit() -> None:
+    limit = msgspec.structs.replace(REPLACING, limit_price=Decimal(3050))
+    assert after(REPLACED, of=limit).limit_price == 3050
+    moved = msgspec.structs.replace(REPLACED, limit_price=Decimal(3040))
+    assert after(moved, of=limit).limit_price == 3040
+
+
+def test_a_confirmed_replace_makes_up_for_what_was_refused_before() -> None:
+    order = after(refusal(2, "0", "replace"), of=REPLACING)
+    order = after(REPLACED, of=ask(order, "replace", "o.x2"))
+    assert order.refused_replaces == 0
+    assert not after(REPLACED, of=after(refusal(0, "2"), of=REPLACING)).ending
+
+
 def test_a_replace_to_what_is_filled_already_completes_the_order() -> None:
     assert after(fill(6), REPLACED, of=REPLACING).status is OrderStatus.FILLED
 
@@ -239,6 +254,19 @@ def test_a_refusal_of_an_order_that_works_leaves_it_as_it_was(reason_code: int |
     replacing = after(refusal(reason_code, order_status, "replace"), of=REPLACING)
     assert replacing.status is OrderStatus.NEW
     assert (replacing.refused_cancels, replacing.refused_replaces) == (0, 1)
+
+
+def test_an_order_that_has_ended_is_not_about_to_end() -> None:
+    assert not after(refusal(0, "4"), CANCELED_UNASKED, of=CANCELING).ending
+
+
+def test_a_rejected_message_that_was_answered_before_changes_nothing() -> None:
+    order = after(refusal(2, "0"), of=CANCELING)
+    assert after(OrderRejected(cl_ord_id="o.x2", reason="late", at=AT), of=order) == order
+
+
+def test_what_has_not_traded_has_no_average_price() -> None:
+    assert NEW.average_price == 0
 
 
 def test_a_refusal_of_another_request_changes_nothing() -> None:
