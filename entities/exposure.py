@@ -12,6 +12,8 @@ from trading import exposure as rules
 from trading.journal import JournalRow
 from trading.messages import OrderEnded, Payload, Reserving, decoded, encoded
 
+_NAME = "exposure"
+
 bp = df.Blueprint()
 
 
@@ -29,7 +31,7 @@ def exposure(context: df.DurableEntityContext) -> None:
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
     - `apply` (a `JournalRow`);
     - `release` (`OrderEnded`): first the journal up to the order's last row, then what is left of its reservation;
-    - `forget` (`OrderEnded`): the register has the order's last row now.
+    - `forget` (`OrderEnded`): the order's number is written down in the register, and not kept here any more.
 
     States are worked out first and set last, as in `position`.
     """
@@ -44,13 +46,14 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
     if operation == "reserve":
         return _reserved(stakes, decoded(given, Reserving))
     if operation == "apply":
-        return _with_rows(stakes, rows_up_to(stakes.applied, decoded(given, JournalRow))), None
+        return _with_rows(stakes, rows_up_to(stakes.applied, _NAME, decoded(given, JournalRow))), None
     if operation == "release":
         ended = decoded(given, OrderEnded)
-        stakes = _with_rows(stakes, rows_missing(stakes.applied, ended))
+        stakes = _with_rows(stakes, rows_missing(stakes.applied, _NAME, ended))
         return msgspec.structs.replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
     if operation == "forget":
-        return msgspec.structs.replace(stakes, applied=forgetting(stakes.applied, decoded(given, OrderEnded))), None
+        applied = forgetting(stakes.applied, _NAME, decoded(given, OrderEnded))
+        return msgspec.structs.replace(stakes, applied=applied), None
     raise ValueError(f"operation={operation}: has to be reserve, apply, release or forget")
 
 
@@ -69,8 +72,10 @@ def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
 
 def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:
     state = stakes.exposure
-    for row in rows:
-        for trade in trades_of(row):
+    for trade in (trade for row in rows for trade in trades_of(row)):
+        if trade.is_busted:
+            state = rules.apply_bust(state, trade.symbol, trade.side, trade.quantity, trade.price)
+        else:
             state = rules.apply_fill(
                 state,
                 trade.order_id,

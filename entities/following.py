@@ -1,7 +1,8 @@
 """How an entity follows the journal: each row once, in order for each order, whatever the signals do.
 
-An entity keeps the number of the last row it has applied for each order, and forgets it when the order has ended: the
-register knows it then.
+An entity keeps the number of the last row it has applied for each order. When the order has ended it writes that number
+down in the register, under a name of its own, and forgets it. Only its own word counts: that an order has ended says
+nothing of what has reached this entity.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from storage.services import order_register, tables
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.identity import is_entry
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, RecordDetail
+from trading.messages import OrderEnded
 from trading.orders import Side
 from trading.projection import rows_to_apply
 
@@ -23,39 +24,36 @@ Applied = dict[str, int]
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """What a row changes in a position. A busted trade is the opposite one at the same price."""
+    """What a row changes in a position: a trade to count, or one to take back."""
 
     order_id: str
     symbol: str
     side: Side
     quantity: Decimal
     price: Decimal
-    uses_reservation: bool
+    uses_reservation: bool = False
     """Whether it is a fill of the entry, for which exposure was reserved."""
+    is_busted: bool = False
 
 
-def rows_up_to(applied: Applied, row: JournalRow) -> list[JournalRow]:
+def rows_up_to(applied: Applied, entity: str, row: JournalRow) -> list[JournalRow]:
     """The rows to apply when `row` arrives: it, or none, or with it those that were missed."""
-    last = last_applied(applied, row.order_id)
+    last = _last_applied(applied, entity, row.order_id)
     return rows_to_apply(last, row, lambda after: Journal(tables()).read(row.order_id, after=after))
 
 
-def rows_missing(applied: Applied, ended: OrderEnded) -> list[JournalRow]:
+def rows_missing(applied: Applied, entity: str, ended: OrderEnded) -> list[JournalRow]:
     """The rows to apply when an order has ended, so that nothing of it is missing."""
-    last = last_applied(applied, ended.order_id)
+    last = _last_applied(applied, entity, ended.order_id)
     if last >= ended.last_number:
         return []
     return Journal(tables()).read(ended.order_id, after=last)
 
 
-def last_applied(applied: Applied, order_id: str) -> int:
-    """The last row applied: as remembered, or where the order was forgotten as the register has it."""
+def _last_applied(applied: Applied, entity: str, order_id: str) -> int:
     if order_id in applied:
         return applied[order_id]
-    order = order_register().get(order_id)
-    if order is None or order.record is None:
-        return 0
-    return msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
+    return order_register().applied_by(entity, order_id)
 
 
 def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
@@ -63,10 +61,11 @@ def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
     return applied | {row.order_id: row.number for row in rows}
 
 
-def forgetting(applied: Applied, ended: OrderEnded) -> Applied:
-    """The map without an ended order, unless more of it was applied than the register knows of."""
-    if applied.get(ended.order_id) != ended.last_number:
+def forgetting(applied: Applied, entity: str, ended: OrderEnded) -> Applied:
+    """The map without an ended order, after its number was written down."""
+    if ended.order_id not in applied:
         return applied
+    order_register().note_applied(entity, ended.order_id, applied[ended.order_id])
     return {order_id: number for order_id, number in applied.items() if order_id != ended.order_id}
 
 
@@ -74,15 +73,12 @@ def trades_of(row: JournalRow) -> list[Trade]:
     """What the row changes in the position of its symbol."""
     event = row.event
     if isinstance(event, OrderFilled):
-        return [_trade(row, row.side, event.quantity, event.price, uses_reservation=is_entry(event.cl_ord_id))]
+        return [_trade(row, event, uses_reservation=is_entry(event.cl_ord_id))]
     if isinstance(event, TradeBusted):
-        return [_trade(row, row.side.opposite, event.quantity, event.price)]
+        return [_trade(row, event, is_busted=True)]
     if isinstance(event, TradeCorrected):
         before = _corrected(row, event.ref_exec_id)
-        return [
-            *([_trade(row, row.side.opposite, before.quantity, before.price)] if before else []),
-            _trade(row, row.side, event.quantity, event.price),
-        ]
+        return [*([_trade(row, before, is_busted=True)] if before else []), _trade(row, event)]
     return []
 
 
@@ -95,12 +91,19 @@ def _corrected(row: JournalRow, exec_id: str) -> OrderFilled | TradeCorrected | 
     return None
 
 
-def _trade(row: JournalRow, side: Side, quantity: Decimal, price: Decimal, *, uses_reservation: bool = False) -> Trade:
+def _trade(
+    row: JournalRow,
+    event: OrderFilled | TradeBusted | TradeCorrected,
+    *,
+    uses_reservation: bool = False,
+    is_busted: bool = False,
+) -> Trade:
     return Trade(
         order_id=row.order_id,
         symbol=row.symbol,
-        side=side,
-        quantity=quantity,
-        price=price,
+        side=row.side,
+        quantity=event.quantity,
+        price=event.price,
         uses_reservation=uses_reservation,
+        is_busted=is_busted,
     )

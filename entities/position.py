@@ -9,7 +9,9 @@ import msgspec
 from entities.following import Applied, advanced, forgetting, rows_missing, rows_up_to, trades_of
 from trading.journal import JournalRow
 from trading.messages import OrderEnded, decoded, encoded
-from trading.positions import Position, apply_fill
+from trading.positions import Position, apply_bust, apply_fill
+
+_NAME = "position"
 
 bp = df.Blueprint()
 
@@ -37,11 +39,11 @@ def position(context: df.DurableEntityContext) -> None:
 def _after(held: Held, operation: str, given: Any) -> Held:
     if operation == "apply":
         row = decoded(given, JournalRow)
-        return _with_rows(held, rows_up_to(held.applied, row), row.symbol)
+        return _with_rows(held, rows_up_to(held.applied, _NAME, row), row.symbol)
     if operation == "forget":
         ended = decoded(given, OrderEnded)
-        held = _with_rows(held, rows_missing(held.applied, ended), ended.symbol)
-        return msgspec.structs.replace(held, applied=forgetting(held.applied, ended))
+        held = _with_rows(held, rows_missing(held.applied, _NAME, ended), ended.symbol)
+        return msgspec.structs.replace(held, applied=forgetting(held.applied, _NAME, ended))
     raise ValueError(f"operation={operation}: has to be apply or forget")
 
 
@@ -50,5 +52,6 @@ def _with_rows(held: Held, rows: Sequence[JournalRow], symbol: str) -> Held:
     for row in rows:
         for trade in trades_of(row):
             if trade.symbol == position.symbol:
-                position = apply_fill(position, trade.side, trade.quantity, trade.price)
+                change = apply_bust if trade.is_busted else apply_fill
+                position = change(position, trade.side, trade.quantity, trade.price)
     return Held(position=position, applied=advanced(held.applied, rows))

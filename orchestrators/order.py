@@ -276,7 +276,7 @@ class _Driver:
         if (yield from self._record(finish.outcome, finish.text)):
             progress.behind = True  # the venue has said more meanwhile
             return None
-        # The register now knows the last row, so the entities need not keep a number for this order any more.
+        # Few rows come after this, so the entities need not keep a number for this order at hand any more.
         position = df.EntityId("position", position_key(ended.symbol))
         for entity in (_EXPOSURE, position):
             self._context.signal_entity(entity, "forget", encoded(ended))

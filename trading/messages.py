@@ -161,8 +161,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What the register keeps of an ended order besides its outcome, as the record's `detail`.
 
-    `last_number` is the last journal row that the lifecycle has seen. The entities go on from there for rows that come
-    later, since they forget their own numbers of orders that have ended.
+    `last_number` is the last journal row that the lifecycle has seen: what comes later, no lifecycle handles.
     """
 
     last_number: int

@@ -176,7 +176,6 @@ def test_an_ended_order_is_forgotten_and_a_late_row_of_it_still_counts_once() ->
     order, entity = Order(), Entity("position")
     rows = [order.accepted(), order.filled(10, 3000)]
     entity.batch(apply(rows[0]))
-    order.finish(2)
     entity.batch(("forget", order.ended(2)))  # it had missed a row
     assert entity.state["position"]["quantity"] == "10"
     assert entity.state["applied"] == {}
@@ -186,13 +185,42 @@ def test_an_ended_order_is_forgotten_and_a_late_row_of_it_still_counts_once() ->
     assert entity.state["applied"] == {order.order_id: 3}
 
 
-def test_an_order_of_which_more_was_applied_than_is_recorded_is_not_forgotten() -> None:
+def test_an_order_that_ends_before_its_rows_arrive_counts_all_the_same() -> None:
+    order, position, exposure = Order(), Entity("position"), Entity("exposure")
+    rows = [order.accepted(), order.filled(10, 3000)]
+    order.finish(2)
+    position.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(2)))
+    exposure.batch(("release", order.ended(2)), apply(rows[0]), apply(rows[1]), ("forget", order.ended(2)))
+    assert position.state["position"]["quantity"] == "10"
+    assert exposure.state["exposure"]["positions"]["IBM"]["quantity"] == "10"
+
+
+def test_an_order_of_which_more_was_applied_than_is_recorded_is_forgotten_with_all_of_it() -> None:
     order, entity = Order(), Entity("position")
     rows = [order.accepted(), order.filled(10, 3000)]
-    order.finish(1)
     entity.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(1)), apply(rows[1]))
     assert entity.state["position"]["quantity"] == "10"
-    assert entity.state["applied"] == {order.order_id: 2}
+    assert entity.state["applied"] == {}
+
+
+def test_a_bust_gives_back_what_the_trade_had_realized() -> None:
+    order, entity = Order(), Entity("position")
+    entity.batch(apply(order.filled(10, 3000)))
+    exit_ = order.filled(10, 3050, child="t3", side=Side.SELL)
+    entity.batch(apply(exit_))
+    assert entity.state["position"]["realized_pnl"] == "500"
+    assert isinstance(exit_.event, OrderFilled)
+    busted = TradeBusted(
+        cl_ord_id=exit_.event.cl_ord_id,
+        exec_id="busted",
+        ref_exec_id=exit_.event.exec_id,
+        quantity=Decimal(10),
+        price=Decimal(3050),
+        at=AT,
+    )
+    entity.batch(apply(order.add(busted, Side.SELL)))
+    held = entity.state["position"]
+    assert (held["quantity"], held["average_price"], Decimal(held["realized_pnl"])) == ("10", "3000", 0)
 
 
 def test_of_two_orders_of_60000_against_a_limit_of_100000_exactly_one_is_approved(
