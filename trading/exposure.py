@@ -82,13 +82,13 @@ def _reason_to_deny(state: ExposureState, limits: Limits, wanted: Reservation) -
         return f"SYMBOL_BLOCKED: symbol={wanted.symbol} reason={state.blocked[wanted.symbol]}"
     order = wanted.notional
     if order > limits.max_order_notional:
-        return f"MAX_NOTIONAL: order={order:f} limit={limits.max_order_notional:f}"
+        return f"MAX_NOTIONAL: order={_money(order)} limit={_money(limits.max_order_notional)}"
     symbol = symbol_exposure(state, wanted.symbol)
     if symbol + order > limits.max_symbol_notional:
-        return f"MAX_SYMBOL_NOTIONAL: exposure={symbol:f} order={order:f} limit={limits.max_symbol_notional:f}"
+        return f"MAX_SYMBOL_NOTIONAL: exposure={_money(symbol)} order={_money(order)} limit={_money(limits.max_symbol_notional)}"
     gross = gross_exposure(state)
     if gross + order > limits.max_gross_notional:
-        return f"MAX_GROSS_NOTIONAL: exposure={gross:f} order={order:f} limit={limits.max_gross_notional:f}"
+        return f"MAX_GROSS_NOTIONAL: exposure={_money(gross)} order={_money(order)} limit={_money(limits.max_gross_notional)}"
     return ""
 
 
@@ -141,3 +141,8 @@ def _with_position(state: ExposureState, position: Position) -> ExposureState:
 
 def _with_reservation(state: ExposureState, order_id: str, reservation: Reservation) -> ExposureState:
     return msgspec.structs.replace(state, reservations=state.reservations | {order_id: reservation})
+
+
+def _money(amount: Decimal) -> str:
+    """For people: to the cent, without the digits that an average price leaves."""
+    return f"{amount:.2f}".rstrip("0").rstrip(".")
