@@ -157,14 +157,22 @@ def running(options: StackOptions) -> Iterator[Stack]:
     """The system, started and logged on, until the block ends; then nothing of it is left, however the block ends."""
     with ExitStack() as cleanup:
         cleanup.enter_context(_alone_in(options.out))
-        for folder in (options.out / "logs", options.out / "state", options.azurite_folder):
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(parents=True)
+        _clear(options)
         stack = Stack(options)
         cleanup.callback(stack.stop)
         stack.start()
         yield stack
+
+
+def _clear(options: StackOptions) -> None:
+    """Take away what an earlier run has left, by name: the folder may be one of the user's own."""
+    for pattern in ("logs/*.log", "state/host.db*", "state/market_clock*"):
+        for left in options.out.glob(pattern):
+            left.unlink()
+    (options.out / "state").mkdir(parents=True, exist_ok=True)
+    if options.azurite_folder is not None:
+        shutil.rmtree(options.azurite_folder, ignore_errors=True)
+        options.azurite_folder.mkdir(parents=True)
 
 
 @contextmanager
