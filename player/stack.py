@@ -81,7 +81,7 @@ class Stack:
         self._wait_for_logon()
 
     def stop(self) -> None:
-        """End all processes, the host first: it logs out."""
+        """End all processes, the host first."""
         self.host.close()
         self.venue.close()
         for process in (self.host_process, self.venue_process, self.azurite):

@@ -83,12 +83,12 @@ def _reason_to_deny(state: ExposureState, limits: Limits, wanted: Reservation) -
     order = wanted.notional
     if order > limits.max_order_notional:
         return f"MAX_NOTIONAL: order={_money(order)} limit={_money(limits.max_order_notional)}"
-    symbol = symbol_exposure(state, wanted.symbol)
-    if symbol + order > limits.max_symbol_notional:
-        return f"MAX_SYMBOL_NOTIONAL: exposure={_money(symbol)} order={_money(order)} limit={_money(limits.max_symbol_notional)}"
-    gross = gross_exposure(state)
-    if gross + order > limits.max_gross_notional:
-        return f"MAX_GROSS_NOTIONAL: exposure={_money(gross)} order={_money(order)} limit={_money(limits.max_gross_notional)}"
+    for code, exposed, limit in (
+        ("MAX_SYMBOL_NOTIONAL", symbol_exposure(state, wanted.symbol), limits.max_symbol_notional),
+        ("MAX_GROSS_NOTIONAL", gross_exposure(state), limits.max_gross_notional),
+    ):
+        if exposed + order > limit:
+            return f"{code}: exposure={_money(exposed)} order={_money(order)} limit={_money(limit)}"
     return ""
 
 

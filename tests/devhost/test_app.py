@@ -237,6 +237,7 @@ def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
 
 def test_a_syntax_error_is_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "function_app", raising=False)
     (tmp_path / "function_app.py").write_text("def x(:\n")
     with pytest.raises(LoadError, match=r"function_app\.py, line 1: invalid syntax"):
         load(tmp_path)
