@@ -220,7 +220,7 @@ def test_a_bust_gives_back_what_the_trade_had_realized() -> None:
     )
     entity.batch(apply(order.add(busted, Side.SELL)))
     held = entity.state["position"]
-    assert (held["quantity"], held["average_price"], Decimal(held["realized_pnl"])) == ("10", "3000", 0)
+    assert (held["quantity"], held["average_price"], Decimal(held["realized_pnl"])) == ("10", "3000", Decimal(0))
 
 
 def test_of_two_orders_of_60000_against_a_limit_of_100000_exactly_one_is_approved(
