@@ -32,12 +32,14 @@ def read_journal(payload: Payload) -> Payload:
 
 @bp.activity_trigger(input_name="payload")
 def record_order(payload: Payload) -> Payload:
-    """Writes how the order ended, then looks whether it really has: `behind` is true where the journal has more.
+    """Writes how the order ended; `behind` is true, and the order stays open, where the journal has more.
 
-    In this order. Whoever appends a row and then finds the order finished raises an alert (`activities/wake_ups.py`),
-    so a row that comes in between is noticed by one of the two.
+    It looks once more after it has written: whoever appends a row and then finds the order finished raises an alert
+    (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
     """
     recording = decoded(payload, Recording)
+    if _has_more(recording):
+        return {"behind": True}
     summary = recording.summary
     detail = RecordDetail(
         last_number=recording.last_number,
@@ -53,7 +55,10 @@ def record_order(payload: Payload) -> Payload:
         detail=msgspec.json.encode(detail).decode(),
     )
     order_register().finish(recording.order_id, record)
-    return {"behind": bool(Journal(tables()).read(recording.order_id, after=recording.last_number))}
+    behind = _has_more(recording)
+    if behind:
+        order_register().reopen(recording.order_id)
+    return {"behind": behind}
 
 
 @bp.activity_trigger(input_name="payload")
@@ -61,3 +66,7 @@ def raise_alert(payload: Payload) -> Payload:
     """Keeps the alert and logs it, once for each key; `new` is false for a repeat."""
     alert = decoded(payload, Alert)
     return {"new": alerts().raise_alert(alert.code, alert.text, alert.order_id, alert.key)}
+
+
+def _has_more(recording: Recording) -> bool:
+    return bool(Journal(tables()).read(recording.order_id, after=recording.last_number))

@@ -22,4 +22,4 @@ async def run_session(payload: Payload, client: df.DurableOrchestrationClient) -
     del payload
     hold_session(client)
     await asyncio.sleep(settings().slice_seconds)
-    return encoded(gateway().status())
+    return encoded(await asyncio.to_thread(gateway().status))

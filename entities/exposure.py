@@ -5,14 +5,14 @@ from typing import Any
 
 import azure.durable_functions as df
 import msgspec
+from msgspec.structs import replace
 
 from entities.following import Applied, advanced, forgetting, rows_missing, rows_up_to, trades_of
 from storage.settings import settings
 from trading import exposure as rules
+from trading.commands import BlockSymbol
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, Payload, Reserving, decoded, encoded
-
-_NAME = "exposure"
+from trading.messages import OrderEnded, Payload, Reserving, UnblockSymbol, decoded, encoded
 
 bp = df.Blueprint()
 
@@ -29,9 +29,11 @@ def exposure(context: df.DurableEntityContext) -> None:
     """There is one, under the key `main`. Operations:
 
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
+    - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
-    - `release` (`OrderEnded`): first the journal up to the order's last row, then what is left of its reservation;
-    - `forget` (`OrderEnded`): the order's number is written down in the register, and not kept here any more.
+    - `release` (`OrderEnded`), to be called, not signalled: the journal up to the order's last row, then what is left
+      of its reservation is given back;
+    - `forget` (`OrderEnded`): the register has the order's last row now.
 
     States are worked out first and set last, as in `position`.
     """
@@ -45,16 +47,21 @@ def exposure(context: df.DurableEntityContext) -> None:
 def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload | None]:
     if operation == "reserve":
         return _reserved(stakes, decoded(given, Reserving))
+    if operation == "block":
+        block = decoded(given, BlockSymbol)
+        return replace(stakes, exposure=rules.block(stakes.exposure, block.symbol, block.reason)), None
+    if operation == "unblock":
+        return replace(stakes, exposure=rules.unblock(stakes.exposure, decoded(given, UnblockSymbol).symbol)), None
     if operation == "apply":
-        return _with_rows(stakes, rows_up_to(stakes.applied, _NAME, decoded(given, JournalRow))), None
+        return _with_rows(stakes, rows_up_to(stakes.applied, decoded(given, JournalRow))), None
     if operation == "release":
         ended = decoded(given, OrderEnded)
-        stakes = _with_rows(stakes, rows_missing(stakes.applied, _NAME, ended))
-        return msgspec.structs.replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
+        stakes = _with_rows(stakes, rows_missing(stakes.applied, ended))
+        return replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
     if operation == "forget":
-        applied = forgetting(stakes.applied, _NAME, decoded(given, OrderEnded))
-        return msgspec.structs.replace(stakes, applied=applied), None
-    raise ValueError(f"operation={operation}: has to be reserve, apply, release or forget")
+        applied = forgetting(stakes.applied, decoded(given, OrderEnded))
+        return replace(stakes, applied=applied), None
+    raise ValueError(f"operation={operation}: has to be reserve, block, unblock, apply, release or forget")
 
 
 def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
@@ -67,7 +74,7 @@ def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
     state, decision = rules.reserve(
         stakes.exposure, limits, wanted.order_id, wanted.symbol, wanted.side, wanted.quantity, wanted.price
     )
-    return msgspec.structs.replace(stakes, exposure=state), encoded(decision)
+    return replace(stakes, exposure=state), encoded(decision)
 
 
 def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:

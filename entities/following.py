@@ -1,8 +1,9 @@
 """How an entity follows the journal: each row once, in order for each order, whatever the signals do.
 
-An entity keeps the number of the last row it has applied for each order. When the order has ended it writes that number
-down in the register, under a name of its own, and forgets it. Only its own word counts: that an order has ended says
-nothing of what has reached this entity.
+An entity keeps the number of the last row it has applied for each order. It forgets it when the order has ended: from
+then on the register's record counts, which is written only after each entity has answered that it has applied all of
+the order's rows. Nothing durable is written from inside an entity: the host may carry out a batch a second time, from
+the state before it, and what was written on the way would speak of a state that never was.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from storage.services import order_register, tables
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.identity import is_entry
 from trading.journal import JournalRow
-from trading.messages import OrderEnded
+from trading.messages import OrderEnded, RecordDetail
 from trading.orders import Side
 from trading.projection import rows_to_apply
 
@@ -36,24 +37,27 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     is_busted: bool = False
 
 
-def rows_up_to(applied: Applied, entity: str, row: JournalRow) -> list[JournalRow]:
+def rows_up_to(applied: Applied, row: JournalRow) -> list[JournalRow]:
     """The rows to apply when `row` arrives: it, or none, or with it those that were missed."""
-    last = _last_applied(applied, entity, row.order_id)
+    last = _last_applied(applied, row.order_id)
     return rows_to_apply(last, row, lambda after: Journal(tables()).read(row.order_id, after=after))
 
 
-def rows_missing(applied: Applied, entity: str, ended: OrderEnded) -> list[JournalRow]:
+def rows_missing(applied: Applied, ended: OrderEnded) -> list[JournalRow]:
     """The rows to apply when an order has ended, so that nothing of it is missing."""
-    last = _last_applied(applied, entity, ended.order_id)
+    last = _last_applied(applied, ended.order_id)
     if last >= ended.last_number:
         return []
     return Journal(tables()).read(ended.order_id, after=last)
 
 
-def _last_applied(applied: Applied, entity: str, order_id: str) -> int:
+def _last_applied(applied: Applied, order_id: str) -> int:
     if order_id in applied:
         return applied[order_id]
-    return order_register().applied_by(entity, order_id)
+    order = order_register().get(order_id)
+    if order is None or order.record is None:
+        return 0
+    return msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
 
 
 def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
@@ -61,11 +65,10 @@ def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
     return applied | {row.order_id: row.number for row in rows}
 
 
-def forgetting(applied: Applied, entity: str, ended: OrderEnded) -> Applied:
-    """The map without an ended order, after its number was written down."""
-    if ended.order_id not in applied:
+def forgetting(applied: Applied, ended: OrderEnded) -> Applied:
+    """The map without an ended order, unless more of it was applied than its record knows of."""
+    if applied.get(ended.order_id) != ended.last_number:
         return applied
-    order_register().note_applied(entity, ended.order_id, applied[ended.order_id])
     return {order_id: number for order_id, number in applied.items() if order_id != ended.order_id}
 
 
@@ -84,7 +87,7 @@ def trades_of(row: JournalRow) -> list[Trade]:
 
 def _corrected(row: JournalRow, exec_id: str) -> OrderFilled | TradeCorrected | None:
     """The trade that a correction replaces; None where the venue corrects one that it never reported."""
-    for earlier in Journal(tables()).read(row.order_id):
+    for earlier in reversed(Journal(tables()).read(row.order_id)):
         event = earlier.event
         if earlier.number < row.number and isinstance(event, OrderFilled | TradeCorrected) and event.exec_id == exec_id:
             return event

@@ -11,8 +11,6 @@ from trading.journal import JournalRow
 from trading.messages import OrderEnded, decoded, encoded
 from trading.positions import Position, apply_bust, apply_fill
 
-_NAME = "position"
-
 bp = df.Blueprint()
 
 
@@ -25,7 +23,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 @bp.entity_trigger(context_name="context")
 def position(context: df.DurableEntityContext) -> None:
-    """One for each symbol. Operations: `apply` (a `JournalRow`) and `forget` (`OrderEnded`).
+    """One for each symbol. Operations:
+
+    - `apply` (a `JournalRow`);
+    - `catch_up` (`OrderEnded`), to be called, not signalled: the journal up to the order's last row;
+    - `forget` (`OrderEnded`): the register has the order's last row now.
 
     The SDK rolls nothing back, so a state is worked out first and set last: an operation that fails changes nothing.
     And it gives the last operation's result to one that sets none, so each sets one.
@@ -39,12 +41,13 @@ def position(context: df.DurableEntityContext) -> None:
 def _after(held: Held, operation: str, given: Any) -> Held:
     if operation == "apply":
         row = decoded(given, JournalRow)
-        return _with_rows(held, rows_up_to(held.applied, _NAME, row), row.symbol)
-    if operation == "forget":
+        return _with_rows(held, rows_up_to(held.applied, row), row.symbol)
+    if operation == "catch_up":
         ended = decoded(given, OrderEnded)
-        held = _with_rows(held, rows_missing(held.applied, _NAME, ended), ended.symbol)
-        return msgspec.structs.replace(held, applied=forgetting(held.applied, _NAME, ended))
-    raise ValueError(f"operation={operation}: has to be apply or forget")
+        return _with_rows(held, rows_missing(held.applied, ended), ended.symbol)
+    if operation == "forget":
+        return msgspec.structs.replace(held, applied=forgetting(held.applied, decoded(given, OrderEnded)))
+    raise ValueError(f"operation={operation}: has to be apply, catch_up or forget")
 
 
 def _with_rows(held: Held, rows: Sequence[JournalRow], symbol: str) -> Held:

@@ -6,7 +6,7 @@ only after its effect has succeeded, and every effect may be repeated; so a turn
 a pause, and between any two turns the orchestration may continue as new.
 
 What the venue says is in the execution journal before this orchestration hears of it, and what a user asks for is in
-the register. So no event is needed for anything but speed: a generation begins by reading both, since
+the register. So no event is needed for anything but speed: each generation but the first begins by reading both, since
 `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
@@ -21,7 +21,17 @@ from msgspec.structs import replace
 from orchestrators.retrying import back_off
 from orchestrators.waiting import Inbox, Steps
 from trading import lifecycles
-from trading.commands import CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder, VenueCommand
+from trading.commands import (
+    BlockSymbol,
+    CancelOrder,
+    Command,
+    Finish,
+    RaiseAlert,
+    ReplaceOrder,
+    SetTimer,
+    SubmitOrder,
+    VenueCommand,
+)
 from trading.events import CancelRejected, CancelRequested, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
 from trading.journal import JournalRow
@@ -70,7 +80,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: datetime
-    command: VenueCommand | RaiseAlert
+    command: VenueCommand | RaiseAlert | BlockSymbol
 
 
 class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
@@ -78,7 +88,7 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
 
     placement: Placement
     token: str
-    phase: Literal["registering", "reserving", "working"] = "registering"
+    phase: Literal["registering", "reserving", "denied", "working"] = "registering"
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
@@ -129,7 +139,7 @@ class _Driver:
 
     def handed_on(self) -> Progress:
         """What the next generation starts from. It may have missed events, so it has to read."""
-        self._progress.behind = self._progress.phase == "working"
+        self._progress.behind = True
         return self._progress
 
     def turn(self) -> Steps:
@@ -153,6 +163,8 @@ class _Driver:
             return (yield from self._register())
         if progress.phase == "reserving":
             return (yield from self._reserve())
+        if progress.phase == "denied":
+            return (yield from self._deny())
         if progress.behind:
             return (yield from self._catch_up())
         if progress.due:
@@ -177,21 +189,30 @@ class _Driver:
         spec = progress.placement.spec
         price = progress.placement.price_to_judge_by()
         if price is None:
-            return (yield from self._deny(f"REFERENCE_PRICE: {spec.symbol} market order without a reference_price"))
+            self._denied(f"REFERENCE_PRICE: {spec.symbol} market order without a reference_price")
+            return None
         reservation = Reserving(
             order_id=spec.order_id, symbol=spec.symbol, side=spec.side, quantity=spec.quantity, price=price
         )
-        decided = decoded((yield from self._ask_exposure("reserve", reservation)), Decision)
+        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", reservation)), Decision)
         if not decided.approved:
-            return (yield from self._deny(decided.reason))
+            self._denied(decided.reason)
+            return None
         progress.phase = "working"
         progress.state, commands = lifecycles.start(spec, self._now())
         self._take(commands)
         return None
 
-    def _deny(self, reason: str) -> Steps:
-        yield from self._record("denied", reason)
-        return {"outcome": "denied", "text": reason}
+    def _denied(self, reason: str) -> None:
+        # A denial stands, whatever becomes of recording it: asked again, exposure might approve.
+        self._progress.phase = "denied"
+        self._progress.finish = Finish(outcome="denied", text=reason)
+
+    def _deny(self) -> Steps:
+        finish = self._progress.finish
+        assert finish is not None
+        yield from self._record(finish)
+        return _result(finish)
 
     # The work
 
@@ -261,6 +282,10 @@ class _Driver:
             yield from self._do("raise_alert", alert)
             del progress.due[0]
             return
+        if isinstance(command, BlockSymbol):
+            yield from self._ask(_EXPOSURE, "block", command)
+            del progress.due[0]
+            return
         request = VenueRequest(order_id=self._order_id, command=command, at=due.at)
         answer = decoded((yield from self._do(_ACTIVITIES[type(command)], request)), VenueAnswer)
         del progress.due[0]
@@ -272,24 +297,25 @@ class _Driver:
     def _end(self, finish: Finish) -> Steps:
         progress = self._progress
         ended = OrderEnded(order_id=self._order_id, symbol=progress.placement.spec.symbol, last_number=progress.seen)
-        yield from self._ask_exposure("release", ended)
-        if (yield from self._record(finish.outcome, finish.text)):
+        position = df.EntityId("position", position_key(ended.symbol))
+        # Both have applied all rows when they answer. Only then may the record say so: it is what they go by later.
+        yield from self._ask(position, "catch_up", ended)
+        yield from self._ask(_EXPOSURE, "release", ended)
+        if (yield from self._record(finish)):
             progress.behind = True  # the venue has said more meanwhile
             return None
-        # Few rows come after this, so the entities need not keep a number for this order at hand any more.
-        position = df.EntityId("position", position_key(ended.symbol))
         for entity in (_EXPOSURE, position):
             self._context.signal_entity(entity, "forget", encoded(ended))
-        return {"outcome": finish.outcome, "text": finish.text}
+        return _result(finish)
 
-    def _record(self, outcome: str, text: str) -> Steps:
+    def _record(self, finish: Finish) -> Steps:
         """Write the order's record; whether the journal has more than the lifecycle has seen."""
         progress = self._progress
         recording = Recording(
             order_id=self._order_id,
             last_number=progress.seen,
-            outcome=outcome,
-            text=text,
+            outcome=finish.outcome,
+            text=finish.text,
             timing=progress.timing,
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
@@ -317,7 +343,7 @@ class _Driver:
             else:
                 self._add(command)
 
-    def _add(self, command: VenueCommand | RaiseAlert) -> None:
+    def _add(self, command: VenueCommand | RaiseAlert | BlockSymbol) -> None:
         progress = self._progress
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))
@@ -328,11 +354,11 @@ class _Driver:
         except Exception as error:  # the SDK raises a bare Exception for an activity that failed
             raise _StepFailedError(f"{activity}: {error}") from None
 
-    def _ask_exposure(self, operation: str, message: msgspec.Struct) -> Steps:
+    def _ask(self, entity: df.EntityId, operation: str, message: msgspec.Struct) -> Steps:
         try:
-            return (yield self._context.call_entity(_EXPOSURE, operation, encoded(message)))
+            return (yield self._context.call_entity(entity, operation, encoded(message)))
         except Exception as error:  # likewise
-            raise _StepFailedError(f"exposure {operation}: {error}") from None
+            raise _StepFailedError(f"{entity.name} {operation}: {error}") from None
 
     def _report_failure(self, what: str) -> Steps:
         progress = self._progress
@@ -359,6 +385,10 @@ class _Driver:
     def _now(self) -> datetime:
         now: datetime = self._context.current_utc_datetime
         return now.astimezone(UTC)
+
+
+def _result(finish: Finish) -> dict[str, str]:
+    return {"outcome": finish.outcome, "text": finish.text}
 
 
 def _consequence(command: VenueCommand, refused: str | None, now: datetime) -> Event:

@@ -2,7 +2,7 @@
 
 from typing import Literal, cast
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 
 from storage.tables import Tables, table_key
@@ -20,10 +20,14 @@ class CancelRequests:
 
     def ask(self, order_id: str, mode: CancelMode) -> CancelMode:
         """Keep the request; what stands now."""
-        if mode == "keep_exits" and self.asked(order_id) == "flatten":
-            return "flatten"
         row = {"PartitionKey": table_key(order_id), "RowKey": _CANCEL, "mode": mode}
-        self._tables.orders.upsert_entity(row, mode=UpdateMode.REPLACE)
+        if mode == "flatten":
+            self._tables.orders.upsert_entity(row, mode=UpdateMode.REPLACE)
+            return mode
+        try:
+            self._tables.orders.create_entity(row)
+        except ResourceExistsError:
+            return self.asked(order_id) or mode
         return mode
 
     def asked(self, order_id: str) -> CancelMode | None:

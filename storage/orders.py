@@ -13,7 +13,6 @@ from storage.tables import Row, Tables, pack, table_key, unpack
 
 _RECORD = "order"
 _OPEN = "open"
-_APPLIED = "applied|"
 _KNOWN_MAXIMUM = 100_000
 
 
@@ -46,10 +45,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderRegister:
-    """Table `Orders`: a row for each order in a partition of its own, and an index of the open ones in another.
-
-    Beside an order's row stand notes of how far its journal was applied by those who follow it.
-    """
+    """Table `Orders`: a row for each order in a partition of its own, and an index of the open ones in another."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -80,6 +76,16 @@ class OrderRegister:
         self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
         self._close(order_id)
 
+    def reopen(self, order_id: str) -> None:
+        """Take the record back: the venue has said more of an order that seemed to be over.
+
+        Raises:
+            KeyError: nobody registered this order.
+        """
+        self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
+        order = msgspec.structs.replace(self._required(order_id), record=None)
+        self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
+
     def get(self, order_id: str) -> RegisteredOrder | None:
         try:
             return _order(self._tables.orders.get_entity(table_key(order_id), _RECORD))
@@ -99,18 +105,6 @@ class OrderRegister:
             return False
         self._remember(order_id)
         return True
-
-    def note_applied(self, follower: str, order_id: str, number: int) -> None:
-        """Write down the last journal row of an order that a projection, `follower`, has applied."""
-        row = {"PartitionKey": table_key(order_id), "RowKey": _APPLIED + follower, "number": number}
-        self._tables.orders.upsert_entity(row)
-
-    def applied_by(self, follower: str, order_id: str) -> int:
-        """What `note_applied` was told last; 0 where that was nothing."""
-        try:
-            return int(self._tables.orders.get_entity(table_key(order_id), _APPLIED + follower)["number"])
-        except ResourceNotFoundError:
-            return 0
 
     def _open_orders(self) -> Iterator[RegisteredOrder]:
         for entry in self._tables.orders.query_entities(f"PartitionKey eq '{_OPEN}'"):

@@ -5,8 +5,8 @@ Whoever decides what should happen next looks at the result.
 
 The rules:
 
-- What is traded is the sum of the executions, each counted once by its ExecID, whatever state the order is in. A fill
-  after a cancel, or beyond the quantity, is a fill.
+- What is traded is the sum of the executions, each counted once by its ExecID and day, whatever state the order is in.
+  A fill after a cancel, or beyond the quantity, is a fill.
 - `stage` is the order's own; a request in flight (cancel or replace, at most one) lies over it, and stays until the
   venue has answered it, even when the order has ended meanwhile (FIX 4.4, volume 4, appendix D).
 - An order that has ended stays so; only a confirmed replace opens it again.
@@ -64,7 +64,11 @@ _UNKNOWN_ORDER = 1
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade as it now stands. `exec_ids` are its own id and those of its corrections; busted, its quantity is 0."""
+    """A trade as it now stands; busted, its quantity is 0.
+
+    `exec_ids` are its own ExecID (17) and those of its corrections, each with its day: venues promise that they are
+    unique for a day, and a GTC order lives longer.
+    """
 
     exec_ids: tuple[str, ...]
     quantity: Decimal
@@ -195,9 +199,10 @@ def _opened(order: Order) -> Order:
 
 
 def _filled(order: Order, event: OrderFilled) -> Order:
-    if _execution(order, event.exec_id) is not None:
+    exec_id = _of_day(event.exec_id, event.at)
+    if _execution(order, exec_id) is not None:
         return order
-    execution = Execution(exec_ids=(event.exec_id,), quantity=event.quantity, price=event.price, at=event.at)
+    execution = Execution(exec_ids=(exec_id,), quantity=event.quantity, price=event.price, at=event.at)
     return _with_executions(_opened(order), (*order.executions, execution), filled=event.leaves_quantity == 0)
 
 
@@ -288,18 +293,17 @@ def _not_sent(order: Order, event: OrderNotSent) -> Order:
 
 
 def _trade_changed(order: Order, event: TradeBusted | TradeCorrected, quantity: Decimal) -> Order:
-    if _execution(order, event.exec_id) is not None:
+    exec_id = _of_day(event.exec_id, event.at)
+    if _execution(order, exec_id) is not None:
         return order
-    found = _execution(order, event.ref_exec_id)
+    found = _referred_to(order, event.ref_exec_id)
     if found is None:
         # The trade itself is still to come: it must not count as it was.
         changed = Execution(
-            exec_ids=(event.ref_exec_id, event.exec_id), quantity=quantity, price=event.price, at=event.at
+            exec_ids=(_of_day(event.ref_exec_id, event.at), exec_id), quantity=quantity, price=event.price, at=event.at
         )
         return _with_executions(order, (*order.executions, changed))
-    changed = msgspec.structs.replace(
-        found, exec_ids=(*found.exec_ids, event.exec_id), quantity=quantity, price=event.price
-    )
+    changed = msgspec.structs.replace(found, exec_ids=(*found.exec_ids, exec_id), quantity=quantity, price=event.price)
     return _with_executions(order, tuple(changed if each is found else each for each in order.executions))
 
 
@@ -317,3 +321,15 @@ def _completed(order: Order, *, filled: bool = False) -> Order:
 
 def _execution(order: Order, exec_id: str) -> Execution | None:
     return next((each for each in order.executions if exec_id in each.exec_ids), None)
+
+
+def _referred_to(order: Order, exec_id: str) -> Execution | None:
+    """The trade that an ExecRefID (19) means: it names no day, so the latest of that id."""
+    return next(
+        (each for each in reversed(order.executions) if any(own.partition(" ")[2] == exec_id for own in each.exec_ids)),
+        None,
+    )
+
+
+def _of_day(exec_id: str, at: datetime) -> str:
+    return f"{at.date().isoformat()} {exec_id}"

@@ -61,6 +61,13 @@ class RaiseAlert(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     text: str
 
 
+class BlockSymbol(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Deny new orders in a symbol until a human has looked and lifts it."""
+
+    symbol: str
+    reason: str
+
+
 class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The order is over: no child works anywhere, nothing more is expected."""
 
@@ -70,4 +77,4 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 VenueCommand = SubmitOrder | ReplaceOrder | CancelOrder
-Command = SubmitOrder | ReplaceOrder | CancelOrder | SetTimer | RaiseAlert | Finish
+Command = SubmitOrder | ReplaceOrder | CancelOrder | SetTimer | RaiseAlert | BlockSymbol | Finish

@@ -196,6 +196,12 @@ class MarketBatch(msgspec.Struct, frozen=True, kw_only=True):
     events: list[Numbered]
 
 
+class UnblockSymbol(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `unblock`: a human has looked, and new orders may come."""
+
+    symbol: str
+
+
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the entities' `release` and `forget`: an order is over after this journal row."""
 

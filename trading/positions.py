@@ -58,18 +58,6 @@ def apply_bust(position: Position, side: Side, quantity: Decimal, price: Decimal
     return msgspec.structs.replace(position, quantity=total, average_price=average_price, realized_pnl=realized)
 
 
-def apply_correction(
-    position: Position,
-    side: Side,
-    quantity: Decimal,
-    price: Decimal,
-    corrected_quantity: Decimal,
-    corrected_price: Decimal,
-) -> Position:
-    """The position after a trade of `quantity` at `price` turned out to be for other figures; as exact as a bust."""
-    return apply_fill(apply_bust(position, side, quantity, price), side, corrected_quantity, corrected_price)
-
-
 def _average_price_without(position: Position, signed: Decimal, price: Decimal) -> Decimal:
     total = position.quantity - signed
     if position.quantity * total <= 0:

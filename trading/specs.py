@@ -59,8 +59,7 @@ def check(spec: Spec) -> None:
     """Raise `SpecError` for the first field that is wrong."""
     if not ORDER_ID.fullmatch(spec.order_id):
         raise SpecError("order_id", spec.order_id, "must be 1 to 64 letters, digits, '_' or '-'")
-    if not _SYMBOL.fullmatch(spec.symbol):
-        raise SpecError("symbol", spec.symbol, "must be 1 to 32 letters, digits, or any of . _ - : = ^ + /")
+    check_symbol(spec.symbol)
     _check_positive("quantity", spec.quantity)
     if spec.valid_for is not None and spec.valid_for < 1:
         raise SpecError("valid_for", spec.valid_for, "must be at least 1 second, or left out")
@@ -68,6 +67,12 @@ def check(spec: Spec) -> None:
         _check_prices_of_single(spec)
     else:
         _check_prices_of_bracket(spec)
+
+
+def check_symbol(symbol: str) -> None:
+    """Raise `SpecError` for what cannot be traded under this name."""
+    if not _SYMBOL.fullmatch(symbol):
+        raise SpecError("symbol", symbol, "must be 1 to 32 letters, digits, or any of . _ - : = ^ + /")
 
 
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")

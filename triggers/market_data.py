@@ -20,6 +20,7 @@ from storage.services import alerts
 from storage.settings import settings
 from trading.market import MarketData, Tick
 from trading.messages import MarketBatch, Numbered, encoded
+from trading.specs import SpecError, check_symbol
 from triggers.instances import start
 
 LARGE_BATCH = 1000
@@ -79,6 +80,11 @@ def decode(body: bytes) -> MarketData:
         raise UnreadableMessageError(str(error)) from None
     if data.ts.tzinfo is None:
         raise UnreadableMessageError(f"ts={data.ts.isoformat()}: has to have its zone")
+    try:
+        # No order could be placed in it: better said here than by every signal that it gives.
+        check_symbol(data.symbol)
+    except SpecError as error:
+        raise UnreadableMessageError(str(error)) from None
     for name in data.__struct_fields__:
         value = getattr(data, name)
         if isinstance(value, Decimal) and not (value.is_finite() and value >= 0):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.gateway import SessionStatus
+from trading.messages import UnblockSymbol
 from triggers.requests import BracketRequest, SingleRequest
 from triggers.views import (
     Cancelling,
@@ -20,7 +21,18 @@ from triggers.views import (
     Released,
 )
 
-_SHOWN = (Placed, Cancelling, OrderView, OrderList, PositionList, ExposureView, SessionStatus, Released, Refusal)
+_SHOWN = (
+    Placed,
+    Cancelling,
+    OrderView,
+    OrderList,
+    PositionList,
+    ExposureView,
+    UnblockSymbol,
+    SessionStatus,
+    Released,
+    Refusal,
+)
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
@@ -97,6 +109,14 @@ def _paths() -> dict[str, Any]:
         },
         "/api/exposure": {
             "get": {"summary": "What is at stake", "responses": _responses({200: (ExposureView, "Exposure")}, {})}
+        },
+        "/api/exposure/blocked": {
+            "delete": {
+                "summary": "Let new orders in a symbol come again",
+                "description": "A symbol is blocked when both exits of a bracket have traded in full.",
+                "parameters": [{"name": "symbol", "in": "query", "required": True, "schema": {"type": "string"}}],
+                "responses": _responses({202: (UnblockSymbol, "Noted")}, {404: "The symbol is not blocked"}),
+            }
         },
         "/api/session": {
             "get": {

@@ -23,6 +23,7 @@ from trading.messages import (
     LiveStatus,
     Placement,
     RecordDetail,
+    UnblockSymbol,
     decoded,
     encoded,
     position_key,
@@ -152,6 +153,18 @@ async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationCl
             limits=limits,
         )
     )
+
+
+@bp.route(route="exposure/blocked", methods=["DELETE"])
+@bp.durable_client_input(client_name="client")
+async def unblock_symbol(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Lets new orders in a symbol come again, after it was blocked: 202; 404 where it is not."""
+    symbol = req.params.get("symbol", "")
+    if symbol not in (await _exposure(client)).blocked:
+        return refusal(404, "symbol", symbol, "is not blocked")
+    unblock = UnblockSymbol(symbol=symbol)
+    await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "unblock", encoded(unblock))
+    return answer(unblock, 202)
 
 
 @bp.route(route="openapi.json", methods=["GET"])

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 async def show_session(req: func.HttpRequest) -> func.HttpResponse:
     """How the FIX session stands, as this process sees it."""
     del req
-    return answer(gateway().status())
+    return answer(await asyncio.to_thread(gateway().status))
 
 
 @bp.route(route="session/release", methods=["POST"])

@@ -176,7 +176,9 @@ def test_an_ended_order_is_forgotten_and_a_late_row_of_it_still_counts_once() ->
     order, entity = Order(), Entity("position")
     rows = [order.accepted(), order.filled(10, 3000)]
     entity.batch(apply(rows[0]))
-    entity.batch(("forget", order.ended(2)))  # it had missed a row
+    entity.batch(("catch_up", order.ended(2)))  # it had missed a row
+    order.finish(2)
+    entity.batch(("forget", order.ended(2)))
     assert entity.state["position"]["quantity"] == "10"
     assert entity.state["applied"] == {}
     late = order.filled(3, 3000)
@@ -185,22 +187,39 @@ def test_an_ended_order_is_forgotten_and_a_late_row_of_it_still_counts_once() ->
     assert entity.state["applied"] == {order.order_id: 3}
 
 
-def test_an_order_that_ends_before_its_rows_arrive_counts_all_the_same() -> None:
+def test_rows_that_arrive_only_after_the_order_has_caught_up_and_ended_count_once() -> None:
     order, position, exposure = Order(), Entity("position"), Entity("exposure")
     rows = [order.accepted(), order.filled(10, 3000)]
+    position.batch(("catch_up", order.ended(2)))
+    exposure.batch(("release", order.ended(2)))
     order.finish(2)
-    position.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(2)))
-    exposure.batch(("release", order.ended(2)), apply(rows[0]), apply(rows[1]), ("forget", order.ended(2)))
+    for entity in (position, exposure):
+        entity.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(2)), apply(rows[1]))
     assert position.state["position"]["quantity"] == "10"
     assert exposure.state["exposure"]["positions"]["IBM"]["quantity"] == "10"
 
 
-def test_an_order_of_which_more_was_applied_than_is_recorded_is_forgotten_with_all_of_it() -> None:
+@pytest.mark.parametrize("name", ["position", "exposure"])
+def test_a_batch_that_the_host_carries_out_again_counts_as_it_did_the_first_time(name: str) -> None:
+    order, entity = Order(), Entity(name)
+    rows = [order.accepted(), order.filled(10, 3000)]
+    ending = "catch_up" if name == "position" else "release"
+    batch = [apply(rows[0]), apply(rows[1]), (ending, order.ended(2)), ("forget", order.ended(2))]
+    before = entity.raw
+    entity.batch(*batch)
+    committed = entity.raw
+    entity.raw = before  # the worker died before the host had the new state
+    entity.batch(*batch)
+    assert entity.raw == committed
+
+
+def test_an_order_of_which_more_was_applied_than_is_recorded_is_not_forgotten() -> None:
     order, entity = Order(), Entity("position")
     rows = [order.accepted(), order.filled(10, 3000)]
+    order.finish(1)
     entity.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(1)), apply(rows[1]))
     assert entity.state["position"]["quantity"] == "10"
-    assert entity.state["applied"] == {}
+    assert entity.state["applied"] == {order.order_id: 2}
 
 
 def test_a_bust_gives_back_what_the_trade_had_realized() -> None:

@@ -158,6 +158,7 @@ def test_an_instance_that_has_ended_is_not_running() -> None:
         (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","bid":"NaN"}', "bid=NaN"),
         (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","last":"-1"}', "last=-1"),
         (b'{"kind":"tick","symbol":"A","ts":"2026-01-05T14:30:00Z","last":"x"}', "$.last"),
+        (b'{"kind":"tick","symbol":"ES H6","ts":"2026-01-05T14:30:00Z"}', "symbol: ES H6"),
         (b'{"kind":"bar","symbol":"A","ts":"2026-01-05T14:30:00Z","open":"1","high":"1","low":"1"}', "close"),
     ],
 )

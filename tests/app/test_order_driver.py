@@ -107,7 +107,7 @@ class World:
                 return {"behind": len(self.journal) > given["last_number"]}
             case "raise_alert":
                 return {"new": True}
-            case "backoff" | "@exposure@main.release":
+            case "backoff" | "@exposure@main.release" | "@position@IBM.catch_up":
                 return None
         raise AssertionError(name)
 
@@ -173,7 +173,11 @@ def test_a_bracket_goes_from_entry_to_take_profit() -> None:
     assert recording["last_number"] == 6
     assert recording["summary"]["filled_quantity"] == "10"
     assert recording["timing"]["sent_at"] is not None
-    assert world.called("@exposure@main.release") == [{"order_id": ORDER, "symbol": "IBM", "last_number": 6}]
+    ended = {"order_id": ORDER, "symbol": "IBM", "last_number": 6}
+    assert world.called("@exposure@main.release") == world.called("@position@IBM.catch_up") == [ended]
+    # The record is what the entities go by later, so it comes after both have applied all.
+    names = [name for name, _ in world.calls]
+    assert names[-3:] == ["@position@IBM.catch_up", "@exposure@main.release", "record_order"]
     assert [(entity, operation) for entity, operation, _ in world.host.signals] == [
         ("@exposure@main", "forget"),
         ("@position@IBM", "forget"),
@@ -189,6 +193,18 @@ def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
     assert world.called("record_order")[0]["outcome"] == "denied"
     assert world.commands() == []
     assert world.called("@exposure@main.release") == []
+
+
+def test_a_denial_stands_although_recording_it_fails_and_exposure_would_approve_by_then() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
+    world.failing["record_order"] = 2
+    world.host.run()
+    world.decision = {"approved": True, "reason": ""}
+    world.host.run()
+    assert world.host.output["outcome"] == "denied"
+    assert len(world.called("@exposure@main.reserve")) == 1
+    assert world.commands() == []
 
 
 def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() -> None:

@@ -49,6 +49,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("DELETE", "orders/{id}"),
             ("GET", "positions"),
             ("GET", "exposure"),
+            ("DELETE", "exposure/blocked"),
             ("GET", "session"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),

@@ -61,6 +61,11 @@ class Desk:
         self._stack.host.delete(f"/api/orders/{order_id}?mode={mode}")
         self._feed.settle()
 
+    def unblock(self) -> None:
+        """Let new orders in the symbol come again."""
+        self._stack.host.delete(f"/api/exposure/blocked?symbol={self.symbol}")
+        self._feed.settle()
+
     def cancel_by_venue(self, cl_ord_id: str) -> None:
         self._stack.venue.post(f"/orders/{cl_ord_id}/cancel")
         self._feed.settle()

@@ -85,6 +85,12 @@ def test_12_stop_and_take_profit_both_fill_and_one_market_order_brings_it_back_t
     assert desk.position() == desk.venue_position() == "0"
     assert "DOUBLE_EXIT" in desk.alerts("scenario-12")
 
+    desk.place_bracket("scenario-12-next")
+    assert desk.order("scenario-12-next")["outcome"] == "denied"
+    desk.unblock()
+    desk.place_bracket("scenario-12-later")
+    assert desk.order("scenario-12-later")["outcome"] is None
+
 
 def test_20_the_host_dies_twice_between_the_entrys_fill_and_the_exits(stack: Stack) -> None:
     desk = Desk(stack, "TWENTY")

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from trading.child import Order
-from trading.commands import CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder
+from trading.commands import BlockSymbol, CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder
 from trading.events import (
     CancelRejected,
     CancelRequested,
@@ -294,6 +294,8 @@ class Desk:
             case RaiseAlert():
                 self.alert_texts[command.code] = command.text
                 return f"alert {command.code}"
+            case BlockSymbol():
+                return f"block {command.symbol}"
             case Finish():
                 self.finishes.append(command)
                 return f"finish {command.outcome}"

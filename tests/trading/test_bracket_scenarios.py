@@ -239,9 +239,9 @@ def test_11_a_stop_that_was_still_too_large_is_bought_back(desk: Desk) -> None:
 def test_12_two_full_exits_are_bought_back_with_exactly_one_order(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.filled(STOP, 10), desk.filled(TAKE_PROFIT, 10))
-    [cancel, alert] = desk.new()
+    [cancel, *told] = desk.new()
     assert cancel.startswith("cancel")
-    assert alert == "alert DOUBLE_EXIT"
+    assert told == ["alert DOUBLE_EXIT", "block IBM"]
     asked = next(each for each in desk.book if each.requests)
     desk.say(desk.refused(asked.role, 0, "2"))
     assert desk.new() == ["submit close buy 10"]

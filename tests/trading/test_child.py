@@ -1,6 +1,6 @@
 """What one order learns from reports: stages, requests in flight, executions."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -129,6 +129,13 @@ def test_a_fill_counts_once_by_its_exec_id() -> None:
     assert order.cum_quantity == 7
     assert order.leaves_quantity == 3
     assert order.average_price == (4 * Decimal(2950) + 3 * Decimal(2951)) / 7
+
+
+def test_an_exec_id_of_another_day_is_another_trade_and_a_bust_means_the_latest_of_its_id() -> None:
+    tomorrow = AT + timedelta(days=1)
+    order = after(fill(4), msgspec.structs.replace(fill(6, leaves=0), at=tomorrow))
+    assert order.cum_quantity == 10
+    assert apply(order, msgspec.structs.replace(BUST, at=tomorrow)).cum_quantity == 4
 
 
 def test_a_fill_after_the_end_and_an_overfill_count() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.orders import Side
-from trading.positions import Position, apply_bust, apply_correction, apply_fill
+from trading.positions import Position, apply_bust, apply_fill
 
 FLAT = Position(symbol="IBM")
 TINY = Decimal("1e-9")
@@ -88,9 +88,15 @@ def test_a_bust_of_any_trade_gives_its_quantity_and_money_back(trades: list[Trad
     assert abs(position.quantity * position.average_price - position.realized_pnl - paid) < TINY
 
 
+def corrected(position: Position, side: Side, *, was: int, now: int) -> Position:
+    """A trade of 10 at `was` is corrected to 10 at `now`: taken back, and counted as it should have been."""
+    position = apply_bust(position, side, Decimal(10), Decimal(was))
+    return apply_fill(position, side, Decimal(10), Decimal(now))
+
+
 def test_a_corrected_entry_changes_the_average_price() -> None:
     """Scenario 23."""
-    position = apply_correction(after([(B, 10, 3000)]), B, Decimal(10), Decimal(3000), Decimal(10), Decimal(2999))
+    position = corrected(after([(B, 10, 3000)]), B, was=3000, now=2999)
     assert (position.quantity, position.average_price, position.realized_pnl) == (
         Decimal(10),
         Decimal(2999),
@@ -100,7 +106,7 @@ def test_a_corrected_entry_changes_the_average_price() -> None:
 
 def test_a_corrected_exit_changes_the_realized_profit() -> None:
     position = after([(B, 10, 3000), (S, 10, 3050)])
-    position = apply_correction(position, S, Decimal(10), Decimal(3050), Decimal(10), Decimal(3040))
+    position = corrected(position, S, was=3050, now=3040)
     assert position.quantity == 0
     assert position.realized_pnl == 400
 

@@ -13,7 +13,17 @@ from typing import Literal
 
 import msgspec
 
-from trading.commands import CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder, VenueCommand
+from trading.commands import (
+    BlockSymbol,
+    CancelOrder,
+    Command,
+    Finish,
+    RaiseAlert,
+    ReplaceOrder,
+    SetTimer,
+    SubmitOrder,
+    VenueCommand,
+)
 from trading.events import (
     CancelRejected,
     CancelRequested,
@@ -373,6 +383,8 @@ class Game:
                     self.timers[command.name] = command.at
                 case RaiseAlert():
                     self.alerts.append(command.code)
+                case BlockSymbol():
+                    assert self.alerts[-1] == "DOUBLE_EXIT", "a symbol is blocked and nobody was told why"
                 case Finish():
                     self.finishes.append(command)
                     self._check_end()

@@ -22,7 +22,7 @@ from enum import StrEnum
 import msgspec
 
 from trading.child import Order, OrderStatus
-from trading.commands import Command, Finish, RaiseAlert, SetTimer
+from trading.commands import BlockSymbol, Command, Finish, RaiseAlert, SetTimer
 from trading.events import CancelRequested, Event, TimerFired
 from trading.identity import Role
 from trading.lifecycles.children import PATIENCE, ZERO, Children, Place, Step, forgive, learn, steer, take
@@ -118,6 +118,10 @@ def _judge(before: BracketState, state: BracketState, now: datetime) -> tuple[Br
     if state.open_quantity < min(ZERO, before.open_quantity):
         commands.append(RaiseAlert(code="DOUBLE_EXIT", text=_totals(state)))
         state = msgspec.structs.replace(state, closing=Closing.DOUBLE_EXIT)
+        if -state.open_quantity >= state.children.traded(Role.ENTRY):
+            # Not a cancel that came late: both exits have traded in full, and something is wrong at the venue or here.
+            reason = f"DOUBLE_EXIT order={state.spec.order_id}"
+            commands.append(BlockSymbol(symbol=state.spec.symbol, reason=reason))
     for role in (Role.STOP, Role.TAKE_PROFIT, Role.CLOSE):
         order = state.children.latest(role)
         if order is None or order.is_open or state.children.setbacks(role) <= before.children.setbacks(role):
