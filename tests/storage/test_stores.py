@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.alerts import Alerts
+from storage.cancels import CancelRequests
 from storage.orders import OrderRecord, OrderRegister
 from storage.secrets import SecretsError, fix_credentials
 from storage.settings import load
@@ -95,6 +96,16 @@ def test_a_record_may_be_larger_than_one_property_holds(tables: Tables) -> None:
     assert order.record == record
 
 
+def test_an_order_that_was_not_over_after_all_is_open_again_and_found_as_such(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", OrderRecord(outcome="take_profit", finished_at=AT))
+    assert register.list(open_only=True) == []
+    register.reopen("sma-1")
+    (order,) = register.list(open_only=True)
+    assert (order.order_id, order.record) == ("sma-1", None)
+
+
 def test_a_batch_that_is_repeated_gives_the_signals_it_gave(tables: Tables) -> None:
     store = SignalStore(tables, "market-data")
     state = store.load("0")
@@ -134,6 +145,18 @@ def test_a_process_that_remembers_an_older_state_is_told_and_finds_the_newer_one
     assert here.load("0").data == b"second"
     here.save("0", here.load("0"), 43, b"third", signals)
     assert there.signals("0", 43) == signals
+
+
+def test_a_cancel_that_flattens_is_not_taken_back_by_one_that_keeps_the_exits(tables: Tables) -> None:
+    cancels = CancelRequests(tables)
+    assert cancels.asked("sma-1") is None
+    assert [cancels.ask("sma-1", mode) for mode in ("keep_exits", "keep_exits", "flatten", "keep_exits")] == [
+        "keep_exits",
+        "keep_exits",
+        "flatten",
+        "flatten",
+    ]
+    assert cancels.asked("sma-1") == "flatten"
 
 
 def test_an_alert_is_kept_once_for_each_key_and_logged_when_new(
