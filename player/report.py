@@ -132,9 +132,19 @@ def show(console: Console, summary: Summary, differences: dict[str, Differences]
         f"{summary.ticks} rows, {summary.fills} fills, realized P&L {summary.realized_pnl:.2f}, {summary.wall_s:.1f} s"
     )
     for name, found in differences.items():
-        console.print(f"[red]✗[/red] {name}" if found else f"[green]✓[/green] {name}")
+        console.print(f"{'[red]✗[/red]' if found else '[green]✓[/green]'} {_IN_WORDS[name]}")
         for line in found:
             console.print(f"    {line}", highlight=False, markup=False)
+
+
+_IN_WORDS = {
+    "positions_agree": "positions by the entities = by the journal = by the venue's book",
+    "no_order_doubled": "no order doubled: one ClOrdID, one order at the venue",
+    "every_fill_counted_once": "every trade of the venue stands in the journal, once",
+    "filled_entries_protected": "every filled entry had both exits, or was closed",
+    "exposure_is_what_is_open": "exposure is what open positions and working entries need",
+    "orchestrations_at_rest": "every order's orchestration has ended, or waits for a working order",
+}
 
 
 def _shown(percentiles: Percentiles) -> tuple[str, str]:

@@ -255,6 +255,6 @@ def test_the_report_shows_a_broken_invariant_with_its_numbers() -> None:
     differences = check(evidence)
     out = StringIO()
     show(Console(file=out, width=100), summarize(evidence, differences, rows=100, wall_s=1), differences)
-    assert "✗ positions_agree" in out.getvalue()
+    assert "✗ positions by the entities" in out.getvalue()
     assert "IBM: entity=16 journal=16 venue=6" in out.getvalue()
-    assert "✓ no_order_doubled" in out.getvalue()
+    assert "✓ no order doubled" in out.getvalue()
