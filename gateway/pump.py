@@ -59,11 +59,21 @@ def _number(event: MessageReceived | Rejected) -> int:
 
 
 class _NumberedSession(Session):
-    """A session that knows which messages it has handed out, also while the transport still holds their events."""
+    """A session that knows which messages it has handed out, also while the transport still holds their events.
 
-    def __init__(self, config: SessionConfig, *, next_outbound: int, next_inbound: int) -> None:
+    Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
+    there. The session cannot go on then; its pump ends the connection, and reserves more before the next.
+    """
+
+    def __init__(
+        self, config: SessionConfig, *, next_outbound: int, next_inbound: int, block_end: Callable[[], int]
+    ) -> None:
         super().__init__(config, next_outbound=next_outbound, next_inbound=next_inbound)
         self.under_way: dict[int, None] = {}
+        self._block_end = block_end
+
+    def bytes_to_send(self) -> bytes:
+        return super().bytes_to_send() if self.next_outbound <= self._block_end() else b""
 
     def receive(self, data: bytes, now: Reading) -> list[SessionEvent]:
         events = super().receive(data, now)
@@ -116,6 +126,7 @@ class Pump:
             ),
             next_outbound=held.lease.block_start,
             next_inbound=held.lease.inbound,
+            block_end=lambda: self._writer.lease.block_end,
         )
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._logon = ("", "")
@@ -264,8 +275,12 @@ class Pump:
         return self._numbers_left > _ADMINISTRATIVE_RESERVE
 
     def _keep_numbers(self) -> None:
-        """Reserve the next block when half of this one is used up."""
-        if self._numbers_left <= self._settings.sequence_block / 2 and self._reserving is None:
+        """Reserve the next block when half of this one is used up.
+
+        To be called from time to time: heartbeats and answers to the venue's use numbers without anybody being told.
+        """
+        enough = max(self._settings.sequence_block / 2, _ADMINISTRATIVE_RESERVE)
+        if self._numbers_left <= enough and self._reserving is None:
             self._reserving = asyncio.get_running_loop().create_task(self._reserve_for_all())
         if self._numbers_left <= 0 and self._connection is not None:
             self._connection.abort("the reserved sequence numbers are used up")
@@ -311,6 +326,8 @@ class Pump:
                 self._logon = await self._in_pool(self._credentials)
             except Exception as error:
                 return False, f"the credentials could not be had: {error}"
+        while not self._has_room:
+            await self._reserve()
         try:
             self._connection = await connect(settings.fix_host, settings.fix_port, self._session, self._on_event)
         except OSError as error:
@@ -427,6 +444,7 @@ class Pump:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._look.wait()
+            self._keep_numbers()
             if not self._ready:
                 await asyncio.sleep(_FIRST_POLL)
                 continue

@@ -83,6 +83,10 @@ class Counterparty:
         """A Reject (35=3) of the session's own."""
         self.call(lambda: self._reject(ref_number, text))
 
+    def test_request(self, times: int) -> None:
+        """Ask for signs of life (35=1), each of which uses up a number of the other side's."""
+        self.call(lambda: self._test_request(times))
+
     def cut(self) -> None:
         """Close the connection without a word."""
         self.call(lambda: self.connection.abort("cut") if self.connection else None)
@@ -106,6 +110,12 @@ class Counterparty:
     def _reject(self, ref_number: int, text: str) -> None:
         assert self.connection is not None
         self.session._transmit("3", [(45, str(ref_number)), (372, "D"), (373, "5"), (58, text)])
+        self.connection._flush()
+
+    def _test_request(self, times: int) -> None:
+        assert self.connection is not None
+        for _ in range(times):
+            self.session._transmit("1", [(112, "alive?")])
         self.connection._flush()
 
     def _run(self) -> None:

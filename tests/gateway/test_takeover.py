@@ -240,6 +240,28 @@ def test_more_uncertain_orders_than_a_block_has_numbers_are_all_asked_about(worl
     assert second.status().next_outbound <= world.lease().block_end
 
 
+def test_an_idle_session_stays_within_reserved_numbers_and_its_successor_can_log_on(world: World) -> None:
+    first = world.logged_on(sequence_block=12, fix_heartbeat_seconds=1, lease_seconds=2)
+    end = world.lease().block_end
+    # Neither these nor the heartbeats that follow are told to anybody.
+    world.venue.test_request(end - first.status().next_outbound - 1)
+    until(lambda: world.venue.session.next_inbound > end)
+    assert world.venue.logons == 1
+    assert first.status().next_outbound <= world.lease().block_end
+    steal(world, released=True)
+    until(lambda: world.venue.logons == 2 and first.status().logged_on)
+
+
+def test_no_number_leaves_that_is_not_reserved_however_many_the_venue_asks_for(world: World) -> None:
+    gateway = world.logged_on()
+    world.venue.test_request(2 * world.settings.sequence_block)
+    until(lambda: world.venue.logons == 2 and gateway.status().logged_on)
+    # The answers were withheld; what is expected next is the number after the second Logon's.
+    until(lambda: world.venue.session.next_inbound == gateway.status().next_outbound)
+    assert gateway.status().next_outbound <= world.lease().block_end
+    assert world.venue.received == []
+
+
 def steal(world: World, *, released: bool = False) -> None:
     """Take the lease as another process would."""
     row = world.tables.sessions.get_entity(world.session, ROW_KEY)
