@@ -28,13 +28,12 @@ from trading.messages import (
     encoded,
     position_key,
 )
-from trading.positions import Position
 from trading.specs import Spec
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
 from triggers.openapi import document
 from triggers.requests import BadRequestError, read_order
-from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionList
+from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionLine, PositionList
 
 LONGEST_LIST = 1000
 
@@ -128,7 +127,7 @@ async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationC
     exposure = await _exposure(client)
     ids = [df.EntityId("position", position_key(symbol)) for symbol in sorted(exposure.positions)]
     states = await asyncio.gather(*(client.read_entity_state(each) for each in ids))
-    positions = [msgspec.convert(each.entity_state["position"], Position) for each in states if each.entity_exists]
+    positions = [msgspec.convert(each.entity_state["position"], PositionLine) for each in states if each.entity_exists]
     return answer(PositionList(positions=positions))
 
 

@@ -63,10 +63,19 @@ class OrderList(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[OrderLine]
 
 
+class PositionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of a symbol; short where `quantity` is negative. `average_price` is 0 when flat."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    realized_pnl: Decimal
+
+
 class PositionList(msgspec.Struct, frozen=True, kw_only=True):
     """A position for each symbol that was ever traded."""
 
-    positions: list[Position]
+    positions: list[PositionLine]
 
 
 class ExposureView(msgspec.Struct, frozen=True, kw_only=True):
