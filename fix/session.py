@@ -25,7 +25,7 @@ A hole in the numbers is no state of its own: it can be there in IN_SESSION and 
 too early waits and is handled in order once the peer has resent or gap-filled what is missing.
 
 What is kept from one connection to the next: both numbers and the application messages sent. So after a reconnect of
-the same `Session` the peer can have resent what got lost. A new `Session(next_outbound=N)` has nothing from before N
+the same `Session` the peer can have resent what got lost (of the last 10,000 messages). A new `Session(next_outbound=N)` has nothing from before N
 and gap-fills it.
 """
 
@@ -122,6 +122,9 @@ class SessionConfig:
     """Initiator: Username and Password (553, 554), asked for at each Logon."""
     authenticate: Callable[[Message], str | None] | None = field(default=None, repr=False)
     """Acceptor: why this Logon is refused, or None."""
+    may_resend: Callable[[Message], bool] | None = field(default=None, repr=False)
+    """Whether an application message that the peer asks for again may leave again, asked as it would leave; without
+    it, all may. What may not is gap-filled (volume 2, ResendRequest: the sender decides, for an order that is stale)."""
     reset_on_logon: bool = False
     """Initiator: begin at 1 with every Logon (141=Y). Without it a reset that the acceptor wants is refused."""
     logon_timeout: float = 10
@@ -617,7 +620,10 @@ class Session:
     def _resend(self, first: int, last: int) -> Iterator[bytes]:
         """Application messages as they were; each run of anything else as one gap fill."""
         number = first
+        may_resend = self.config.may_resend
         for sent_number, sent in self._sent.between(first, last):
+            if may_resend is not None and not may_resend(sent.message):
+                continue
             if sent_number > number:
                 yield self._gap_fill(number, sent_number)
             self._last_sent = self._now.monotonic

@@ -448,6 +448,24 @@ def test_a_wrong_resend_request_is_rejected(body: str, reason: str, tag: str) ->
     assert brief(side.sends(), 371, 373) == [("3", tag, reason)]
 
 
+def test_what_the_application_does_not_let_go_again_is_gap_filled() -> None:
+    stale = {"b", "c", "e"}
+    config = SessionConfig("acceptor", "SELF", "PEER", may_resend=lambda message: message.get(11) not in stale)
+    side = logged_on(config=config)
+    for name in "abcde":
+        side.session.send(order(name), side.now)
+    side.sends()
+    side.receives("2", 2, "7=2|16=0")
+    # It is asked as the message would leave, not before.
+    stale.remove("e")
+    assert brief(side.sends(), 34, 36, 11) == [
+        ("D", "2", None, "a"),
+        ("4", "3", "5", None),
+        ("D", "5", None, "d"),
+        ("D", "6", None, "e"),
+    ]
+
+
 def test_a_large_resend_is_made_in_pieces_and_new_messages_go_between() -> None:
     side = logged_on()
     for number in range(2000):
