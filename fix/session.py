@@ -24,9 +24,9 @@ any            disconnected()                            DISCONNECTED
 A hole in the numbers is no state of its own: it can be there in IN_SESSION and in LOGOUT_SENT. While it is, what comes
 too early waits and is handled in order once the peer has resent or gap-filled what is missing.
 
-What is kept from one connection to the next: both numbers and the application messages sent. So after a reconnect of
-the same `Session` the peer can have resent what got lost (of the last 10,000 messages). A new `Session(next_outbound=N)` has nothing from before N
-and gap-fills it.
+What is kept from one connection to the next: both numbers and the last 10,000 application messages sent. So after a
+reconnect of the same `Session` the peer can have resent what got lost. A new `Session(next_outbound=N)` has nothing
+from before N and gap-fills it.
 """
 
 from collections import deque
@@ -123,8 +123,8 @@ class SessionConfig:
     authenticate: Callable[[Message], str | None] | None = field(default=None, repr=False)
     """Acceptor: why this Logon is refused, or None."""
     may_resend: Callable[[Message], bool] | None = field(default=None, repr=False)
-    """Whether an application message that the peer asks for again may leave again, asked as it would leave; without
-    it, all may. What may not is gap-filled (volume 2, ResendRequest: the sender decides, for an order that is stale)."""
+    """Whether an application message that the peer asks for may leave again, asked when it would; without it, all may.
+    What may not is gap-filled (volume 2, ResendRequest: the sender may choose not to resend, as for a stale order)."""
     reset_on_logon: bool = False
     """Initiator: begin at 1 with every Logon (141=Y). Without it a reset that the acceptor wants is refused."""
     logon_timeout: float = 10
