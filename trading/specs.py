@@ -61,8 +61,8 @@ def check(spec: Spec) -> None:
         raise SpecError("order_id", spec.order_id, "must be 1 to 64 letters, digits, '_' or '-'")
     check_symbol(spec.symbol)
     _check_positive("quantity", spec.quantity)
-    if spec.valid_for is not None and spec.valid_for < 1:
-        raise SpecError("valid_for", spec.valid_for, "must be at least 1 second, or left out")
+    if spec.valid_for is not None and not 1 <= spec.valid_for <= _LONGEST_VALID_FOR:
+        raise SpecError("valid_for", spec.valid_for, f"must be 1 to {_LONGEST_VALID_FOR} seconds, or left out")
     if isinstance(spec, SingleSpec):
         _check_prices_of_single(spec)
     else:
@@ -75,6 +75,7 @@ def check_symbol(symbol: str) -> None:
         raise SpecError("symbol", symbol, "must be 1 to 32 letters, digits, or any of . _ - : = ^ + /")
 
 
+_LONGEST_VALID_FOR = 10 * 365 * 24 * 60 * 60
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")
 
 

@@ -15,6 +15,7 @@ from storage.orders import RegisteredOrder
 from storage.services import cancel_requests, order_register, tables
 from storage.settings import settings
 from trading.exposure import ExposureState, Limits, gross_exposure
+from trading.identity import ORDER_ID
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
@@ -79,6 +80,8 @@ async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
 async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """One order: what was asked for, how it stands or ended, its children, and what the venue has said of it."""
     order_id = req.route_params["id"]
+    if not ORDER_ID.fullmatch(order_id):
+        return _unknown(order_id)  # the SDK puts it into a URL as it is
     order = await asyncio.to_thread(order_register().get, order_id)
     status = await client.get_status(order_id)
     if order is not None:
@@ -98,6 +101,8 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
     The request is kept in the register before the orchestration hears of it, so it cannot be lost.
     """
     order_id = req.route_params["id"]
+    if not ORDER_ID.fullmatch(order_id):
+        return _unknown(order_id)
     mode = req.params.get("mode", "flatten")
     if mode not in ("flatten", "keep_exits"):
         return refusal(400, "mode", mode, "has to be flatten or keep_exits")

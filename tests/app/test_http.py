@@ -109,6 +109,7 @@ WRONG = {
     "take-profit below entry": ({**BRACKET, "take_profit_price": "2990"}, "take_profit_price"),
     "limit entry without its price": ({**BRACKET, "entry_price": None}, "entry_price"),
     "valid_for zero": ({**BRACKET, "valid_for": 0}, "valid_for"),
+    "valid_for beyond all calendars": ({**BRACKET, "valid_for": 9223372036854775807}, "valid_for"),
     "valid_for half a second": ({**BRACKET, "valid_for": 0.5}, "valid_for"),
     "an order id with a dot": ({**BRACKET, "order_id": "a.b"}, "order_id"),
     "an order id of the app's own": ({**BRACKET, "order_id": "signals-market-data-0"}, "order_id"),
@@ -207,6 +208,15 @@ def test_an_order_that_nobody_placed_is_not_found(api: Api) -> None:
         status, answer = api(method, "/api/orders/nobody")
         assert status == 404
         assert answer["error"]["field"] == "id"
+
+
+@pytest.mark.parametrize("trick", ["{}%3F", "{}%23", "{}%3Fx=1", "{}%2Fx", "..%2F{}", "%20"])
+def test_an_id_that_no_order_can_have_is_not_found_whatever_it_looks_like(api: Api, trick: str) -> None:
+    order_id = placed(api)
+    working(api, order_id)
+    for method in ("GET", "DELETE"):
+        assert api(method, f"/api/orders/{trick.format(order_id)}")[0] == 404
+    assert api.order(order_id)["phase"] == "working"
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=1001", "open=maybe"])
