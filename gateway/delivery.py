@@ -10,16 +10,17 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from gateway.journal import Journal, Origin
-from gateway.outbox import Outbox
-from gateway.translate import Report
+from gateway.outbox import Entry, Outbox
+from gateway.translate import Report, named_in
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
-from trading.commands import SubmitOrder, VenueCommand
+from trading.commands import CancelOrder, SubmitOrder, VenueCommand
+from trading.events import CancelRejected, VenueEvent
 from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.delivery")
@@ -84,6 +85,37 @@ class Recorder:
             _log.info("message %d repeats row %d of %s", received.origin.number, row.number, row.order_id)
         return row
 
+    def conclude(self, entry: Entry, event: VenueEvent) -> JournalRow:
+        """Write down of an entry what the venue will not say, since it does not have it."""
+        row, _ = self._journal.append(
+            entry.order_id,
+            event,
+            origin=None,
+            symbol=entry.command.symbol,
+            side=entry.command.side,
+            received_at=datetime.now(UTC),
+        )
+        return row
+
+    def told(self, entry: Entry) -> JournalRow | None:
+        """The last row that says what became of an entry; the outbox may not know of it yet."""
+        rows = [row for row in self._journal.read(entry.order_id) if entry.cl_ord_id in named_in(row.event)]
+        return rows[-1] if rows else None
+
+    def cancel_was_asked(self, entry: Entry) -> bool:
+        """Whether an order's cancel is in the outbox, or was answered already, as of an order that is unknown."""
+        unfinished = self._outbox.unfinished(order_id=entry.order_id)
+        answered = (row.event for row in self._journal.read(entry.order_id))
+        return any(
+            isinstance(stored.entry.command, CancelOrder) and stored.entry.command.orig_cl_ord_id == entry.cl_ord_id
+            for stored in unfinished
+        ) or any(
+            isinstance(event, CancelRejected)
+            and event.response_to == "cancel"
+            and event.orig_cl_ord_id == entry.cl_ord_id
+            for event in answered
+        )
+
     def alert(self, code: str, text: str, key: str) -> None:
         """Tell a human of something that the session cannot handle; once for each `key`."""
         self._alerts.raise_alert(code, text, self._session, key)
@@ -93,7 +125,7 @@ class Recorder:
         if not isinstance(received.command, SubmitOrder):
             return False
         cl_ord_id = received.report.cl_ord_id
-        return all(row.event.cl_ord_id != cl_ord_id for row in self._journal.read(order_of(cl_ord_id)))
+        return not any(cl_ord_id in named_in(row.event) for row in self._journal.read(order_of(cl_ord_id)))
 
     def _stored_command(self, cl_ord_id: str) -> VenueCommand | None:
         stored = self._outbox.read(cl_ord_id)
@@ -107,23 +139,31 @@ class Delivery:
         self._wake = wake
         self._pool = pool
         self._on_done = on_done
-        self._under_way: deque[tuple[int, asyncio.Task[JournalRow | None]]] = deque()
+        self._under_way: deque[tuple[int | None, asyncio.Task[JournalRow | None]]] = deque()
         self._lanes: dict[str, asyncio.Task[JournalRow | None]] = {}
         self._arrived = asyncio.Event()
 
     def take(
         self,
-        number: int,
+        number: int | None,
         lane: str,
         record: Callable[[], JournalRow | None],
         recorded: Callable[[], None] | None = None,
     ) -> None:
-        """Do `record` in a thread until it succeeds, after what is in the same lane; `recorded`; then the wake-up."""
+        """Do `record` in a thread until it succeeds, after what is in the same lane; `recorded`; then the wake-up.
+
+        `number` is that of the venue's message; None for what did not come from the venue.
+        """
         task = asyncio.get_running_loop().create_task(self._record(self._lanes.get(lane), record, recorded))
         self._lanes[lane] = task
         task.add_done_callback(lambda done: self._leave(lane, done))
         self._under_way.append((number, task))
         self._arrived.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._under_way)
 
     async def run(self) -> None:
         """Deliver until cancelled; then nothing is under way any more."""
@@ -136,7 +176,8 @@ class Delivery:
                     if row is not None:
                         await self._deliver(row)
                     self._under_way.popleft()
-                    self._on_done(number)
+                    if number is not None:
+                        self._on_done(number)
                 self._arrived.clear()
         finally:
             for _, task in self._under_way:

@@ -166,7 +166,7 @@ class Gateway:
         pump, loop = self._pump, self._loop
         if pump is not None and loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; another process will find the row
-                loop.call_soon_threadsafe(pump.look_now)
+                loop.call_soon_threadsafe(pump.look_now, entry)
         return _submission(state)
 
     def _withdraw(self, command: CancelOrder) -> bool:

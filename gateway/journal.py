@@ -58,13 +58,16 @@ class Journal:
         order_id: str,
         event: VenueEvent,
         *,
-        origin: Origin,
+        origin: Origin | None,
         symbol: str,
         side: Side,
         received_at: datetime,
         sent_at: datetime | None = None,
     ) -> tuple[JournalRow, bool]:
-        """Add a report under the order's next number: its row, and whether it is new. A repeat finds the first's."""
+        """Add a report under the order's next number: its row, and whether it is new. A repeat finds the first's.
+
+        `origin` None: it came in no message of the venue, but is what we ourselves say of a ClOrdID, once for each.
+        """
         marks = _marks(event, origin)
         known = self._known.get(order_id)
         if known is None:
@@ -129,7 +132,9 @@ def _key(number: int) -> str:
     return f"j|{number:08}"
 
 
-def _marks(event: VenueEvent, origin: Origin) -> list[str]:
+def _marks(event: VenueEvent, origin: Origin | None) -> list[str]:
+    if origin is None:
+        return [f"own|{table_key(event.cl_ord_id)}"]
     marks = [f"message|{table_key(origin.session)}|{origin.generation}|{origin.number}"]
     if isinstance(event, OrderFilled | TradeBusted | TradeCorrected):
         marks.append(f"trade|{event.at.date().isoformat()}|{table_key(event.exec_id)}")

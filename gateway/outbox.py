@@ -92,10 +92,11 @@ class Outbox:
             else:
                 return True
 
-    def unfinished(self, known: Container[str] = ()) -> list[Stored]:
-        """What is pending or claimed, in the order to send in, without the ClOrdIDs that are `known`."""
+    def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
+        """What is pending or claimed, in the order to send in: of one order or of all, without the `known` ClOrdIDs."""
+        first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
-            f"PartitionKey eq '{self._session}' and RowKey ge '{_INDEX}' and RowKey lt 'w}}'"
+            f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
         )
         found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
         stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
@@ -110,7 +111,7 @@ class Outbox:
         return [replacing(self._row(msgspec.structs.replace(stored.entry, state="claimed", epoch=epoch)), stored.etag)]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
-        """For the holder: the venue has it."""
+        """For the holder: what became of it is known, and written down."""
         row = self._row(msgspec.structs.replace(entry, state="acknowledged"))
         return [merging(row), deleting(self._session, _index_key(entry.cl_ord_id))]
 

@@ -6,6 +6,7 @@ outbox, asks the venue about what an older epoch may or may not have sent, and h
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -32,7 +33,7 @@ from storage.clock import market_now
 from storage.secrets import Credentials
 from storage.settings import Settings
 from storage.tables import Tables
-from trading.commands import SubmitOrder, VenueCommand
+from trading.commands import CancelOrder, SubmitOrder, VenueCommand
 
 _log = logging.getLogger("gateway.pump")
 T = TypeVar("T")
@@ -44,6 +45,8 @@ _FIRST_RECONNECT, _LONGEST_RECONNECT = 0.2, 15.0
 _STABLE_AFTER = 5.0
 """Seconds logged on after which the pause before the next try is short again."""
 _ANSWER_TIMEOUT = 5.0
+_TRIES = 3
+"""Questions without an answer after which a human is told, and nothing else waits for it any more."""
 _DRAIN_TIMEOUT = 2.0
 _REMEMBERED = 10_000
 _ADMINISTRATIVE_RESERVE = 10
@@ -123,6 +126,7 @@ class Pump:
                 target_comp_id=settings.fix_target_comp_id,
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 credentials=(lambda: self._logon) if credentials else None,
+                may_resend=self._may_resend,
             ),
             next_outbound=held.lease.block_start,
             next_inbound=held.lease.inbound,
@@ -145,8 +149,9 @@ class Pump:
         self._queue: dict[str, _Outgoing] = {}  # claimed by this epoch and not sent
         self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
         self._sent: dict[str, datetime] = {}
-        self._sent_numbers: dict[int, str] = {}
-        self._asked_again: set[str] = set()
+        self._sent_numbers: dict[int, tuple[str, str]] = {}  # MsgType and ClOrdID
+        self._cancelled: dict[str, None] = {}  # orders that were asked to be cancelled
+        self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
 
     # What the gateway asks
@@ -162,14 +167,14 @@ class Pump:
     @property
     def accepts(self) -> bool:
         """Whether an order may be handed in here, instead of being put into the outbox as pending."""
-        return self._logged_on.is_set() and self._writer.holds and not self._closing
+        return self._ready and self._writer.holds and not self._closing
 
     @property
     def busy(self) -> bool:
         """Whether anything is under way that does not wait for release() or for a connection."""
         recovering = self.logged_on and (not self._ready or self._look.is_set() or self._looking)
         unsent = self.logged_on and bool(self._queue)
-        return recovering or unsent or bool(self._claiming) or bool(self._session.under_way)
+        return recovering or unsent or bool(self._claiming or self._session.under_way) or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -186,8 +191,9 @@ class Pump:
     def has_claimed(self, cl_ord_id: str) -> bool:
         return cl_ord_id in self._entries
 
-    def look_now(self) -> None:
-        """There is something new in the outbox."""
+    def look_now(self, entry: Entry) -> None:
+        """This is new in the outbox."""
+        self._note_cancel(entry.command)
         self._look.set()
 
     async def accept(self, entry: Entry) -> Progress:
@@ -382,7 +388,7 @@ class Pump:
                 self._on_activity()
                 self._processed.clear()
                 text = event.message.get(58) or f"SessionRejectReason (373) {event.message.get(373)}"
-                self._on_refusal(_number(event), self._sent_numbers.get(event.ref_number), text)
+                self._on_refusal(_number(event), *self._sent_numbers.get(event.ref_number, ("", "")), text)
             case _:
                 pass
         self._keep_numbers()
@@ -390,43 +396,68 @@ class Pump:
     # After a logon
 
     async def _recover(self) -> None:
-        """Find out what became of everything that an older epoch may have sent, before anything else is sent."""
-        uncertain = sorted(
-            (entry for entry in self._unreported.values() if entry.epoch != self.epoch), key=lambda entry: entry.place
-        )
-        orders = [entry for entry in uncertain if isinstance(entry.command, SubmitOrder)]
-        answers = dict(
-            zip([entry.cl_ord_id for entry in orders], await asyncio.gather(*map(self._ask, orders)), strict=True)
-        )
-        for entry in uncertain:
-            cl_ord_id = entry.cl_ord_id
-            if cl_ord_id not in self._unreported:
-                continue  # its report came meanwhile
-            if isinstance(entry.command, SubmitOrder):
-                answer = answers[cl_ord_id]
-                if answer is None:
-                    text = f"{cl_ord_id} may or may not have been sent, and the venue does not answer questions"
-                    await self._patiently(partial(self._recorder.alert, "UNCERTAIN_ORDER", text, cl_ord_id))
-                    continue
-                if answer.kind != "unknown":
-                    continue
-            stored = await self._patiently(partial(self._outbox.read, cl_ord_id))
-            if stored is None or stored.entry.state != "claimed":
-                continue  # the same, and it is written down already
-            _log.warning("%s: sending %s again", self._settings.session, cl_ord_id)
-            with contextlib.suppress(RowRefusedError):  # the same, at the last moment
-                await self._claim(stored, poss_resend=True)
-        self._ready = True
-        self._look.set()
-        self._flush()
+        """Settle what became of everything that was claimed and not reported, before anything else is sent.
+
+        Where the venue does not answer, the rest does not wait for ever: the question stays open in the background.
+        """
+        settling = [asyncio.create_task(self._settle(entry)) for entry in self._unreported.values()]
+        try:
+            if settling:
+                await asyncio.wait(settling, timeout=_TRIES * _ANSWER_TIMEOUT)
+            self._queue = dict(sorted(self._queue.items(), key=lambda item: item[1].entry.place))
+            self._ready = True
+            self._look.set()
+            self._flush()
+            await asyncio.gather(*settling)
+        finally:
+            for task in settling:
+                task.cancel()
+            self._answers.clear()
+
+    async def _settle(self, entry: Entry) -> None:
+        """Find out what became of an entry, and put it into the queue again if the venue does not have it.
+
+        - What the journal tells of, the venue has: the acknowledgement was not written down, and perhaps not delivered.
+        - An order that may have left is asked about. The question has a higher number than all that was sent or can be
+          resent, so that "unknown" is the venue's last word on it.
+        - Requests are not asked about, and sent again: the venue knows them by their ClOrdID.
+
+        A cancel that another process has put into the outbox is looked for, since an order that was asked to be
+        cancelled is not sent (`_flush`).
+        """
+        cl_ord_id = entry.cl_ord_id
+        is_order = isinstance(entry.command, SubmitOrder)
+        may_have_left = cl_ord_id not in self._queue and cl_ord_id not in self._held
+        if may_have_left and await self._is_told(entry):
+            return
+        if may_have_left and is_order and not await self._is_unknown(entry):
+            return
+        if is_order and await self._patiently(partial(self._recorder.cancel_was_asked, entry)):
+            _remember(self._cancelled, cl_ord_id, None)
+        if may_have_left:
+            await self._send_again(entry)
+
+    async def _is_told(self, entry: Entry) -> bool:
+        row = await self._patiently(partial(self._recorder.told, entry))
+        if row is not None and entry.cl_ord_id in self._unreported:
+            del self._unreported[entry.cl_ord_id]
+            self._delivery.take(None, entry.order_id, lambda: row, partial(self._acknowledge, entry))
+        return row is not None
+
+    async def _is_unknown(self, entry: Entry) -> bool:
+        """Whether the venue says that it does not have the order; it may take its time."""
+        answer = await self._ask(entry)
+        if answer is None:
+            self._tell_uncertain(entry, "and the venue does not answer questions")
+        return answer is not None and answer.kind == "unknown"
 
     async def _ask(self, entry: Entry) -> Report | None:
         """The venue's answer to what it knows of an order; None where it refuses to be asked."""
-        while True:
+        for times in itertools.count(1):
             answer: asyncio.Future[Report | None] = asyncio.get_running_loop().create_future()
             self._answers[entry.cl_ord_id] = answer
             if entry.cl_ord_id not in self._unreported:
-                return Report(kind="known", cl_ord_id=entry.cl_ord_id)
+                break
             while not self._has_room:
                 await self._reserve()
             self._transmit(translate.status_request(entry.command), entry.cl_ord_id)
@@ -434,6 +465,63 @@ class Pump:
             if done:
                 return answer.result()
             _log.warning("%s: no answer about %s, asking again", self._settings.session, entry.cl_ord_id)
+            if times == _TRIES:
+                self._tell_uncertain(entry, f"and the venue has not answered {times} questions about it")
+        return Report(kind="known", cl_ord_id=entry.cl_ord_id)
+
+    async def _send_again(self, entry: Entry) -> None:
+        stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
+        if stored is None or stored.entry.state != "claimed" or entry.cl_ord_id not in self._unreported:
+            return  # its report came meanwhile
+        _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
+        with contextlib.suppress(RowRefusedError):  # the same, at the last moment
+            await self._claim(stored, poss_resend=True)
+
+    def _may_resend(self, message: Message) -> bool:
+        """Whether a message may leave again because the venue asks for its number.
+
+        What is not reported and still wanted may. An order that is not is settled after the next logon.
+        """
+        cl_ord_id = message.get(11)
+        if cl_ord_id is None:
+            return True
+        if message.msg_type == MsgType.ORDER_STATUS_REQUEST:
+            return cl_ord_id in self._answers
+        entry = self._unreported.get(cl_ord_id)
+        if entry is None or self._reason_against(entry.command):
+            return False
+        self._sent_again.add(cl_ord_id)
+        return True
+
+    def _reason_against(self, command: VenueCommand) -> str:
+        """Why an order is no longer wanted; empty where it is."""
+        if is_too_late(command, self._settings):
+            return "its time is over"
+        if isinstance(command, SubmitOrder) and command.cl_ord_id in self._cancelled:
+            return "it was asked to be cancelled"
+        return ""
+
+    def _note_cancel(self, command: VenueCommand) -> None:
+        if isinstance(command, CancelOrder):
+            _remember(self._cancelled, command.orig_cl_ord_id, None)
+
+    def _conclude(self, entry: Entry, reason: str) -> None:
+        """An order of the queue, which the venue does not have, will not leave any more: whoever waits for it is told.
+
+        It is not called dead: that is for what no process has claimed. A cancel of it then finds nothing at the venue,
+        which says so.
+        """
+        del self._queue[entry.cl_ord_id]
+        self._unreported.pop(entry.cl_ord_id, None)
+        text = f"not at the venue and no longer wanted: {reason}"
+        _log.warning("%s: %s is %s", self._settings.session, entry.cl_ord_id, text)
+        event = translate.refused(entry.command, text, market_now(self._settings))
+        record = partial(self._recorder.conclude, entry, event)
+        self._delivery.take(None, entry.order_id, record, partial(self._acknowledge, entry))
+
+    def _tell_uncertain(self, entry: Entry, why: str) -> None:
+        text = f"{entry.cl_ord_id} may or may not be at the venue, {why}"
+        self._tell("UNCERTAIN_ORDER", text, entry.cl_ord_id)
 
     # Claiming and sending
 
@@ -494,18 +582,24 @@ class Pump:
         entry = msgspec.structs.replace(entry, state="claimed", epoch=self.epoch)
         _remember(self._entries, entry.cl_ord_id, entry)
         self._unreported[entry.cl_ord_id] = entry
+        self._note_cancel(entry.command)
         waiting = self._held if self._settings.order_release == "manual" else self._queue
         waiting[entry.cl_ord_id] = _Outgoing(entry, poss_resend)
         self._on_activity()
         self._flush()
 
     def _flush(self) -> None:
+        """Send what waits, in its order. An order that is no longer wanted does not leave: its order is told so."""
         while self._queue and self._ready and self._writer.holds:
+            cl_ord_id, outgoing = next(iter(self._queue.items()))
+            entry = outgoing.entry
+            reason = self._reason_against(entry.command)
+            if reason:
+                self._conclude(entry, reason)
+                continue
             if not self._has_room:
                 self._keep_numbers()
                 return
-            cl_ord_id, outgoing = next(iter(self._queue.items()))
-            entry = outgoing.entry
             try:
                 self._transmit(
                     translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
@@ -514,14 +608,14 @@ class Pump:
                 return
             del self._queue[cl_ord_id]
             if outgoing.poss_resend:
-                self._asked_again.add(cl_ord_id)
+                self._sent_again.add(cl_ord_id)
             _remember(self._sent, cl_ord_id, datetime.now(UTC))
             self._on_activity()
 
     def _transmit(self, message: Message, cl_ord_id: str) -> None:
         if self._connection is None:
             raise NotLoggedOn(f"{self._settings.session} has no connection")
-        _remember(self._sent_numbers, self._connection.send(message), cl_ord_id)
+        _remember(self._sent_numbers, self._connection.send(message), (message.msg_type, cl_ord_id))
         self._keep_numbers()
 
     # What the venue says
@@ -531,64 +625,80 @@ class Pump:
         try:
             report = translate.from_message(message)
             if report is not None:
-                self._on_report(number, report)
+                self._on_report(number, report, resent=event.possible_duplicate)
             elif message.msg_type == MsgType.BUSINESS_MESSAGE_REJECT:
                 reject = read_business_message_reject(message)
-                cl_ord_id = reject.business_reject_ref_id or self._sent_numbers.get(reject.ref_seq_num or 0)
+                _, cl_ord_id = self._sent_numbers.get(reject.ref_seq_num or 0, ("", ""))
                 text = reject.text or f"BusinessRejectReason (380) {reject.business_reject_reason}"
-                self._on_refusal(number, cl_ord_id, text)
+                self._on_refusal(number, reject.ref_msg_type, reject.business_reject_ref_id or cl_ord_id, text)
             else:
                 self._refuse(message, number)
         except FieldError as error:
             self._alert(number, "UNREADABLE_MESSAGE", f"message {number} ({message.msg_type}) cannot be read: {error}")
 
-    def _on_report(self, number: int, report: Report) -> None:
+    def _on_report(self, number: int, report: Report, *, resent: bool = False) -> None:
         cl_ord_id = report.cl_ord_id
-        answer = self._answers.pop(cl_ord_id, None) if report.kind != "event" else None
-        if answer is not None and not answer.done():
-            answer.set_result(report)
         if report.kind == "unknown":
+            # What is resent answers an older question: the order may have been sent since.
+            if not resent:
+                self._answer(report)
             self._on_processed(number)
             return
-        if report.kind == "duplicate" and cl_ord_id not in self._asked_again:
-            self._alert(number, "DUPLICATE_CLORDID", f"the venue had {cl_ord_id} before, from whomever")
-            return
-        reported = self._unreported.pop(cl_ord_id, None)
-        for waiting in (self._queue, self._held):
-            if cl_ord_id in waiting and waiting[cl_ord_id].poss_resend:
-                del waiting[cl_ord_id]  # it had arrived the first time
-        entry = reported or self._entries.get(cl_ord_id)
+        if report.kind != "event":
+            self._answer(report)
+        if report.kind == "duplicate" and cl_ord_id not in self._sent_again:
+            text = f"the venue had {cl_ord_id} before, from whomever"
+            self._tell("DUPLICATE_CLORDID", text, f"message-{self._writer.lease.generation}-{number}")
+            refused = self._unreported.get(cl_ord_id)
+            if refused is None or cl_ord_id not in self._sent:
+                self._on_processed(number)
+                return
+            report = self._refusal_of(refused, text)
+        named = translate.named_in(report.event) if report.event else (cl_ord_id,)
+        reported = [self._unreported.pop(name) for name in named if name in self._unreported]
+        for one in reported:
+            for waiting in (self._queue, self._held):
+                if one.cl_ord_id in waiting and waiting[one.cl_ord_id].poss_resend:
+                    del waiting[one.cl_ord_id]  # it had arrived the first time
+        entry = next((one for one in reported if one.cl_ord_id == cl_ord_id), self._entries.get(cl_ord_id))
         received = Received(
             report=report,
             origin=self._origin(number),
             received_at=datetime.now(UTC),
             sent_at=self._sent.get(cl_ord_id),
-            command=entry.command if entry and (report.kind == "event" or answer) else None,
+            command=entry.command if entry and (report.kind == "event" or reported) else None,
         )
         self._delivery.take(
             number,
             order_of(cl_ord_id) or orphan_of(cl_ord_id),
             partial(self._recorder.record, received),
-            partial(self._acknowledge, reported) if reported else None,
+            partial(self._acknowledge, *reported),
         )
 
-    def _on_refusal(self, number: int, cl_ord_id: str | None, text: str) -> None:
+    def _answer(self, report: Report | None, cl_ord_id: str = "") -> None:
+        """Give the answer, None for a refusal, to whoever has asked about the order."""
+        asked = self._answers.pop(report.cl_ord_id if report else cl_ord_id, None)
+        if asked is not None and not asked.done():
+            asked.set_result(report)
+
+    def _refusal_of(self, entry: Entry, text: str) -> Report:
+        """What it means that the venue has not taken an entry's message."""
+        command = entry.command
+        event = translate.refused(command, text, market_now(self._settings))
+        return Report(kind="event", cl_ord_id=entry.cl_ord_id, event=event, symbol=command.symbol, side=command.side)
+
+    def _on_refusal(self, number: int, msg_type: str, cl_ord_id: str, text: str) -> None:
         """The venue's session (35=3) or application (35=j) has refused a message of ours."""
         _log.warning("%s: the venue refuses %s: %s", self._settings.session, cl_ord_id or "a message", text)
-        answer = self._answers.pop(cl_ord_id, None) if cl_ord_id else None
-        if answer is not None:
-            if not answer.done():
-                answer.set_result(None)
+        if msg_type == MsgType.ORDER_STATUS_REQUEST:
+            self._answer(None, cl_ord_id)
             self._on_processed(number)
             return
-        entry = self._entries.get(cl_ord_id) if cl_ord_id else None
+        entry = self._entries.get(cl_ord_id)
         if entry is None:
             self._alert(number, "MESSAGE_REFUSED", f"message {number} refuses {cl_ord_id or 'a message'}: {text}")
             return
-        command = entry.command
-        event = translate.refused(command, text, market_now(self._settings))
-        report = Report(kind="event", cl_ord_id=entry.cl_ord_id, event=event, symbol=command.symbol, side=command.side)
-        self._on_report(number, report)
+        self._on_report(number, self._refusal_of(entry, text))
 
     def _refuse(self, message: Message, number: int) -> None:
         """A type that we know nothing of (FIX 4.4 volume 2, BusinessMessageReject)."""
@@ -609,8 +719,13 @@ class Pump:
         key = f"message-{self._writer.lease.generation}-{number}"
         self._delivery.take(number, "", partial(self._recorder.alert, code, text, key))
 
-    def _acknowledge(self, entry: Entry) -> None:
-        self._writer.later(*self._outbox.acknowledging(entry))
+    def _tell(self, code: str, text: str, key: str) -> None:
+        """Tell a human, once for each `key`, of what no message of the venue has brought about by itself."""
+        self._delivery.take(None, "", partial(self._recorder.alert, code, text, key))
+
+    def _acknowledge(self, *entries: Entry) -> None:
+        for entry in entries:
+            self._writer.later(*self._outbox.acknowledging(entry))
 
     def _on_processed(self, number: int) -> None:
         self._session.under_way.pop(number, None)

@@ -117,6 +117,13 @@ def from_message(message: Message) -> Report | None:
     return None
 
 
+def named_in(event: VenueEvent) -> tuple[str, ...]:
+    """The ClOrdIDs of ours that a report says the venue has got: what it answers, and the order that this was about."""
+    if isinstance(event, OrderCanceled | OrderReplaced) and event.orig_cl_ord_id:
+        return event.cl_ord_id, event.orig_cl_ord_id
+    return (event.cl_ord_id,)
+
+
 def refused(command: VenueCommand, reason: str, at: datetime) -> VenueEvent:
     """The event where the venue's session or application layer has refused the command's message (35=3, 35=j)."""
     if isinstance(command, SubmitOrder):

@@ -1,12 +1,14 @@
 """What the gateway's tests are made of: short leases, unique sessions, a venue that does as it is told."""
 
 import itertools
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,6 +23,7 @@ from storage.settings import Secret, Settings
 from storage.tables import Tables
 from tests.gateway.counterparty import Counterparty
 from trading.commands import CancelOrder, SubmitOrder
+from trading.events import VenueEvent
 from trading.journal import JournalRow
 from trading.orders import OrderType, Side
 
@@ -33,6 +36,17 @@ def until(condition: Callable[[], object], within: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
+
+
+class MarketClock:
+    """The market's time, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set(AT)
+
+    def set(self, at: datetime) -> None:
+        self.path.write_text(at.isoformat())
 
 
 class World:
@@ -99,6 +113,10 @@ class World:
         stored = self.outbox.read(cl_ord_id)
         return stored.entry.state if stored else None
 
+    def events(self, order_id: str) -> list[VenueEvent]:
+        """What its orchestration was told of an order."""
+        return [row.event for row in self.woken if row.order_id == order_id]
+
     def close(self) -> None:
         for gateway in self.gateways:
             gateway.stop()
@@ -115,6 +133,44 @@ def world(tables: Tables) -> Iterator[World]:
     world = World(tables)
     yield world
     world.close()
+
+
+class Stalled:
+    """A gateway whose event loop stands still from the first wake-up on, like a stopped process, until `go_on`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._standing = threading.Event()
+        self._going_on = threading.Event()
+        self.gateway = world.gateway(self._wake)
+        until(lambda: self.gateway.status().logged_on and not self.gateway.status().busy)
+
+    def stall(self) -> str:
+        """Stop it, by an order whose report it then does not deliver; that order's id."""
+        order_id = self.world.order()
+        self.gateway.submit(order_id, entry_order(order_id), AT)
+        assert self._standing.wait(5)
+        return order_id
+
+    def go_on(self) -> None:
+        self._going_on.set()
+
+    def _wake(self, row: JournalRow) -> "Future[None]":
+        self._standing.set()
+        self._going_on.wait(30)
+        return self.world.wake(row)
+
+
+@pytest.fixture
+def stalled(world: World) -> Iterator[Stalled]:
+    stalled = Stalled(world)
+    yield stalled
+    stalled.go_on()
+
+
+@pytest.fixture
+def clock(tmp_path: Path) -> MarketClock:
+    return MarketClock(tmp_path / "clock")
 
 
 def entry_order(order_id: str, cl_ord_id: str | None = None, *, deadline: datetime | None = None) -> SubmitOrder:

@@ -11,6 +11,7 @@ from typing import TypeVar
 from fix import orders as fix
 from fix.events import LoggedOn, LoggedOut, MessageReceived, SessionEvent
 from fix.message import Message
+from fix.sent import Sent
 from fix.session import Session, SessionConfig
 from fix.transport import Connection, Server, serve
 
@@ -87,6 +88,19 @@ class Counterparty:
         """Ask for signs of life (35=1), each of which uses up a number of the other side's."""
         self.call(lambda: self._test_request(times))
 
+    def forget(self, messages: int) -> None:
+        """Lose connection and last messages, as a venue that comes up from an older copy; they are asked for anew."""
+        self.call(lambda: self._forget(messages))
+
+    def lose_sent(self) -> None:
+        """Have no orders and nothing left to resend: what is asked for is gap-filled."""
+        self.call(self.known.clear)
+        self.call(self.session._sent.clear)
+
+    def store(self, message: Message) -> None:
+        """Have sent a message that got lost on its way: it is resent when it is asked for."""
+        self.call(lambda: self._store(message))
+
     def cut(self) -> None:
         """Close the connection without a word."""
         self.call(lambda: self.connection.abort("cut") if self.connection else None)
@@ -117,6 +131,18 @@ class Counterparty:
         for _ in range(times):
             self.session._transmit("1", [(112, "alive?")])
         self.connection._flush()
+
+    def _forget(self, messages: int) -> None:
+        assert self.connection is not None
+        self.connection.abort("forgetful")
+        for number, message in self.received[-messages:]:
+            self.known.pop(message.require(11), None)
+            self.session._next_inbound = min(self.session._next_inbound, number)
+        del self.received[-messages:]
+
+    def _store(self, message: Message) -> None:
+        self.session._sent.add(self.session._next_outbound, Sent(message, "20131007-13:30:00.000"))
+        self.session._next_outbound += 1
 
     def _run(self) -> None:
         async def start() -> None:
@@ -159,7 +185,12 @@ class Counterparty:
         if message.msg_type == "D":
             self._report(cl_ord_id, fix.ExecType.NEW, fix.OrdStatus.NEW)
         elif message.msg_type == "F":
-            self._report(cl_ord_id, fix.ExecType.CANCELED, fix.OrdStatus.CANCELED, orig_cl_ord_id=message.require(41))
+            if message.require(41) in self.known:
+                self._report(
+                    cl_ord_id, fix.ExecType.CANCELED, fix.OrdStatus.CANCELED, orig_cl_ord_id=message.require(41)
+                )
+            else:
+                self._reject_cancel(message, 1)
 
     def _answer_resend(self, message: Message, cl_ord_id: str) -> None:
         if self.honours_resend:
@@ -167,17 +198,20 @@ class Counterparty:
         elif message.msg_type == "D":
             self._report(cl_ord_id, fix.ExecType.REJECTED, fix.OrdStatus.REJECTED, ord_rej_reason=6)
         else:
-            self._send(
-                fix.order_cancel_reject(
-                    order_id="V1",
-                    cl_ord_id=cl_ord_id,
-                    orig_cl_ord_id=message.require(41),
-                    ord_status=fix.OrdStatus.NEW,
-                    cxl_rej_response_to=fix.CxlRejResponseTo.CANCEL,
-                    cxl_rej_reason=6,
-                    transact_time=datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
-                )
+            self._reject_cancel(message, 6)
+
+    def _reject_cancel(self, message: Message, reason: int) -> None:
+        self._send(
+            fix.order_cancel_reject(
+                order_id="V1",
+                cl_ord_id=message.require(11),
+                orig_cl_ord_id=message.require(41),
+                ord_status=fix.OrdStatus.REJECTED if reason == 1 else fix.OrdStatus.NEW,
+                cxl_rej_response_to=fix.CxlRejResponseTo.CANCEL,
+                cxl_rej_reason=reason,
+                transact_time=datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
             )
+        )
 
     def _report(self, cl_ord_id: str, exec_type: fix.ExecType, status: fix.OrdStatus, **fields: object) -> None:
         values: dict[str, object] = {

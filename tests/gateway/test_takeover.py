@@ -1,8 +1,6 @@
 """Two gateways on one session, as two processes have them: who may send, and what becomes of what is uncertain."""
 
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -16,42 +14,9 @@ from fix import orders as fix
 from gateway.gateway import Gateway
 from gateway.lease import ROW_KEY
 from storage.tables import Tables
-from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
+from tests.gateway.conftest import AT, Stalled, World, cancel_order, entry_order, until
 from trading.events import OrderAccepted, OrderFilled
 from trading.journal import JournalRow
-
-
-class Stalled:
-    """A gateway whose event loop stands still from the first wake-up on, like a stopped process, until `go_on`."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self._standing = threading.Event()
-        self._going_on = threading.Event()
-        self.gateway = world.gateway(self._wake)
-        until(lambda: self.gateway.status().logged_on and not self.gateway.status().busy)
-
-    def stall(self) -> str:
-        """Stop it, by an order whose report it then does not deliver; that order's id."""
-        order_id = self.world.order()
-        self.gateway.submit(order_id, entry_order(order_id), AT)
-        assert self._standing.wait(5)
-        return order_id
-
-    def go_on(self) -> None:
-        self._going_on.set()
-
-    def _wake(self, row: JournalRow) -> "Future[None]":
-        self._standing.set()
-        self._going_on.wait(30)
-        return self.world.wake(row)
-
-
-@pytest.fixture
-def stalled(world: World) -> Iterator[Stalled]:
-    stalled = Stalled(world)
-    yield stalled
-    stalled.go_on()
 
 
 def test_a_second_gateway_takes_over_when_the_first_stalls_and_the_first_sends_no_more(
