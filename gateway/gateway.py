@@ -6,10 +6,12 @@ import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,6 +38,8 @@ T = TypeVar("T")
 _THREADS = 8
 _SUBMIT_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0
+_PATIENCE = 30.0
+"""Seconds without a session that is ready, or without an answer, after which a human is told."""
 
 
 class GatewayError(Exception):
@@ -213,6 +217,7 @@ class Gateway:
         )
         ready.set()
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway-storage")
+        watch = asyncio.create_task(self._watch(candidate, pool))
         try:
             while not stopping.is_set():
                 held = await self._look(candidate, pool)
@@ -221,6 +226,7 @@ class Gateway:
                 else:
                     await _wait(stopping, min(1.0, self._settings.lease_seconds / 5))
         finally:
+            watch.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self, candidate: Candidate, pool: ThreadPoolExecutor) -> Held | None:
@@ -258,6 +264,33 @@ class Gateway:
             await _wait(stopping, 1.0)
         finally:
             self._pump = None
+
+    async def _watch(self, candidate: Candidate, pool: ThreadPoolExecutor) -> None:
+        """Tell a human, once for each outage, that orders wait while this process has the lease and no ready session;
+        and, once for each, of orders that the venue leaves unanswered."""
+        since, told = time.monotonic(), False
+        while True:
+            await asyncio.sleep(_PATIENCE / 10)
+            pump = self._pump
+            is_ours = candidate.seen is not None and candidate.seen.owner == self._owner
+            if pump is not None and pump.ready:
+                pump.tell_unanswered(_PATIENCE)
+            if not is_ours or (pump is not None and pump.ready):
+                since, told = time.monotonic(), False
+            elif not told and time.monotonic() - since >= _PATIENCE:
+                tell = partial(self._tell_outage, time.monotonic() - since)
+                try:
+                    told = await asyncio.get_running_loop().run_in_executor(pool, tell)
+                except AzureError as error:
+                    _log.warning("%s: the outage could not be told: %s", self._settings.session, error)
+
+    def _tell_outage(self, seconds: float) -> bool:
+        """Whether anything waits, so that a human was told."""
+        waiting = len(self._outbox.unfinished())
+        if waiting:
+            text = f"no session for {seconds:.0f} s while {waiting} orders or requests wait for one: {self._text}"
+            self._recorder.alert("NO_SESSION", text, f"no-session-{datetime.now(UTC).isoformat()}")
+        return waiting > 0
 
     async def _status(self) -> SessionStatus:
         pump, seen = self._pump, self._candidate.seen if self._candidate else None

@@ -149,6 +149,7 @@ class Pump:
         self._queue: dict[str, _Outgoing] = {}  # claimed by this epoch and not sent
         self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
         self._sent: dict[str, datetime] = {}
+        self._waiting: dict[str, float] = {}  # when what was not yet reported was sent, the oldest first
         self._sent_numbers: dict[int, tuple[str, str]] = {}  # MsgType and ClOrdID
         self._cancelled: dict[str, None] = {}  # orders that were asked to be cancelled
         self._sent_again: set[str] = set()
@@ -168,6 +169,11 @@ class Pump:
     def accepts(self) -> bool:
         """Whether an order may be handed in here, instead of being put into the outbox as pending."""
         return self._ready and self._writer.holds and not self._closing
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is handed in leaves at once."""
+        return self._ready
 
     @property
     def busy(self) -> bool:
@@ -190,6 +196,17 @@ class Pump:
 
     def has_claimed(self, cl_ord_id: str) -> bool:
         return cl_ord_id in self._entries
+
+    def tell_unanswered(self, patience: float) -> None:
+        """Tell a human, once for each, of what was sent and not reported for so many seconds."""
+        while self._waiting:
+            cl_ord_id, sent = next(iter(self._waiting.items()))
+            if time.monotonic() - sent < patience:
+                return
+            del self._waiting[cl_ord_id]
+            if cl_ord_id in self._unreported:
+                text = f"{cl_ord_id} was sent {patience:.0f} s ago or more, and the venue has not said anything of it"
+                self._tell("UNANSWERED", text, f"unanswered-{cl_ord_id}")
 
     def look_now(self, entry: Entry) -> None:
         """This is new in the outbox."""
@@ -520,6 +537,7 @@ class Pump:
         self._delivery.take(None, entry.order_id, record, partial(self._acknowledge, entry))
 
     def _tell_uncertain(self, entry: Entry, why: str) -> None:
+        self._waiting.pop(entry.cl_ord_id, None)
         text = f"{entry.cl_ord_id} may or may not be at the venue, {why}"
         self._tell("UNCERTAIN_ORDER", text, entry.cl_ord_id)
 
@@ -610,6 +628,8 @@ class Pump:
             if outgoing.poss_resend:
                 self._sent_again.add(cl_ord_id)
             _remember(self._sent, cl_ord_id, datetime.now(UTC))
+            self._waiting.pop(cl_ord_id, None)
+            self._waiting[cl_ord_id] = time.monotonic()
             self._on_activity()
 
     def _transmit(self, message: Message, cl_ord_id: str) -> None:
@@ -657,6 +677,7 @@ class Pump:
         named = translate.named_in(report.event) if report.event else (cl_ord_id,)
         reported = [self._unreported.pop(name) for name in named if name in self._unreported]
         for one in reported:
+            self._waiting.pop(one.cl_ord_id, None)
             for waiting in (self._queue, self._held):
                 if one.cl_ord_id in waiting and waiting[one.cl_ord_id].poss_resend:
                     del waiting[one.cl_ord_id]  # it had arrived the first time

@@ -311,6 +311,45 @@ def test_a_venue_that_refuses_the_logon_is_told_in_the_status_and_not_asked_in_a
     assert gateway.status().next_outbound < 10
 
 
+def test_a_human_is_told_once_for_each_outage_in_which_orders_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.gateway._PATIENCE", 0.3)
+    world.venue.refuse = "MsgSeqNum too low, expecting 57"
+    gateway = world.gateway()
+    until(lambda: "expecting 57" in gateway.status().text)
+    for outage in (1, 2):
+        order_id = world.order()
+        # Nobody was told before: nothing had waited.
+        assert len(world.alerts.list(world.session)) == outage - 1
+        gateway.submit(order_id, entry_order(order_id), AT)
+        until(lambda outage=outage: len(world.alerts.list(world.session)) == outage)
+        world.venue.refuse = None
+        until(lambda order_id=order_id: world.state(f"{order_id}.e1") == "acknowledged")
+        world.venue.refuse = "not now"
+        world.venue.cut()
+        until(lambda: "not now" in gateway.status().text)
+    codes, texts = zip(*((alert.code, alert.text) for alert in world.alerts.list(world.session)), strict=True)
+    assert codes == ("NO_SESSION", "NO_SESSION")
+    assert "1 orders or requests wait" in texts[0]
+    assert "expecting 57" in texts[0]
+
+
+def test_a_human_is_told_of_an_order_that_the_venue_leaves_unanswered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.gateway._PATIENCE", 0.3)
+    gateway = world.logged_on()
+    answered, unanswered = world.order(), world.order()
+    world.venue.mute.add(f"{unanswered}.e1")
+    for order_id in (answered, unanswered):
+        gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: world.alerts.list(world.session))
+    assert [(alert.code, alert.key) for alert in world.alerts.list(world.session)] == [
+        ("UNANSWERED", f"unanswered-{unanswered}.e1")
+    ]
+
+
 def test_credentials_are_fetched_for_each_logon(world: World) -> None:
     @dataclass
     class Secret:
