@@ -1,6 +1,7 @@
 """What a run left behind, told by three sides: the app's entities, its journal and order register, and the venue."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -11,6 +12,7 @@ from storage.orders import OrderRegister, RegisteredOrder
 from storage.tables import Tables, unpack
 from trading.exposure import Reservation
 from trading.journal import JournalRow
+from trading.messages import Placement
 from trading.positions import Position
 
 _EVERY_ORDER = 1_000_000
@@ -59,10 +61,13 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Runtime status by order id."""
     journal: list[JournalRow]
     register: list[RegisteredOrder]
-    signals: int
+    signals: dict[str, datetime | None]
+    """The orders that the strategy's signals called for, each with when its tick had reached the host."""
     venue_orders: list[VenueOrder]
     venue_trades: list[VenueTrade]
     venue_positions: dict[str, Decimal]
+    venue_duplicates: list[str] = []
+    """ClOrdIDs that the venue has refused because they had been used before."""
 
 
 def collect(stack: Stack) -> Evidence:
@@ -79,6 +84,7 @@ def collect(stack: Stack) -> Evidence:
         venue_orders=msgspec.convert(stack.venue.get("/orders"), list[VenueOrder]),
         venue_trades=msgspec.convert(stack.venue.get("/executions"), list[VenueTrade]),
         venue_positions=msgspec.convert(stack.venue.get("/positions"), dict[str, Decimal]),
+        venue_duplicates=stack.venue.get("/state")["duplicates"],
     )
 
 
@@ -90,9 +96,12 @@ def _orchestrations(stack: Stack, order_ids: Iterable[str]) -> dict[str, str]:
     return status
 
 
-def _signals(tables: Tables) -> int:
-    """How many signals the strategy has given: each batch's are stored in a row of their own."""
+def _signals(tables: Tables) -> dict[str, datetime | None]:
+    """Each batch's signals are stored in a row of their own."""
     batches = tables.signals.query_entities(
         f"PartitionKey ge '{HUB}|' and PartitionKey lt '{HUB}}}' and RowKey ge 's|' and RowKey lt 's}}'"
     )
-    return sum(len(msgspec.json.decode(unpack("data", batch))) for batch in batches)
+    placements = [
+        each for batch in batches for each in msgspec.json.decode(unpack("data", batch), type=list[Placement])
+    ]
+    return {placement.spec.order_id: placement.received_at for placement in placements}

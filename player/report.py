@@ -20,11 +20,14 @@ from player.evidence import Evidence, VenueOrder
 from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrected
 from trading.identity import LETTERS, Role, is_entry, order_id_of
 from trading.journal import JournalRow
-from trading.messages import RecordDetail
 
 ZERO = Decimal(0)
 _WORKING = frozenset({"0", "1", "5", "6", "A", "D", "E"})
 _OPEN = "working"
+
+_BUY = "1"
+"""Side (54), as the venue says it."""
+_ROUNDING = Decimal("0.000001")
 
 Differences = list[str]
 
@@ -68,8 +71,10 @@ def check(evidence: Evidence) -> dict[str, Differences]:
     """The invariants by name, each with what contradicts it: nothing where it holds."""
     checks: dict[str, Callable[[Evidence], Differences]] = {
         "positions_agree": _positions_agree,
+        "no_order_lost": _no_order_lost,
         "no_order_doubled": _no_order_doubled,
         "every_fill_counted_once": _every_fill_counted_once,
+        "money_adds_up": _money_adds_up,
         "filled_entries_protected": _filled_entries_protected,
         "exposure_is_what_is_open": _exposure_is_what_is_open,
         "orchestrations_at_rest": _orchestrations_at_rest,
@@ -82,7 +87,7 @@ def summarize(evidence: Evidence, differences: dict[str, Differences], *, rows: 
     outcomes = Counter(order.record.outcome if order.record else _OPEN for order in evidence.register)
     return Summary(
         ticks=rows,
-        signals=evidence.signals,
+        signals=len(evidence.signals),
         orders=Orders(total=len(evidence.register), by_outcome=dict(sorted(outcomes.items()))),
         fills=len(evidence.venue_trades),
         positions={each.symbol: each.quantity for each in sorted(evidence.positions, key=lambda each: each.symbol)},
@@ -139,8 +144,10 @@ def show(console: Console, summary: Summary, differences: dict[str, Differences]
 
 _IN_WORDS = {
     "positions_agree": "positions by the entities = by the journal = by the venue's book",
-    "no_order_doubled": "no order doubled: one ClOrdID, one order at the venue",
-    "every_fill_counted_once": "every trade of the venue stands in the journal, once",
+    "no_order_lost": "no order lost: every signal became one order, denied or at the venue",
+    "no_order_doubled": "no order doubled: one ClOrdID, one order at the venue, and none was sent twice",
+    "every_fill_counted_once": "every trade of the venue stands in the journal, once, at its price",
+    "money_adds_up": "realized P&L is what the venue's trades have paid and received",
     "filled_entries_protected": "every filled entry had both exits, or was closed",
     "exposure_is_what_is_open": "exposure is what open positions and working entries need",
     "orchestrations_at_rest": "every order's orchestration has ended, or waits for a working order",
@@ -167,9 +174,47 @@ def _positions_agree(evidence: Evidence) -> Differences:
     ]
 
 
+def _no_order_lost(evidence: Evidence) -> Differences:
+    registered = {order.order_id for order in evidence.register}
+    found = [f"{order_id}: signalled, but not in the order register" for order_id in {*evidence.signals} - registered]
+    found += [f"{order_id}: in the order register, but no signal" for order_id in registered - {*evidence.signals}]
+    at_venue = {order_id_of(order.cl_ord_ids[0]) for order in evidence.venue_orders}
+    accepted = {row.order_id for row in evidence.journal if isinstance(row.event, OrderAccepted)}
+    found += [f"{order_id}: accepted by the journal, but not at the venue" for order_id in accepted - at_venue]
+    denied = {order.order_id for order in evidence.register if order.record and order.record.outcome == "denied"}
+    missing = registered - denied - at_venue
+    found += [f"{order_id}: in the order register and not denied, but not at the venue" for order_id in missing]
+    return sorted(found)
+
+
+def _money_adds_up(evidence: Evidence) -> Differences:
+    """What was paid and received is what was realized less what the open position has cost.
+
+    And an order's record tells what its entry has traded.
+    """
+    cash: dict[str, Decimal] = defaultdict(Decimal)
+    entered: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in evidence.venue_trades:
+        amount = trade.quantity * trade.price
+        cash[trade.symbol] += -amount if trade.side == _BUY else amount
+        if is_entry(trade.cl_ord_id):
+            entered[order_id_of(trade.cl_ord_id) or ""] += trade.quantity
+    found = []
+    for each in evidence.positions:
+        counted = each.realized_pnl - each.quantity * each.average_price
+        if abs(counted - cash[each.symbol]) > _ROUNDING:
+            found.append(f"{each.symbol}: realized less cost={counted:.8f} paid and received={cash[each.symbol]:.8f}")
+    for order in evidence.register:
+        if order.record is not None and order.record.filled_quantity != entered[order.order_id]:
+            traded = entered[order.order_id]
+            found.append(f"{order.order_id}: recorded filled={order.record.filled_quantity:f} traded={traded:f}")
+    return found
+
+
 def _no_order_doubled(evidence: Evidence) -> Differences:
     times = Counter(cl_ord_id for order in evidence.venue_orders for cl_ord_id in order.cl_ord_ids)
     found = [f"{cl_ord_id}: {count} orders at the venue" for cl_ord_id, count in times.items() if count > 1]
+    found += [f"{cl_ord_id}: sent again as if it were new" for cl_ord_id in evidence.venue_duplicates]
     registered = {order.order_id for order in evidence.register}
     found += [
         f"{order.cl_ord_ids[0]}: at the venue, but not in the order register"
@@ -188,12 +233,16 @@ def _no_order_doubled(evidence: Evidence) -> Differences:
 
 
 def _every_fill_counted_once(evidence: Evidence) -> Differences:
-    journal = Counter(trade.exec_id for trade in _journal_trades(evidence.journal))
-    venue = Counter(trade.exec_id for trade in evidence.venue_trades)
+    journal = Counter((each.exec_id, each.quantity, each.price) for each in _journal_trades(evidence.journal))
+    venue = Counter(
+        (each.exec_id, each.quantity if each.side == _BUY else -each.quantity, each.price)
+        for each in evidence.venue_trades
+    )
     return [
-        f"ExecID {exec_id}: {journal[exec_id]} times in the journal, {venue[exec_id]} times at the venue"
-        for exec_id in sorted({*journal, *venue})
-        if journal[exec_id] != 1 or venue[exec_id] != 1
+        f"ExecID {trade[0]}, {trade[1]:f} at {trade[2]:f}: {journal[trade]} times in the journal, "
+        f"{venue[trade]} times at the venue"
+        for trade in sorted({*journal, *venue})
+        if journal[trade] != 1 or venue[trade] != 1
     ]
 
 
@@ -257,13 +306,14 @@ class _Trade(msgspec.Struct, frozen=True):
     symbol: str
     quantity: Decimal
     """Negative where it was sold."""
+    price: Decimal
 
 
 def _journal_trades(journal: Sequence[JournalRow]) -> list[_Trade]:
     """The trades that stand: neither busted nor replaced by a correction."""
     gone = {row.event.ref_exec_id for row in journal if isinstance(row.event, TradeBusted | TradeCorrected)}
     return [
-        _Trade(row.event.exec_id, row.symbol, row.side.sign * row.event.quantity)
+        _Trade(row.event.exec_id, row.symbol, row.side.sign * row.event.quantity, row.event.price)
         for row in journal
         if isinstance(row.event, OrderFilled | TradeCorrected) and row.event.exec_id not in gone
     ]
@@ -308,9 +358,12 @@ def _working(exits: Sequence[VenueOrder], role: Role) -> Decimal:
 
 
 def _tick_to_order(evidence: Evidence) -> Percentiles:
-    records = (order.record for order in evidence.register if order.record)
-    timings = [msgspec.json.decode(record.detail, type=RecordDetail).timing for record in records]
-    return _percentiles([_ms(each.received_at, each.sent_at) for each in timings if each.received_at and each.sent_at])
+    sent: dict[str, datetime] = {}
+    for row in evidence.journal:
+        if row.sent_at is not None:
+            sent[row.order_id] = min(row.sent_at, sent.get(row.order_id, row.sent_at))
+    received = evidence.signals.items()
+    return _percentiles([_ms(at, sent[order_id]) for order_id, at in received if at is not None and order_id in sent])
 
 
 def _order_to_ack(evidence: Evidence) -> Percentiles:

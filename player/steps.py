@@ -1,8 +1,8 @@
 """Turns prices into the steps of a replay. Pure.
 
-A tick step is one timestamp. A bar becomes five steps of its day: the open, the range for stops, the range for limits,
-the close, and the end of the day, which only then gives the bar to the strategy. Stops come before limits, so where
-a bar spans both exits of an order, the stop fills.
+A tick step is one timestamp. A bar becomes six steps of its day: the open, the range for stops, for limits, and once
+more for the stops that came with what the limits filled, the close, and the end of the day, which only then gives the
+bar to the strategy. So where a bar spans both exits of an order, the stop fills, also where the bar filled its entry.
 """
 
 from collections.abc import Iterable, Iterator
@@ -64,7 +64,7 @@ def _bar_steps(close: datetime, bars: list[Bar]) -> Iterator[Step]:
     day = close.date()
     within = datetime.combine(day, WITHIN)
     yield Step(at=datetime.combine(day, OPEN), prices=[_trade(bar.symbol, bar.open) for bar in bars], batch=[])
-    for only in ("stops", "limits"):
+    for only in ("stops", "limits", "stops"):
         yield Step(
             at=within,
             prices=[

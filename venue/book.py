@@ -1,9 +1,10 @@
 """The order book of one symbol: price-time priority, against the replayed touch and between orders.
 
-The touch is the last known bid and ask. Its known size is used up by trades until the next touch, an unknown size never
-is. An arriving order trades at the touch's price or at a resting order's limit, whichever is better for it, the touch
-first where they are equal. A resting limit order trades at its own limit when the touch reaches it. What arrives while
-the symbol is closed enters with the next touch and trades at that touch's price, as in an opening.
+The touch is the last known bid and ask, each side until it is told anew. Its known size is used up by trades until the
+next touch, an unknown size never is. An arriving order trades at the touch's price or at a resting order's limit,
+whichever is better for it, the touch first where they are equal. A resting limit order trades at its own limit when the
+touch reaches it. At the first touch after a close all that can trade do so at that touch's price, as in an opening
+auction.
 
 A stop is triggered by the touch on the side it would trade against and is a market order from then on. A market order
 that finds nobody waits for the next touch. Orders of one session do not trade with each other.
@@ -106,12 +107,12 @@ class Book:
     # ---- prices
 
     def set_touch(self, *, bid: Liquidity | None, ask: Liquidity | None) -> list[Match]:
-        """A new touch; a side that is None has nobody to trade with. Opens the symbol if it was closed."""
+        """A new touch; a side that is None is not known anew and stays as it was. Opens the symbol if it was closed."""
         was_closed, self.is_closed = self.is_closed, False
         self._bar = None
-        self._touch = {side: liquidity for side, liquidity in ((Side.BUY, ask), (Side.SELL, bid)) if liquidity}
+        self._touch |= {side: liquidity for side, liquidity in ((Side.BUY, ask), (Side.SELL, bid)) if liquidity}
         triggered = self._trigger_stops()
-        matches = [match for side in Side for match in self._trade_resting(side)]
+        matches = [match for side in Side for match in self._trade_resting(side, at_touch=was_closed)]
         if was_closed:
             matches += self._cross_queued()
         for order in triggered:
@@ -123,14 +124,17 @@ class Book:
     def close(self) -> None:
         """No touch, no trades until the next touch."""
         self.is_closed = True
+        self._touch = {}
 
     def range_stops(self, low: Decimal, high: Decimal) -> list[Match]:
         """The price moved through [low, high]: fill the stops it reached at their stop price.
 
-        A stop that the whole range lies beyond gets the nearest price of the range.
+        A stop that the whole range lies beyond gets the nearest price of the range. The touch of before is gone: nobody
+        knows where in the bar the market is, and what arrives now waits for the next touch.
         """
         if self.is_closed:
             return []
+        self._touch = {}
         self._bar = _Bar(low, high, self._last_priority)
         reached = [order for order in self._stops[Side.SELL] if _stop(order) >= low]
         reached += [order for order in self._stops[Side.BUY] if _stop(order) <= high]
@@ -150,6 +154,7 @@ class Book:
         """
         if self.is_closed:
             return []
+        self._touch = {}
         is_same_bar = self._bar is not None and (self._bar.low, self._bar.high) == (low, high)
         arrived_by = self._bar.last_priority if self._bar is not None and is_same_bar else self._last_priority
         matches: list[Match] = []
@@ -202,15 +207,15 @@ class Book:
             return market, order.limit_price
         return None, Decimal(0)
 
-    def _trade_resting(self, side: Side) -> list[Match]:
-        """Let resting orders of one side trade against the touch, in their order."""
+    def _trade_resting(self, side: Side, *, at_touch: bool) -> list[Match]:
+        """Let resting orders of one side trade against the touch: each at its own limit, or all `at_touch`."""
         matches: list[Match] = []
         while self._resting[side]:
             order = self._resting[side][0]
             touch = self._reached_touch(order)
             if touch is None:
                 break
-            price = touch.price if order.limit_price is None or order.is_queued else order.limit_price
+            price = touch.price if order.limit_price is None or at_touch else order.limit_price
             matches.append((order.fill(touch.take(order.leaves_quantity), price),))
             if not order.is_working:
                 del self._resting[side][0]

@@ -60,6 +60,8 @@ class State(msgspec.Struct, frozen=True):
     sessions: list[SessionState]
     orders: int
     working: int
+    duplicates: list[str]
+    """ClOrdIDs that were refused because they had been used before."""
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -140,7 +142,8 @@ class Control:
 
     async def _state(self, _request: web.Request) -> web.Response:
         exchange = self._exchange
-        return _json(State(self._clock.now(), self._sessions(), len(exchange.orders), len(exchange.working)))
+        orders, working = len(exchange.orders), len(exchange.working)
+        return _json(State(self._clock.now(), self._sessions(), orders, working, exchange.duplicates))
 
     async def _orders(self, request: web.Request) -> web.Response:
         session = request.query.get("session")

@@ -77,6 +77,8 @@ class Exchange:
         self._known: dict[tuple[str, str], Order] = {}  # by session and every ClOrdID, also an accepted cancel's own
         self._trades: dict[str, Trade] = {}
         self._last_exec_id = 0
+        self.duplicates: list[str] = []
+        """ClOrdIDs that were refused because they had been used, with no PossResend to say so."""
 
     # ---- requests
 
@@ -86,6 +88,7 @@ class Exchange:
         if known is not None and request.poss_resend:
             return [self._status_report(known, request.cl_ord_id, at)]
         if known is not None:
+            self.duplicates.append(request.cl_ord_id)
             text = f"ClOrdID (11) {request.cl_ord_id} was used before"
             return [self._rejection(session, request, _NO_ORDER, _Refusal(OrdRejReason.DUPLICATE_ORDER, text), at)]
         order = self._register(session, request)
@@ -263,6 +266,7 @@ class Exchange:
         if answered is not None and request.poss_resend:
             return self._status_report(answered, request.cl_ord_id, at)
         if answered is not None:
+            self.duplicates.append(request.cl_ord_id)
             reason, text = CxlRejReason.DUPLICATE_CL_ORD_ID, f"ClOrdID (11) {request.cl_ord_id} was used before"
         elif order is None:
             reason, text = CxlRejReason.UNKNOWN_ORDER, f"no order goes by OrigClOrdID (41) {request.orig_cl_ord_id}"

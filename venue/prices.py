@@ -9,7 +9,7 @@ _Symbol = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True, tag="quote", tag_field="kind", forbid_unknown_fields=True):
-    """Best bid and offer. A price of None: nobody on that side."""
+    """Best bid and offer. A price of None: not known, so that side stays as it was."""
 
     symbol: _Symbol
     bid: Decimal | None
@@ -37,7 +37,7 @@ class Print(msgspec.Struct, frozen=True, kw_only=True, tag="trade", tag_field="k
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, tag="range", tag_field="kind", forbid_unknown_fields=True):
-    """Within a bar the price moved through [low, high]: for stops or for limit orders only. Sets no touch."""
+    """Within a bar the price moved through [low, high]: for stops or for limit orders only. Takes the touch away."""
 
     symbol: _Symbol
     low: Decimal

@@ -38,7 +38,7 @@ def _registered(order_id: str, outcome: str | None = None) -> RegisteredOrder:
     record = None
     if outcome:
         detail = msgspec.json.encode(DETAIL).decode()
-        record = OrderRecord(outcome=outcome, finished_at=NOON, detail=detail)
+        record = OrderRecord(outcome=outcome, filled_quantity=Decimal(10), finished_at=NOON, detail=detail)
     return RegisteredOrder(order_id=order_id, token="t", spec_json=_spec(order_id), created_at=NOON, record=record)
 
 
@@ -111,7 +111,7 @@ def _sound() -> Evidence:
             _row("c", 5, _fill("c.e1", "4", 6, 100)),
         ],
         register=[_registered("a", "stop_loss"), _registered("b"), _registered("c")],
-        signals=3,
+        signals=dict.fromkeys(("a", "b", "c"), NOON),
         venue_orders=[
             _order("a.e1", cum=10),
             _order("a.s2", cum=10),
@@ -136,8 +136,10 @@ def _sound() -> Evidence:
 def test_a_sound_run_passes_every_check() -> None:
     assert check(_sound()) == {
         "positions_agree": [],
+        "no_order_lost": [],
         "no_order_doubled": [],
         "every_fill_counted_once": [],
+        "money_adds_up": [],
         "filled_entries_protected": [],
         "exposure_is_what_is_open": [],
         "orchestrations_at_rest": [],
@@ -156,13 +158,26 @@ SOUND = _sound()
     [
         ({"venue_positions": {"IBM": Decimal(6)}}, "positions_agree", "IBM: entity=16 journal=16 venue=6"),
         ({"venue_positions": {}}, "positions_agree", "venue=0"),
+        ({"signals": dict.fromkeys("abcd", NOON)}, "no_order_lost", "d: signalled, but not in the order register"),
+        ({"signals": dict.fromkeys("ab", NOON)}, "no_order_lost", "c: in the order register, but no signal"),
+        ({"venue_orders": []}, "no_order_lost", "b: in the order register and not denied, but not at the venue"),
+        ({"venue_duplicates": ["a.s2"]}, "no_order_doubled", "a.s2: sent again as if it were new"),
+        (
+            {"positions": [msgspec.structs.replace(SOUND.positions[0], realized_pnl=Decimal(950))]},
+            "money_adds_up",
+            "IBM: realized less cost=-650.00000000 paid and received=-1650.00000000",
+        ),
         ({"positions": []}, "positions_agree", "entity=0"),
         (_orders(SOUND, "", _order("a.e1", cum=10)), "no_order_doubled", "a.e1: 2 orders at the venue"),
         (_orders(SOUND, "", _order("z.e1")), "no_order_doubled", "z.e1: at the venue, but not in the order register"),
         (_orders(SOUND, "", _order("b.e4")), "no_order_doubled", "b: 2 entries"),
         (_orders(SOUND, "b.e1"), "no_order_doubled", "b: 0 entries at the venue, accepted by the journal"),
-        ({"venue_trades": SOUND.venue_trades[:-1]}, "every_fill_counted_once", "ExecID 4: 1 times in the journal, 0"),
-        ({"journal": SOUND.journal + SOUND.journal[-1:]}, "every_fill_counted_once", "ExecID 4: 2 times"),
+        (
+            {"venue_trades": SOUND.venue_trades[:-1]},
+            "every_fill_counted_once",
+            "ExecID 4, 6 at 100: 1 times in the journal, 0",
+        ),
+        ({"journal": SOUND.journal + SOUND.journal[-1:]}, "every_fill_counted_once", "ExecID 4, 6 at 100: 2 times"),
         (_orders(SOUND, "b.s2"), "filled_entries_protected", "b: filled and not closed=10 stop=0 take-profit=10"),
         (
             _orders(SOUND, "c.t3", _order("c.t3", leaves=10, status="0")),
@@ -230,7 +245,7 @@ def test_a_run_without_orders_has_no_latencies_and_holds() -> None:
         orchestrations={},
         journal=[],
         register=[],
-        signals=0,
+        signals={},
         venue_orders=[],
         venue_trades=[],
         venue_positions={},

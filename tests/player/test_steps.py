@@ -63,14 +63,15 @@ def test_day_orders_expire_where_the_date_of_ticks_changes() -> None:
 def test_a_bar_is_open_then_stops_then_limits_then_close_and_the_strategy_hears_of_it_last() -> None:
     bars = [_bar("A", 7), _bar("B", 7)]
     found = list(steps(bars))
-    assert [step.at for step in found] == [_at(7, 14, 30), _at(7, 17, 45), _at(7, 17, 45), _at(7, 21), _at(7, 21)]
+    assert [step.at for step in found] == [_at(7, 14, 30), *[_at(7, 17, 45)] * 3, _at(7, 21), _at(7, 21)]
     assert [step.prices[0] for step in found] == [
         {"kind": "trade", "symbol": "A", "price": "10.5", "size": None},
         {"kind": "range", "symbol": "A", "low": "9", "high": "12", "only": "stops"},
         {"kind": "range", "symbol": "A", "low": "9", "high": "12", "only": "limits"},
+        {"kind": "range", "symbol": "A", "low": "9", "high": "12", "only": "stops"},
         {"kind": "trade", "symbol": "A", "price": "11", "size": None},
         {"kind": "close", "symbol": "A"},
     ]
-    assert [len(step.prices) for step in found] == [2] * 5
-    assert [step.batch for step in found] == [[], [], [], [], bars]
-    assert [step.end_of_day for step in found] == [False, False, False, False, True]
+    assert [len(step.prices) for step in found] == [2] * 6
+    assert [step.batch for step in found] == [[], [], [], [], [], bars]
+    assert [step.end_of_day for step in found] == [False, False, False, False, False, True]

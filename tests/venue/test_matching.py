@@ -56,11 +56,11 @@ def test_a_print_replaces_both_sides_of_an_older_touch() -> None:
     assert fills(desk.place("2", SELL, 10)) == traded(("2", 7, 100))
 
 
-def test_a_quote_with_a_side_unknown_leaves_nobody_there() -> None:
+def test_a_quote_with_a_side_unknown_leaves_that_side_as_it_was() -> None:
     desk = Desk()
-    desk.quote(99, 100)
+    desk.quote(98, 100)
     desk.quote(99, None)
-    assert fills(desk.place("1", BUY, 10)) == []
+    assert fills(desk.place("1", BUY, 10)) == traded(("1", 10, 100))
     assert fills(desk.place("2", SELL, 10)) == traded(("2", 10, 99))
 
 
@@ -172,12 +172,12 @@ def test_what_arrived_while_closed_trades_at_the_opening_price() -> None:
     assert fills(desk.print(98)) == traded(("market", 10, 98), ("limit", 10, 98))
 
 
-def test_what_rested_before_the_close_keeps_its_own_limit_at_the_opening() -> None:
+def test_what_rested_before_the_close_trades_at_the_opening_price_like_all_others() -> None:
     desk = Desk()
     desk.quote(104, 105)
     desk.place("1", BUY, 10, limit=102)
     desk.close()
-    assert fills(desk.print(98)) == traded(("1", 10, 102))
+    assert fills(desk.print(98)) == traded(("1", 10, 98))
 
 
 def test_orders_that_crossed_while_closed_trade_at_the_opening() -> None:
@@ -260,7 +260,7 @@ def test_a_range_that_lies_beyond_a_stop_fills_it_at_its_nearest_price() -> None
     assert fills(desk.bar(90, 92, "stops")) == traded(("sell", 10, 92), ("buy", 10, 90))
 
 
-def test_a_range_fills_a_limit_inside_at_its_limit_and_sets_no_touch() -> None:
+def test_a_range_fills_a_limit_inside_at_its_limit_and_takes_the_touch_away() -> None:
     desk = Desk()
     desk.quote(100, 101)
     desk.place("buy", BUY, 10, limit=95)
@@ -268,7 +268,29 @@ def test_a_range_fills_a_limit_inside_at_its_limit_and_sets_no_touch() -> None:
     desk.place("far", SELL, 10, limit=111)
     assert desk.bar(90, 110, "stops") == []
     assert fills(desk.bar(90, 110, "limits")) == traded(("buy", 10, 95), ("sell", 10, 105))
-    assert fills(desk.place("1", BUY, 10)) == traded(("1", 10, 101))
+    assert fills(desk.place("1", BUY, 10)) == []
+    assert fills(desk.print(104)) == traded(("1", 10, 104))
+
+
+def test_a_stop_that_came_with_an_entry_filled_in_the_bar_is_looked_at_in_that_bar() -> None:
+    desk = Desk()
+    desk.print(102)
+    desk.place("entry", BUY, 10, limit=99)
+    assert desk.bar(90, 103, "stops") == []
+    assert fills(desk.bar(90, 103, "limits")) == traded(("entry", 10, 99))
+    desk.place("stop", SELL, 10, stop=95)
+    assert fills(desk.place("profit", SELL, 10, limit="99.5")) == []
+    assert fills(desk.bar(90, 103, "stops")) == traded(("stop", 10, 95))
+
+
+def test_a_clordid_that_was_used_is_remembered_as_a_duplicate_unless_it_says_so_itself() -> None:
+    desk = Desk()
+    desk.place("1", BUY, 10, limit=95)
+    assert desk.exchange.duplicates == []
+    desk.place("1", BUY, 10, limit=95)
+    desk.cancel("1", "1", BUY)
+    desk.cancel("1", "1", BUY, poss_resend=True)
+    assert desk.exchange.duplicates == ["1", "1"]
 
 
 def test_a_bar_that_spans_both_exits_fills_the_stop() -> None:
