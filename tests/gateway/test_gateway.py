@@ -1,5 +1,6 @@
 """The gateway in one process: real storage, real sockets."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -315,17 +316,25 @@ def test_a_human_is_told_once_for_each_outage_in_which_orders_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.gateway._PATIENCE", 0.3)
+    monkeypatch.setattr("gateway.pump._LONGEST_RECONNECT", 0.2)
     world.venue.refuse = "MsgSeqNum too low, expecting 57"
     gateway = world.gateway()
     until(lambda: "expecting 57" in gateway.status().text)
+
+    def told(times: int) -> Callable[[], bool]:
+        return lambda: len(world.alerts.list(world.session)) == times
+
+    def acknowledged(order_id: str) -> Callable[[], bool]:
+        return lambda: world.state(f"{order_id}.e1") == "acknowledged"
+
     for outage in (1, 2):
         order_id = world.order()
         # Nobody was told before: nothing had waited.
         assert len(world.alerts.list(world.session)) == outage - 1
         gateway.submit(order_id, entry_order(order_id), AT)
-        until(lambda outage=outage: len(world.alerts.list(world.session)) == outage)
+        until(told(outage))
         world.venue.refuse = None
-        until(lambda order_id=order_id: world.state(f"{order_id}.e1") == "acknowledged")
+        until(acknowledged(order_id))
         world.venue.refuse = "not now"
         world.venue.cut()
         until(lambda: "not now" in gateway.status().text)
