@@ -44,20 +44,27 @@ def node() -> str:
     return str(Path(ROOT_DIR) / "bin" / "node")
 
 
-def azurite_process(port: int, log: Path, folder: Path | None = None) -> Process:
-    """Azurite's table service on `port`, not started yet; its data is in `folder`, or in memory only."""
+def azurite_process(port: int, log: Path) -> Process:
+    """Azurite's table service on `port`, not started yet; its data is in memory only."""
     if not _SCRIPT.exists():
         raise AzuriteError("Azurite is not installed: run `make setup`")
-    where = ["--inMemoryPersistence"] if folder is None else ["--location", str(folder)]
-    command = [node(), str(_SCRIPT), "--tablePort", str(port), "--silent", "--disableTelemetry", *where]
+    command = [
+        node(),
+        str(_SCRIPT),
+        "--tablePort",
+        str(port),
+        "--silent",
+        "--disableTelemetry",
+        "--inMemoryPersistence",
+    ]
     return Process("Azurite", command, log, os.environ)
 
 
 @contextmanager
-def azurite(port: int, folder: Path | None = None) -> Iterator[Process]:
-    """Run Azurite's table service on `port` until the block ends; its data is in `folder`, or in memory only."""
+def azurite(port: int) -> Iterator[Process]:
+    """Run Azurite's table service on `port` until the block ends."""
     with tempfile.TemporaryDirectory() as logs:
-        process = azurite_process(port, Path(logs) / "azurite.log", folder)
+        process = azurite_process(port, Path(logs) / "azurite.log")
         process.start()
         try:
             process.wait_until(lambda: is_listening(port))

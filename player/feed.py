@@ -125,7 +125,10 @@ class Feed:
             self._gathered += _events(step.batch)
             self._pass_on()
             yield Progress(at=at, rows=self._rows, orders=self._orders)
+        deadline = time.monotonic() + self._settle_within
         while self._gathered:
+            if time.monotonic() > deadline:
+                raise FeedError(f"the host has not taken the last batch within {self._settle_within:.0f} s")
             self._pass_on()
             time.sleep(0.01)
         self.settle()

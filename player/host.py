@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from player.stack import ROOT, StackOptions, running
+from player.stack import StackOptions, running
 
 SYMBOL = "DEMO"
 _BID, _ASK = "99.95", "100.05"
@@ -29,7 +29,6 @@ def host(options: HostOptions, console: Console) -> None:
         settings=_SETTINGS,
         host_port=options.port,
         control_port=options.venue_port,
-        azurite_folder=ROOT / ".azurite",
     )
     with running(stack_options) as stack:
         quote = {"kind": "quote", "symbol": SYMBOL, "bid": _BID, "ask": _ASK, "bid_size": None, "ask_size": None}

@@ -15,7 +15,7 @@ from player.evidence import collect
 from player.feed import Feed, Progress
 from player.prices import PriceFile, Window, read_prices, survey
 from player.samples import sample_prices
-from player.stack import HUB, ROOT, Stack, StackOptions, running
+from player.stack import HUB, ROOT, Stack, StackOptions, running, writable
 from player.steps import steps
 
 DEFAULT_FIRST_DAY = date(2011, 3, 1)
@@ -55,7 +55,7 @@ def replay(
     started = time.monotonic()
     path, window = options.data, options.window
     if path is None:
-        path = sample_prices(options.out / "data")
+        path = sample_prices(writable(options.out) / "data")
         window = msgspec.structs.replace(window, first_day=window.first_day or DEFAULT_FIRST_DAY)
     prices = survey(path, window)
     console.print(_what(prices, options.speed), soft_wrap=True)

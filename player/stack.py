@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -42,8 +41,6 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     host_port: int | None = None
     control_port: int | None = None
     """The venue's control API."""
-    azurite_folder: Path | None = None
-    """Where Azurite keeps its data; in memory where None."""
     venue_arguments: tuple[str, ...] = ()
 
 
@@ -60,7 +57,7 @@ class Stack:
         self.host_port = options.host_port or free_port()
         self.restarts = 0
         self.storage_connection = connection_string(self._azurite_port)
-        self.azurite = azurite_process(self._azurite_port, logs / "azurite.log", options.azurite_folder)
+        self.azurite = azurite_process(self._azurite_port, logs / "azurite.log")
         self.venue_process = Process("the venue", self._venue_command(options), logs / "venue.log")
         self.host_process = Process(
             "the host", self._host_command(options, state), logs / "host.log", self._host_environment(options, state)
@@ -170,15 +167,21 @@ def _clear(options: StackOptions) -> None:
         for left in options.out.glob(pattern):
             left.unlink()
     (options.out / "state").mkdir(parents=True, exist_ok=True)
-    if options.azurite_folder is not None:
-        shutil.rmtree(options.azurite_folder, ignore_errors=True)
-        options.azurite_folder.mkdir(parents=True)
+
+
+def writable(out: Path) -> Path:
+    """The folder, made if need be. Raises `StackError` where nothing can be written there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".lock").touch()
+    except OSError as error:
+        raise StackError(f"--out {out}: nothing can be written there: {error.strerror}") from None
+    return out
 
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
+    with writable(out).joinpath(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

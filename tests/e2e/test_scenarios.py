@@ -79,6 +79,8 @@ def test_12_stop_and_take_profit_both_fill_and_one_market_order_brings_it_back_t
     desk.quote("2999", "3000")
     desk.place_bracket("scenario-12")
     desk.sweep_both_ways("2940", "3060")
+    assert desk.venue_position() == "-10"
+    desk.quote("2999", "3000")
 
     closing = [placed for placed in desk.venue_orders() if placed["order_type"] == "market"]
     assert [(placed["side"], placed["quantity"], placed["status"]) for placed in closing] == [("buy", "10", FILLED)]

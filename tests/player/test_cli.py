@@ -104,3 +104,19 @@ def test_a_port_in_use_is_named(tmp_path: Path, option: str) -> None:
     assert ended.stderr == (
         f"host: port {ports[option]} is in use: end what listens there, or take another with {option}\n"
     )
+
+
+def test_an_output_folder_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for command in ("run", "host"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "player", command, "--out", str(tmp_path / "file" / "out")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 1
+        assert "nothing can be written there: Not a directory" in ended.stderr
+        assert "Traceback" not in ended.stderr
