@@ -59,12 +59,8 @@ def _notice_late_trade(row: JournalRow) -> None:
     events that it will never look at.
     """
     order = order_register().get(row.order_id)
-    if order is None:
-        text = f"{_trade(row)} for an order that is not in the register; it counts in the position"
-        alerts().raise_alert("ORPHAN_EXECUTION", text, row.order_id, f"ORPHAN_EXECUTION-{row.number}")
-        return
-    if order.record is None:
-        return
+    if order is None or order.record is None:
+        return  # of an order that nobody knows the gateway has told already
     detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
     if row.number > detail.last_number:
         text = f"{_trade(row)} after the order had ended as {order.record.outcome}; it counts in the position"

@@ -21,6 +21,7 @@ from storage.alerts import Alerts
 from storage.orders import OrderRegister
 from trading.commands import CancelOrder, SubmitOrder, VenueCommand
 from trading.events import CancelRejected, VenueEvent
+from trading.identity import order_id_of, orphan_order_id
 from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.delivery")
@@ -57,9 +58,9 @@ class Recorder:
         report = received.report
         if report.event is None or (report.kind == "known" and not self._is_news(received)):
             return None
-        order_id = order_of(report.cl_ord_id)
+        order_id = order_id_of(report.cl_ord_id) or orphan_order_id(report.cl_ord_id)
         # What this process has sent was handed in by an order that is registered.
-        known = received.command is not None or (bool(order_id) and self._register.is_known(order_id))
+        known = received.command is not None or self._register.is_known(order_id)
         symbol, side = report.symbol, report.side
         if symbol is None or side is None:
             command = received.command or self._stored_command(report.cl_ord_id)
@@ -69,7 +70,7 @@ class Recorder:
                 return None
             symbol, side = command.symbol, command.side
         if not known:
-            order_id = orphan_of(report.cl_ord_id)
+            order_id = orphan_order_id(report.cl_ord_id)
             text = f"the venue reports {report.cl_ord_id} ({side} {symbol}), an order that nobody here knows"
             self._alerts.raise_alert("ORPHAN_EXECUTION", text, order_id, "orphan")
         row, is_new = self._journal.append(
@@ -125,7 +126,10 @@ class Recorder:
         if not isinstance(received.command, SubmitOrder):
             return False
         cl_ord_id = received.report.cl_ord_id
-        return not any(cl_ord_id in named_in(row.event) for row in self._journal.read(order_of(cl_ord_id)))
+        return not any(
+            cl_ord_id in named_in(row.event)
+            for row in self._journal.read(order_id_of(cl_ord_id) or orphan_order_id(cl_ord_id))
+        )
 
     def _stored_command(self, cl_ord_id: str) -> VenueCommand | None:
         stored = self._outbox.read(cl_ord_id)
@@ -228,18 +232,3 @@ class Delivery:
     def _leave(self, lane: str, task: "asyncio.Task[JournalRow | None]") -> None:
         if self._lanes.get(lane) is task:
             del self._lanes[lane]
-
-
-def order_of(cl_ord_id: str) -> str:
-    """The order that a child's ClOrdID belongs to; empty where it is not one of ours."""
-    order_id, dot, _ = cl_ord_id.partition(".")
-    return order_id if dot else ""
-
-
-def orphan_of(cl_ord_id: str) -> str:
-    """The name under which the journal keeps what belongs to no order of ours."""
-    safe = "".join(
-        character if character.isascii() and (character.isalnum() or character in "_-") else "_"
-        for character in cl_ord_id
-    )
-    return f"orphan-{safe}"

@@ -24,7 +24,7 @@ from fix.orders import MsgType, business_message_reject, read_business_message_r
 from fix.session import NotLoggedOn, Reading, Session, SessionConfig
 from fix.transport import Connection, connect
 from gateway import translate
-from gateway.delivery import Delivery, Received, Recorder, Wake, order_of, orphan_of
+from gateway.delivery import Delivery, Received, Recorder, Wake
 from gateway.journal import Origin
 from gateway.lease import Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.outbox import Entry, Outbox, Progress, Stored
@@ -34,6 +34,7 @@ from storage.secrets import Credentials
 from storage.settings import Settings
 from storage.tables import Tables
 from trading.commands import CancelOrder, SubmitOrder, VenueCommand
+from trading.identity import order_id_of, orphan_order_id
 
 _log = logging.getLogger("gateway.pump")
 T = TypeVar("T")
@@ -691,7 +692,7 @@ class Pump:
         )
         self._delivery.take(
             number,
-            order_of(cl_ord_id) or orphan_of(cl_ord_id),
+            order_id_of(cl_ord_id) or orphan_order_id(cl_ord_id),
             partial(self._recorder.record, received),
             partial(self._acknowledge, *reported),
         )

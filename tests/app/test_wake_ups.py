@@ -121,11 +121,11 @@ async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_whe
     assert alerts_of(order_id) == []
 
 
-async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_alerted_on() -> None:
+async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_told_by_the_gateway_alone() -> None:
     order_id, client = an_order_id(), Client(failing="No instance with ID o found.")
     await tell(client, row(order_id, fill(order_id)))
     assert len(client.signals) == 2
-    assert [alert.code for alert in alerts_of(order_id)] == ["ORPHAN_EXECUTION"]
+    assert alerts_of(order_id) == []
 
 
 async def test_any_other_failure_is_the_gateways_to_repeat() -> None:

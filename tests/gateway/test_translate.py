@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from fix import orders as fix
 from fix.message import FieldError, Message
-from gateway.delivery import order_of, orphan_of
 from gateway.outbox import Entry
 from gateway.translate import Report, from_message, refused, status_request, to_message
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
@@ -28,6 +27,7 @@ from trading.events import (
     TradeCorrected,
     VenueEvent,
 )
+from trading.identity import order_id_of, orphan_order_id
 from trading.orders import OrderType, Side, TimeInForce
 
 AT = datetime(2013, 10, 7, 13, 30, 0, 72_000, tzinfo=UTC)
@@ -259,14 +259,14 @@ def test_other_messages_are_no_reports_and_malformed_ones_say_what_is_wrong() ->
 
 
 def test_names() -> None:
-    assert (order_of("sma-IBM-1.e1"), order_of("foreign")) == ("sma-IBM-1", "")
-    assert orphan_of("a/b.c é") == "orphan-a_b_c__"
+    assert (order_id_of("sma-IBM-1.e1"), order_id_of("foreign")) == ("sma-IBM-1", None)
+    assert orphan_order_id("a/b.c é") == "orphan-a_b_c__"
 
 
 def test_entries_leave_by_order_and_counter() -> None:
     def entry(cl_ord_id: str) -> Entry:
         cancel = CancelOrder(cl_ord_id=cl_ord_id, orig_cl_ord_id="-", symbol="IBM", side=Side.BUY, quantity=Decimal(1))
-        return Entry(order_id=order_of(cl_ord_id), command=cancel, at=AT + timedelta(seconds=1))
+        return Entry(order_id=order_id_of(cl_ord_id) or "", command=cancel, at=AT + timedelta(seconds=1))
 
     ids = ["b.e1", "a.x10", "a.e1", "a.s2"]
     assert [one.cl_ord_id for one in sorted(map(entry, ids), key=lambda one: one.place)] == [
