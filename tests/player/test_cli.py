@@ -14,8 +14,8 @@ from player.processes import free_port
 from player.stack import ROOT
 
 
-def _player(*arguments: str, python: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
-    command = [*python, "-m", "player", *arguments]
+def _player(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "player", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -54,8 +54,11 @@ def test_a_price_file_is_checked_to_its_end_before_anything_starts(tmp_path: Pat
     assert not (tmp_path / "out" / "logs").exists()
 
 
-def test_without_the_packages_it_says_how_to_get_them() -> None:
-    ended = _player("run", python=(sys.executable, "-S"))
+@pytest.mark.parametrize("package", ["player", "venue", "devhost"])
+def test_without_the_packages_it_says_how_to_get_them(package: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-S", "-m", package], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert ended.returncode == 2
     assert "run `make setup` first" in ended.stderr
     assert "Traceback" not in ended.stderr
