@@ -1,7 +1,7 @@
 """Which of the hosts that serve one file looks after a thing that only one may do.
 
-A thing is named by a text: `timer:NAME`, `hub:FUNCTION:PARTITION`, an instance's or an entity's id. Each has exactly one
-owner at any time, or none for a moment while it changes hands.
+A thing is named by a text: `timer:NAME`, `hub:FUNCTION:PARTITION`, an instance's or an entity's id. It has one owner
+at any time, or none for a moment while it changes hands.
 """
 
 from collections.abc import Callable
