@@ -90,7 +90,7 @@ class DurableApi:
             return _error(404, f"No instance with ID '{request.match_info['instance']}' was found.")
         shown = _shown(row, with_input=_flag(request, "showInput", default=True))
         if _flag(request, "showHistory"):
-            events = [event for text in self._store.history(row.id) for event in history.decode_all(text)]
+            events = [event for episode in self._store.history(row.id) for event in history.decode_all(episode.events)]
             shown["historyEvents"] = _shown_history(
                 events,
                 with_output=_flag(request, "showHistoryOutput"),

@@ -46,7 +46,7 @@ from devhost.matching import (
     match,
 )
 from devhost.scheduler import Scheduler, Work
-from devhost.store import ActivityRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
+from devhost.store import ActivityRow, EpisodeRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
 from devhost.timers import Timers
 from devhost.worker import FunctionFailedError, Worker
 
@@ -72,7 +72,9 @@ class Engine:
     """Runs an app's orchestrations on a store. All methods are called on the host's event loop.
 
     Instances of the orchestrators named in `real_time` have the system's clock where the market's is virtual; the
-    functions named in `background` have it too, run beside everything else, and do not count as work.
+    functions named in `background` have it too, run beside everything else, and do not count as work. `on_generation`
+    is told of each generation that ends by continuing as new, whose history is then gone: the instance as it was, and
+    its episodes. `new_id` makes the ids of executions and of instances that were given none.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Engine:
         *,
         real_time: Sequence[str] = (),
         background: Sequence[str] = (),
+        on_generation: Callable[[InstanceRow, list[EpisodeRow]], None] | None = None,
+        new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         self._app = app
         self._store = store
@@ -95,6 +99,8 @@ class Engine:
         self._options = options
         self._real_time = {name.lower() for name in real_time}
         self._background = {name.lower() for name in background}
+        self._on_generation = on_generation
+        self._new_id = new_id
         self._functions = {(each.kind, each.name.lower()): each for each in app.functions}
         self._instances: dict[str, Instance] = {}
         self._entities: dict[str, Entity] = {}
@@ -107,34 +113,34 @@ class Engine:
         """Start an instance; its id. An id whose instance has ended is taken again."""
         if (Kind.ORCHESTRATOR, name.lower()) not in self._functions:
             raise UnknownFunctionError(_unknown(name, "orchestrator"))
-        identifier = instance_id or uuid4().hex
+        identifier = instance_id or self._new_id()
         check_instance_id(identifier)
-        with self._unit() as unit:
+        with self._unit(f"start {identifier}") as unit:
             self._create(unit, name, identifier, input_text, version or self._options.default_version)
         return identifier
 
     def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
         """Give an external event to an instance that has not ended."""
         instance = self._open(instance_id)
-        with self._unit() as unit:
+        with self._unit(f"event {name} for {instance_id}") as unit:
             self._post(unit, instance_id, history.event_raised(self._now(instance), name, input_text))
 
     def terminate(self, instance_id: str, reason: str) -> None:
         """End an instance."""
         instance = self._open(instance_id)
-        with self._unit() as unit:
+        with self._unit(f"terminate {instance_id}") as unit:
             self._post(unit, instance_id, history.execution_terminated(self._now(instance), reason))
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Let an instance's events wait until it is resumed."""
         instance = self._open(instance_id)
-        with self._unit() as unit:
+        with self._unit(f"suspend {instance_id}") as unit:
             self._post(unit, instance_id, history.execution_suspended(self._now(instance), reason))
 
     def resume(self, instance_id: str, reason: str) -> None:
         """End a suspension."""
         instance = self._open(instance_id)
-        with self._unit() as unit:
+        with self._unit(f"resume {instance_id}") as unit:
             self._post(unit, instance_id, history.execution_resumed(self._now(instance), reason))
 
     def restart(self, instance_id: str, *, new_id: bool) -> str:
@@ -147,7 +153,7 @@ class Engine:
     def purge(self, instance_ids: Sequence[str]) -> int:
         """Forget those of the instances that have ended; how many."""
         over = [each for each in instance_ids if each not in self._instances and self._store.instance(each) is not None]
-        with self._unit() as unit:
+        with self._unit("purge") as unit:
             for instance_id in over:
                 unit.tx.delete_instance(instance_id)
         return len(over)
@@ -157,14 +163,14 @@ class Engine:
         if (Kind.ENTITY, name.lower()) not in self._functions:
             raise UnknownFunctionError(_unknown(name, "entity"))
         request = entities.Request(op=operation, signal=True, id=str(uuid4()), input=input_text)
-        with self._unit() as unit:
+        with self._unit(f"signal {entities.entity_id(name, key)}") as unit:
             self._post(unit, entities.entity_id(name, key), msgspec.to_builtins(request))
 
     def set_clock(self, moment: datetime) -> None:
         """Set the virtual clock and fire what is due by then. Raises ClockError."""
         self._clock.check(moment)
         due = self._timers.due_by(moment)
-        with self._unit() as unit:
+        with self._unit("clock") as unit:
             self._clock.keep(unit.tx, moment)
             unit.after.append(lambda: self._clock.show(moment))
             for timer in due:
@@ -180,8 +186,8 @@ class Engine:
         """Make memory's copy of the file, and go on with what is open."""
         for row in self._store.open_instances():
             instance = self._admit(row)
-            for events in self._store.history(row.id):
-                instance.remember(events)
+            for episode in self._store.history(row.id):
+                instance.remember(episode.events)
         for message in self._store.messages():
             self._last_number = max(self._last_number, message.place)
             self._deliver(message)
@@ -199,8 +205,8 @@ class Engine:
     # Instances and messages
 
     @contextmanager
-    def _unit(self) -> Iterator[_Unit]:
-        with self._store.transaction() as tx:
+    def _unit(self, label: str) -> Iterator[_Unit]:
+        with self._store.transaction(label) as tx:
             unit = _Unit(tx)
             yield unit
         for learn in unit.after:
@@ -253,7 +259,7 @@ class Engine:
             id=instance_id,
             name=name,
             version=version,
-            execution_id=uuid4().hex,
+            execution_id=self._new_id(),
             generation=1,
             status=Status.PENDING,
             created=stamp(now),
@@ -296,7 +302,7 @@ class Engine:
         instance = self._instances.get(message.target)
         if instance is None:
             # For an instance that has ended meanwhile, as the real host drops it.
-            with self._store.transaction() as tx:
+            with self._store.transaction(f"message for {message.target}, which is over") as tx:
                 tx.delete_messages(message.target, [message.place])
             return
         instance.inbox.append(message)
@@ -360,7 +366,7 @@ class Engine:
 
     def _discard(self, instance: Instance, messages: list[MessageRow]) -> None:
         """Answers to an earlier generation or execution, which nobody waits for."""
-        with self._unit() as unit:
+        with self._unit(f"episode {instance.row.id}") as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
         _drop_first(instance.inbox, len(messages))
 
@@ -389,7 +395,7 @@ class Engine:
         plan: Plan,
         now: datetime,
     ) -> None:
-        with self._unit() as unit:
+        with self._unit(f"episode {instance.row.id}") as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
             unit.after.append(lambda: _drop_first(instance.inbox, len(messages)))
             events = list(new)
@@ -403,7 +409,7 @@ class Engine:
                 instance.row.custom_status if instance.row.generation > 1 else None
             )
             if isinstance(plan.outcome, ContinuedAsNew):
-                self._begin_generation(unit, instance, len(messages), plan.outcome, custom_status, now)
+                self._begin_generation(unit, instance, len(messages), events, plan.outcome, custom_status, now)
                 return
             row = msgspec.structs.replace(
                 instance.row, status=Status.RUNNING, updated=stamp(now), custom_status=custom_status
@@ -414,8 +420,8 @@ class Engine:
             self._write(unit, instance, row, events)
 
     def _write(self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event]) -> None:
-        text = ",".join(history.encode({**event, "IsPlayed": True}) for event in events)
-        unit.tx.append_history(row.id, instance.episodes, text)
+        text = _stored(events)
+        unit.tx.append_history(row.id, instance.episodes, EpisodeRow(text, row.custom_status))
         unit.tx.put_instance(row)
 
         def learn() -> None:
@@ -478,6 +484,7 @@ class Engine:
         unit: _Unit,
         instance: Instance,
         taken: int,
+        events: list[Event],
         outcome: ContinuedAsNew,
         custom_status: str | None,
         now: datetime,
@@ -486,13 +493,17 @@ class Engine:
         old = instance.row
         row = msgspec.structs.replace(
             old,
-            execution_id=uuid4().hex,
+            execution_id=self._new_id(),
             generation=old.generation + 1,
             status=Status.RUNNING,
             updated=stamp(now),
             input=None if outcome.input is None else msgspec.json.encode(outcome.input).decode(),
             custom_status=custom_status,
         )
+        if self._on_generation is not None:
+            events += [history.continued_as_new(now, row.input), history.orchestrator_completed(now)]
+            last = EpisodeRow(_stored(events), custom_status)
+            unit.after.append(partial(self._on_generation, old, [*self._store.history(old.id), last]))
         unit.tx.clear_history(old.id)
         unit.tx.put_instance(row)
         opening = [(row.execution_id, self._started(row, now)), *((None, event) for event in outcome.carried)]
@@ -551,7 +562,7 @@ class Engine:
         reason = msgspec.json.encode(event["Input"]).decode()
         row = msgspec.structs.replace(instance.row, status=Status.TERMINATED, updated=stamp(now), output=reason)
         events = [history.orchestrator_started(now), event]
-        with self._unit() as unit:
+        with self._unit(f"episode {instance.row.id}") as unit:
             row = self._close(unit, instance, row, events, now)
             events.append(history.orchestrator_completed(now))
             self._write(unit, instance, row, events)
@@ -565,7 +576,7 @@ class Engine:
         events = [history.orchestrator_started(now), *(each.event for each in controls)]
         events.append(history.orchestrator_completed(now))
         places = {each.place for each in controls}
-        with self._unit() as unit:
+        with self._unit(f"episode {instance.row.id}") as unit:
             unit.tx.delete_messages(row.id, sorted(places))
             self._write(unit, instance, row, events)
         instance.inbox = deque(each for each in instance.inbox if each.place not in places)
@@ -580,7 +591,7 @@ class Engine:
         answer = await self._operate(function, identifier, entity.state, requests)
         state = answer.entity_state if answer.entity_exists else None
         now = self._clock.now()
-        with self._unit() as unit:
+        with self._unit(f"entity {identifier}") as unit:
             unit.tx.delete_messages(identifier, [each.place for each in messages])
             if state is not None:
                 unit.tx.put_entity(identifier, state, stamp(now))
@@ -639,7 +650,7 @@ class Engine:
             event = history.task_completed(now, activity.task_id, result)
         else:
             event = history.task_failed(now, activity.task_id, reason, "")
-        with self._unit() as unit:
+        with self._unit(f"activity {activity.name} {activity.instance_id}") as unit:
             unit.tx.delete_activity(activity.number)
             if instance is not None and instance.row.execution_id == activity.execution_id:
                 self._post(unit, activity.instance_id, event, activity.execution_id)
@@ -667,7 +678,7 @@ class Engine:
                 unit.after.append(partial(self._timers.remove, timer))
 
     def _fire(self, timers: Sequence[TimerRow]) -> None:
-        with self._unit() as unit:
+        with self._unit("timers") as unit:
             for timer in timers:
                 self._fire_one(unit, timer, self._now(self._instances.get(timer.instance_id)))
 
@@ -676,6 +687,10 @@ class Engine:
         event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
         self._post(unit, timer.instance_id, event, timer.execution_id)
         unit.after.append(lambda: self._timers.remove(timer))
+
+
+def _stored(events: list[Event]) -> str:
+    return ",".join(history.encode({**event, "IsPlayed": True}) for event in events)
 
 
 def _unknown(name: str, noun: str) -> str:

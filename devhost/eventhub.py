@@ -127,7 +127,7 @@ class EventHubs:
         ]
         rows = [row for function in functions for row in self._rows(function, batch.partition, new)]
         if new:
-            with self._store.transaction() as tx:
+            with self._store.transaction(f"events for hub {hub}") as tx:
                 for row in rows:
                     tx.add_batch(row)
                 tx.set_stored_through(hub, batch.partition, new[-1].sequence_number)
@@ -174,7 +174,7 @@ class EventHubs:
                 self._loop.call_later(function.retry.delay(retry + 1), self._submit, function, row, retry + 1)
                 return
             _LOG.error("%s: given up; the checkpoint passes it", _label(row))
-        with self._store.transaction() as tx:
+        with self._store.transaction(f"checkpoint of {_label(row)}") as tx:
             tx.delete_batch(row.number)
         queue = self._waiting[row.function, row.partition]
         queue.popleft()

@@ -139,6 +139,11 @@ def execution_completed(moment: datetime, status: Status, result: str | None) ->
     )
 
 
+def continued_as_new(moment: datetime, input_text: str | None) -> Event:
+    """The end of a generation; `input_text` is the next one's input as JSON text."""
+    return _event(EventType.CONTINUE_AS_NEW, moment, Input=input_text)
+
+
 def execution_terminated(moment: datetime, reason: str) -> Event:
     """Somebody ended the instance from outside."""
     return _event(EventType.EXECUTION_TERMINATED, moment, Input=reason)

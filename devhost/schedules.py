@@ -154,7 +154,7 @@ class TimerTriggers:
             await self._run(function, row, is_past_due=is_past_due)
             is_past_due = False
             row = ScheduleRow(function.name, stamp(utc_now()), stamp(schedule.next(max(due, utc_now()))))
-            with self._store.transaction() as tx:
+            with self._store.transaction(f"schedule of {function.name}") as tx:
                 tx.put_schedule(row)
 
     def _row(self, function: Function, schedule: Schedule) -> ScheduleRow:

@@ -8,7 +8,7 @@ disk flush in each episode.
 
 import fcntl
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS instance (
   parent_id TEXT, parent_execution_id TEXT, parent_task_id INTEGER);
 CREATE INDEX IF NOT EXISTS instance_open ON instance (status) WHERE status IN (0, 6, 7);
 CREATE TABLE IF NOT EXISTS history (
-  instance_id TEXT, episode INTEGER, events TEXT NOT NULL, PRIMARY KEY (instance_id, episode)) WITHOUT ROWID;
+  instance_id TEXT, episode INTEGER, events TEXT NOT NULL, custom_status TEXT,
+  PRIMARY KEY (instance_id, episode)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (
   target TEXT, place INTEGER, execution_id TEXT, event TEXT NOT NULL, PRIMARY KEY (target, place)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS activity (
@@ -41,7 +42,7 @@ CREATE TABLE IF NOT EXISTS hub_partition (
   hub TEXT, partition TEXT, stored_through INTEGER NOT NULL, PRIMARY KEY (hub, partition)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS schedule (function TEXT PRIMARY KEY, last TEXT, next TEXT NOT NULL) WITHOUT ROWID;
 """
-_SCHEMA_VERSION = "1"
+_SCHEMA_VERSION = "2"
 _STATUSES_OPEN = "(0, 6, 7)"
 """Running, Pending, Suspended: what the partial index holds."""
 
@@ -67,6 +68,14 @@ class InstanceRow(msgspec.Struct, frozen=True):
     parent_id: str | None = None
     parent_execution_id: str | None = None
     parent_task_id: int | None = None
+
+
+class EpisodeRow(msgspec.Struct, frozen=True):
+    """What one episode added to a history: a JSON text of events without the list's brackets. The custom status that it
+    left is JSON text."""
+
+    events: str
+    custom_status: str | None
 
 
 class MessageRow(msgspec.Struct, frozen=True):
@@ -145,9 +154,11 @@ class Transaction:
         self.clear_history(instance_id)
         self.clear_waiting(instance_id)
 
-    def append_history(self, instance_id: str, episode: int, events: str) -> None:
-        """Add an episode's events, a JSON text without the list's brackets."""
-        self._execute("INSERT INTO history VALUES (?, ?, ?)", (instance_id, episode, events))
+    def append_history(self, instance_id: str, number: int, episode: EpisodeRow) -> None:
+        """Add what an episode has added; episodes are counted from 0."""
+        self._execute(
+            "INSERT INTO history VALUES (?, ?, ?, ?)", (instance_id, number, episode.events, episode.custom_status)
+        )
 
     def clear_history(self, instance_id: str) -> None:
         """Forget the history, as a new generation begins."""
@@ -210,10 +221,20 @@ class Transaction:
 class Store:
     """The open file. One thread uses it, and one process: a second one is refused.
 
-    Raises StoreError if the file cannot be opened, belongs to a running host, or is not such a file.
+    `before_commit` and `after_commit` are called with each transaction's label: what the former raises undoes the
+    transaction. Tests end a host there. Raises StoreError if the file cannot be opened, belongs to a running host, or
+    is not such a file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        before_commit: Callable[[str], None] | None = None,
+        after_commit: Callable[[str], None] | None = None,
+    ) -> None:
+        self._before_commit = before_commit
+        self._after_commit = after_commit
         self._lock = _lock(path)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
@@ -225,7 +246,7 @@ class Store:
             raise StoreError(f"cannot use {path} as the host's database: {error}") from None
         version = self.setting("schema")
         if version is None:
-            with self.transaction() as tx:
+            with self.transaction("schema") as tx:
                 tx.set_setting("schema", _SCHEMA_VERSION)
         elif version != _SCHEMA_VERSION:
             raise StoreError(
@@ -238,15 +259,19 @@ class Store:
         self._lock.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """A transaction that commits when the block ends, and changes nothing if it raises."""
+    def transaction(self, label: str) -> Iterator[Transaction]:
+        """A transaction that commits when the block ends, and changes nothing if it raises. `label` says what for."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield Transaction(self._connection)
+            if self._before_commit is not None:
+                self._before_commit(label)
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+        if self._after_commit is not None:
+            self._after_commit(label)
 
     def setting(self, name: str) -> str | None:
         """A value kept by `set_setting`."""
@@ -293,10 +318,10 @@ class Store:
         query = f"SELECT {_INSTANCE_COLUMNS} FROM instance WHERE {where} ORDER BY id LIMIT ?"
         return [_instance(row) for row in self._connection.execute(query, (*values, limit))]
 
-    def history(self, instance_id: str) -> list[str]:
-        """An instance's history by episodes, each a JSON text without the list's brackets."""
-        query = "SELECT events FROM history WHERE instance_id = ? ORDER BY episode"
-        return [str(row[0]) for row in self._connection.execute(query, (instance_id,))]
+    def history(self, instance_id: str) -> list[EpisodeRow]:
+        """The history of an instance's present generation, by episodes."""
+        query = "SELECT events, custom_status FROM history WHERE instance_id = ? ORDER BY episode"
+        return [EpisodeRow(*row) for row in self._connection.execute(query, (instance_id,))]
 
     def messages(self) -> list[MessageRow]:
         """All messages in the order in which they came."""
