@@ -223,6 +223,11 @@ def _outcome(walk: "_Walk", answer: Answer, orchestrator: str) -> Outcome | None
     return Completed(answer.output)
 
 
+def request_id_of(execution_id: str, number: int) -> str:
+    """The id of the request that a call of an entity, or a signal to one, sends under that sequence id."""
+    return str(uuid5(NAMESPACE_URL, f"{execution_id}_{number}"))
+
+
 class UnsupportedActionError(Exception):
     """An action that this host does not carry out."""
 
@@ -420,7 +425,7 @@ class _Walk:
     def _send(self, action: Action, is_signal: bool) -> str:
         self._last_id += 1
         number = self._last_id
-        request_id = str(uuid5(NAMESPACE_URL, f"{self._execution_id}_{number}"))
+        request_id = request_id_of(self._execution_id, number)
         self._scheduled[number] = EntityMessage(
             number, action.instance_id or "", action.operation, action.input, is_signal, request_id
         )
