@@ -8,11 +8,13 @@ import re
 import signal
 import sys
 import warnings
+from datetime import datetime
 from pathlib import Path
 
 from devhost.app import LoadError
-from devhost.clock import ClockError
+from devhost.clock import ClockError, utc_now
 from devhost.configuration import ConfigurationError
+from devhost.history import parse_stamp
 from devhost.host import Host, HostArguments, PortError
 from devhost.schedules import ScheduleError
 from devhost.store import StoreError
@@ -39,6 +41,7 @@ def main() -> int:
             port=arguments.port,
             database=(arguments.db or arguments.app / ".devhost" / "devhost.db").resolve(),
             virtual_clock=arguments.virtual_clock.resolve() if arguments.virtual_clock else None,
+            virtual_time=arguments.virtual_time,
             real_time=tuple(arguments.real_time),
             background=tuple(arguments.background),
             settings=settings,
@@ -79,6 +82,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _moment(text: str) -> datetime:
+    try:
+        return parse_stamp(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time: write 2026-01-31T09:30:00Z") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m devhost", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -101,6 +111,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="lockstep: the time of orchestrators stands still until POST /devhost/clock sets it; FILE always shows it."
         " Work then runs one at a time, in the same order in every run",
+    )
+    start.add_argument(
+        "--virtual-time",
+        nargs="?",
+        type=_moment,
+        const=utc_now(),
+        metavar="START",
+        help="the time of orchestrators begins at START (ISO-8601; default: now) and skips to the next timer whenever"
+        " nothing else is left to do. Work then runs one at a time. A later start goes on where the clock stood",
     )
     start.add_argument(
         "--real-time",

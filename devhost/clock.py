@@ -1,4 +1,4 @@
-"""The host's two clocks: the system's, and the market's, which in a lockstep replay is virtual."""
+"""The host's two clocks: the system's, and that of the orchestrators, which may be virtual."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,22 +23,21 @@ def utc_now() -> datetime:
 class MarketClock:
     """The time of orchestrators: the system's, or a virtual one that stands still until it is set.
 
-    A virtual clock lives in the database and is mirrored to a text file of one ISO-8601 line, so that the app sees the
-    same time. The file is replaced at once, never rewritten in place.
+    A virtual clock lives in the database. It begins at `start`, or goes on where it was. With a `mirror` it is written
+    to a text file of one ISO-8601 line, so that the app sees the same time; the file is replaced at once, never
+    rewritten in place.
     """
 
-    def __init__(self, store: Store, mirror: Path | None) -> None:
+    def __init__(self, store: Store, mirror: Path | None = None, start: datetime | None = None) -> None:
         self._mirror = mirror
-        self._now = BEFORE_ALL
-        if mirror is not None:
-            kept = store.setting(_SETTING)
-            self._now = parse_stamp(kept) if kept else BEFORE_ALL
-            self._write_mirror()
-
-    @property
-    def is_virtual(self) -> bool:
+        self.is_virtual = mirror is not None or start is not None
         """Whether the clock stands still until it is set."""
-        return self._mirror is not None
+        kept = store.setting(_SETTING)
+        self._now = parse_stamp(kept) if kept else start or BEFORE_ALL
+        if self.is_virtual and kept is None:
+            with store.transaction("clock") as tx:
+                self.keep(tx, self._now)
+        self._write_mirror()
 
     def now(self) -> datetime:
         """The market's time."""
@@ -47,7 +46,9 @@ class MarketClock:
     def check(self, moment: datetime) -> None:
         """Raises ClockError if the clock cannot be set to `moment`."""
         if not self.is_virtual:
-            raise ClockError("the clock is the system's; start the host with --virtual-clock to set it")
+            raise ClockError(
+                "the clock is the system's; start the host with --virtual-clock or --virtual-time to set it"
+            )
         if moment < self._now:
             raise ClockError(f"the clock shows {stamp(self._now)} and cannot go back to {stamp(moment)}")
 

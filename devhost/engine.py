@@ -52,6 +52,7 @@ from devhost.worker import FunctionFailedError, Worker
 
 _LOG = logging.getLogger("devhost")
 _MAXIMUM_ENTITY_BATCH = 50
+_DAY = 86400.0
 _CONTROLS = (EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED)
 _PAYLOAD_TAIL = (
     ',"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -179,6 +180,15 @@ class Engine:
     def next_virtual_timer(self) -> datetime | None:
         """When the next timer on the virtual clock is due."""
         return self._timers.next_virtual()
+
+    async def skip_time(self) -> None:
+        """Whenever nothing is left to do, set the virtual clock to the next timer; without end."""
+        while True:
+            await self._timers.wait_for_virtual()
+            await self._scheduler.wait_until_idle(_DAY)
+            due = self.next_virtual_timer()
+            if due is not None and self._scheduler.is_idle:
+                self.set_clock(max(due, self._clock.now()))
 
     # Start and stop
 
@@ -409,7 +419,15 @@ class Engine:
                 instance.row.custom_status if instance.row.generation > 1 else None
             )
             if isinstance(plan.outcome, ContinuedAsNew):
-                self._begin_generation(unit, instance, len(messages), events, plan.outcome, custom_status, now)
+                if self._on_generation is not None:
+                    next_input = _as_input(plan.outcome.input)
+                    events += [history.continued_as_new(now, next_input), history.orchestrator_completed(now)]
+                    episodes = [
+                        *self._store.history(instance.row.id),
+                        EpisodeRow(_stored(events), answer.custom_status),
+                    ]
+                    unit.after.append(partial(self._on_generation, instance.row, episodes))
+                self._begin_generation(unit, instance, len(messages), plan.outcome, custom_status, now)
                 return
             row = msgspec.structs.replace(
                 instance.row, status=Status.RUNNING, updated=stamp(now), custom_status=custom_status
@@ -417,11 +435,13 @@ class Engine:
             if plan.outcome is not None:
                 row = self._end(unit, instance, row, plan.outcome, events, now)
             events.append(history.orchestrator_completed(now))
-            self._write(unit, instance, row, events)
+            self._write(unit, instance, row, events, answer.custom_status)
 
-    def _write(self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event]) -> None:
+    def _write(
+        self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event], custom_status: str | None = None
+    ) -> None:
         text = _stored(events)
-        unit.tx.append_history(row.id, instance.episodes, EpisodeRow(text, row.custom_status))
+        unit.tx.append_history(row.id, instance.episodes, EpisodeRow(text, custom_status))
         unit.tx.put_instance(row)
 
         def learn() -> None:
@@ -450,7 +470,7 @@ class Engine:
 
     def _schedule_child(self, unit: _Unit, parent: InstanceRow, item: SubOrchestration, now: datetime) -> Event:
         child_id = item.instance_id or f"{parent.execution_id}:{item.id:04x}"
-        input_text = None if item.input is None else msgspec.json.encode(item.input).decode()
+        input_text = _as_input(item.input)
         version = item.version or self._options.default_version
         problem = None
         if (Kind.ORCHESTRATOR, item.name.lower()) not in self._functions:
@@ -484,7 +504,6 @@ class Engine:
         unit: _Unit,
         instance: Instance,
         taken: int,
-        events: list[Event],
         outcome: ContinuedAsNew,
         custom_status: str | None,
         now: datetime,
@@ -497,13 +516,9 @@ class Engine:
             generation=old.generation + 1,
             status=Status.RUNNING,
             updated=stamp(now),
-            input=None if outcome.input is None else msgspec.json.encode(outcome.input).decode(),
+            input=_as_input(outcome.input),
             custom_status=custom_status,
         )
-        if self._on_generation is not None:
-            events += [history.continued_as_new(now, row.input), history.orchestrator_completed(now)]
-            last = EpisodeRow(_stored(events), custom_status)
-            unit.after.append(partial(self._on_generation, old, [*self._store.history(old.id), last]))
         unit.tx.clear_history(old.id)
         unit.tx.put_instance(row)
         opening = [(row.execution_id, self._started(row, now)), *((None, event) for event in outcome.carried)]
@@ -687,6 +702,11 @@ class Engine:
         event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
         self._post(unit, timer.instance_id, event, timer.execution_id)
         unit.after.append(lambda: self._timers.remove(timer))
+
+
+def _as_input(text: str | None) -> str | None:
+    """An action's input as an orchestrator gets it: JSON of the JSON text, as the SDK has it."""
+    return None if text is None else msgspec.json.encode(text).decode()
 
 
 def _stored(events: list[Event]) -> str:

@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,8 @@ class HostArguments(msgspec.Struct, frozen=True):
     port: int
     database: Path
     virtual_clock: Path | None = None
+    virtual_time: datetime | None = None
+    """Where a clock begins that skips the time in which nothing happens."""
     real_time: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
     settings: Mapping[str, str] = {}
@@ -67,7 +70,7 @@ class Host:
         runner_socket = _listen(arguments.port)
         self.base_url = f"http://{_ADDRESS}:{runner_socket.getsockname()[1]}"
         self._store = Store(arguments.database)
-        clock = MarketClock(self._store, arguments.virtual_clock)
+        clock = MarketClock(self._store, arguments.virtual_clock, arguments.virtual_time)
         limits = {
             Work.EPISODE: options.maximum_concurrent_orchestrators,
             Work.ACTIVITY: options.maximum_concurrent_activities,
@@ -110,6 +113,8 @@ class Host:
         hubs.recover()
         await web.SockSite(self._runner, runner_socket).start()
         self._timers.start()
+        if arguments.virtual_time is not None:
+            scheduler.submit_background("skipping of time", engine.skip_time)
 
     async def stop(self) -> None:
         """Start nothing more, let go of what runs, close the file. What ran runs again at the next start."""
@@ -144,8 +149,11 @@ def _check_named(app: App, arguments: HostArguments) -> None:
         for name in given:
             if name.lower() not in names:
                 raise ConfigurationError(f"{option} {name}: the app has no function of that name")
-    if arguments.real_time and arguments.virtual_clock is None:
-        raise ConfigurationError("--real-time says something only together with --virtual-clock")
+    is_virtual = arguments.virtual_clock is not None or arguments.virtual_time is not None
+    if arguments.real_time and not is_virtual:
+        raise ConfigurationError("--real-time says something only together with --virtual-clock or --virtual-time")
+    if arguments.virtual_clock is not None and arguments.virtual_time is not None:
+        raise ConfigurationError("--virtual-clock is set by hand and --virtual-time by itself: give one of them")
 
 
 def _thread_count() -> int:

@@ -71,8 +71,8 @@ class InstanceRow(msgspec.Struct, frozen=True):
 
 
 class EpisodeRow(msgspec.Struct, frozen=True):
-    """What one episode added to a history: a JSON text of events without the list's brackets. The custom status that it
-    left is JSON text."""
+    """What one episode added to a history: a JSON text of events without the list's brackets, and the custom status, as
+    JSON text, if the orchestrator has set one in this generation."""
 
     events: str
     custom_status: str | None

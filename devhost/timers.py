@@ -24,9 +24,11 @@ class Timers:
         self._virtual: _Heap = []
         self._real: _Heap = []
         self._alarm: asyncio.TimerHandle | None = None
+        self._has_virtual = asyncio.Event()
 
     def add_virtual(self, timer: TimerRow) -> None:
         """A timer that fires when the virtual clock is set past it."""
+        self._has_virtual.set()
         self._pending[timer.instance_id, timer.task_id] = timer
         heapq.heappush(self._virtual, (parse_stamp(timer.fire_at), timer.number, timer))
 
@@ -57,6 +59,13 @@ class Timers:
         """When the next virtual timer is due."""
         self._drop_gone(self._virtual)
         return self._virtual[0][0] if self._virtual else None
+
+    async def wait_for_virtual(self) -> datetime:
+        """When the next virtual timer is due, once there is one."""
+        while (due := self.next_virtual()) is None:
+            self._has_virtual.clear()
+            await self._has_virtual.wait()
+        return due
 
     def due_by(self, moment: datetime) -> list[TimerRow]:
         """Take the virtual timers that are due by then, the earliest first; the caller fires and removes them."""
