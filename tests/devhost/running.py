@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,10 +18,20 @@ APPS = Path(__file__).resolve().parent / "apps"
 
 
 class RunningHost:
-    """A host serving one of the test apps, with its state in `folder`; a context manager that ends it."""
+    """A host serving an app, with its state in `folder`; a context manager that ends it.
+
+    `app` is a folder, or the name of one of the test apps beside this file. A host that is not awaited may still be
+    starting: `listens` says whether it is ready.
+    """
 
     def __init__(
-        self, app: str, folder: Path, *options: str, port: int = 0, settings: Mapping[str, str] | None = None
+        self,
+        app: str | Path,
+        folder: Path,
+        *options: str,
+        port: int = 0,
+        settings: Mapping[str, str] | None = None,
+        is_awaited: bool = True,
     ) -> None:
         self.folder = folder
         self._log_path = folder / "devhost.log"
@@ -36,9 +47,18 @@ class RunningHost:
                 text=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
-        line = self.process.stdout.readline() if self.process.stdout else ""
-        assert line.startswith("devhost: listening on "), self.log
-        self.url = line.split()[-1]
+        self.url = ""
+        if is_awaited:
+            assert self.listens(None), self.log
+
+    def listens(self, seconds: float | None) -> bool:
+        """Whether it is ready within that time; None waits until it is, or has ended."""
+        output = self.process.stdout
+        if not self.url and output is not None and select.select([output], [], [], seconds)[0]:
+            line = output.readline()
+            if line.startswith("devhost: listening on "):
+                self.url = line.split()[-1]
+        return bool(self.url)
 
     def __enter__(self) -> "RunningHost":
         return self
