@@ -72,6 +72,15 @@ class Function(msgspec.Struct, frozen=True):
     takes_text: bool
     """The trigger's parameter is annotated str or bytes, so that it gets its data undecoded."""
 
+    @property
+    def durable_name(self) -> str:
+        """The name that orchestrations, clients and histories know it by: the trigger's own, else the function's."""
+        return str(self.trigger.get(_DURABLE_NAME.get(self.kind, "")) or self.name)
+
+
+_DURABLE_NAME = {Kind.ORCHESTRATOR: "orchestration", Kind.ACTIVITY: "activity", Kind.ENTITY: "entityName"}
+"""The field of a durable trigger that names what it runs, before the function's name (as the extension has it)."""
+
 
 class App(msgspec.Struct, frozen=True):
     """The functions of an app, and what its author should hear of."""

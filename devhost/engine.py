@@ -102,7 +102,7 @@ class Engine:
         self._background = {name.lower() for name in background}
         self._on_generation = on_generation
         self._new_id = new_id
-        self._functions = {(each.kind, each.name.lower()): each for each in app.functions}
+        self._functions = {(each.kind, each.durable_name.lower()): each for each in app.functions}
         self._instances: dict[str, Instance] = {}
         self._entities: dict[str, Entity] = {}
         self._timers = Timers(scheduler, self._fire)

@@ -18,6 +18,4 @@ def test_all_files_are_copied_and_counted(tmp_path: Path) -> None:
         assert copied == {f"site_page{number}": "x" * number for number in range(20)}
         start(host, "E2_BackupSiteContent", "nothing")
         wrong = host.wait_for("nothing", "Failed")
-        assert wrong == (
-            "Orchestrator function 'E2_BackupSiteContent' failed: A directory path is required as input"
-        )
+        assert wrong == ("Orchestrator function 'E2_BackupSiteContent' failed: A directory path is required as input")

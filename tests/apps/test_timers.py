@@ -8,7 +8,8 @@ from tests.apps.serving import serve, start, steps
 
 def test_a_bill_goes_out_a_day_and_a_quote_cancels_its_timeout(tmp_path: Path) -> None:
     with Service() as service:
-        with serve("timers", tmp_path, BILLING_URL=f"{service.url}/billing", DAY_SECONDS="0.05") as host:
+        settings = {"BILLING_URL": f"{service.url}/billing", "DAY_SECONDS": "0.05"}
+        with serve("timers", tmp_path, **settings) as host:
             start(host, "BillingIssuer", "bills", 4)
             start(host, "TryGetQuote", "quote", "MSFT")
             assert host.wait_for("bills") == "4 bills"
