@@ -27,7 +27,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `events` are those of the protocol (DURABLE.md, section 7), by episodes: OrchestratorStarted, what came in, what
     was scheduled, OrchestratorCompleted. A generation that ended by continuing as new ends with a ContinueAsNew event
     (`EventType` 16) whose `Input` is the next generation's input as JSON text. `statuses` holds those custom statuses
-    that are known: all from a development host, only the last one from a real task hub.
+    that are known: all from a development host, only the last one from a real task hub. `carried_status` is the one
+    that the generation began with, which stays until the orchestrator sets one.
     """
 
     format: int = FORMAT
@@ -38,6 +39,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     note: str = ""
     events: list[Event]
     statuses: list[StatusAt] = []
+    carried_status: Any = None
 
 
 def read(path: Path) -> History:
