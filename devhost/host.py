@@ -22,7 +22,7 @@ from devhost.http import HttpTriggers
 from devhost.scheduler import Scheduler, Work
 from devhost.schedules import TimerTriggers
 from devhost.store import Store
-from devhost.worker import Worker, binding_of
+from devhost.worker import Worker, binding_of, links_for
 
 _LOG = logging.getLogger("devhost")
 _ADDRESS = "127.0.0.1"
@@ -101,7 +101,7 @@ class Host:
         self._timers = TimerTriggers(app, self._store, scheduler, worker, background)
         http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background)
         links = msgspec.json.decode(binding)["managementUrls"]
-        api = DurableApi(engine, self._store, lambda identifier: _links(links, identifier))
+        api = DurableApi(engine, self._store, lambda identifier: links_for(links, identifier))
         admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url)
         self._log_functions(http, hubs)
         server = web.Application(client_max_size=_LARGEST_BODY)
@@ -137,10 +137,6 @@ class Host:
                 _LOG.info("%s: %s %s", function.name, function.kind.value, detail)
         for hub in sorted(hubs.hubs):
             _LOG.info("events for hub %s: POST %s/devhost/eventhubs/%s/events", hub, self.base_url, hub)
-
-
-def _links(templates: Mapping[str, str], instance_id: str) -> dict[str, str]:
-    return {name: text.replace("INSTANCEID", instance_id) for name, text in templates.items()}
 
 
 def _check_named(app: App, arguments: HostArguments) -> None:

@@ -249,3 +249,8 @@ def binding_of(base_url: str, hub_name: str) -> str:
         "rpcBaseUrl": f"{base_url}/durabletask/",
     }
     return msgspec.json.encode(binding).decode()
+
+
+def links_for(templates: Mapping[str, str], instance_id: str) -> dict[str, str]:
+    """An instance's management URLs, from those of a client binding."""
+    return {name: text.replace("INSTANCEID", instance_id) for name, text in templates.items()}
