@@ -4,14 +4,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench lint
+.PHONY: help setup run host test bench histories lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
 SETUP := .venv/.packages $(NODE_MODULES)/.installed
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## install what is missing: a virtual environment, the packages, Azurite, sample prices
 
@@ -30,6 +30,9 @@ bench: $(SETUP) ## all benchmarks: one JSON object a line, also written to bench
 		name="$$(basename "$$script" .py)"; \
 		$(BIN)/python -m "bench.$$name" | tee "bench/results/$$name.jsonl"; \
 	done
+
+histories: $(SETUP) ## record the golden histories in tests/histories/ afresh: review them with git diff
+	@$(BIN)/python -m tests.replay.goldens
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/ruff format --check .

@@ -38,7 +38,8 @@ from devhost.http import HttpTriggers
 from devhost.scheduler import Scheduler, Work
 from devhost.store import EpisodeRow, InstanceRow, Store
 from devhost.worker import Worker, binding_of, links_for
-from replay.history import History, from_episodes
+from replay.history import History
+from replay.recording import history_of
 
 START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 _REAL_SECONDS = 30.0
@@ -100,6 +101,7 @@ class DurableTestEnvironment:
         self._commits = 0
         self._crash_test: Callable[[Commit], bool] = lambda _: False
         self._generations: dict[str, list[History]] = {}
+        self._carried: dict[str, str | None] = {}
         self.crashes = 0
         """How often the engine has been ended."""
         self.url = ""
@@ -209,6 +211,11 @@ class DurableTestEnvironment:
         """An instance's runtime status. Raises KeyError."""
         return self._row(instance_id).status
 
+    def output(self, instance_id: str) -> Any:
+        """What an instance has ended with; None as long as it has not. Raises KeyError."""
+        text = self._row(instance_id).output
+        return None if text is None else json.loads(text)
+
     def custom_status(self, instance_id: str) -> Any:
         """What the orchestrator set last. Raises KeyError."""
         text = self._row(instance_id).custom_status
@@ -221,7 +228,8 @@ class DurableTestEnvironment:
 
     def history(self, instance_id: str) -> History:
         """The instance's present or last generation. Raises KeyError."""
-        return from_episodes(self._row(instance_id), self._store.history(instance_id))
+        row = self._row(instance_id)
+        return history_of(row, self._store.history(instance_id), self._carried.get(instance_id))
 
     def histories(self, instance_id: str) -> list[History]:
         """All generations of an instance, the present or last one at the end. Raises KeyError."""
@@ -321,7 +329,11 @@ class DurableTestEnvironment:
         return uuid5(NAMESPACE_URL, f"durable-test-{self._ids}").hex
 
     def _keep_generation(self, row: InstanceRow, episodes: Sequence[EpisodeRow]) -> None:
-        self._generations.setdefault(row.id, []).append(from_episodes(row, episodes))
+        history = history_of(row, episodes, self._carried.get(row.id))
+        self._generations.setdefault(row.id, []).append(history)
+        self._carried[row.id] = next(
+            (each.custom_status for each in reversed(episodes) if each.custom_status), self._carried.get(row.id)
+        )
 
     def _row(self, instance_id: str) -> InstanceRow:
         row = self._store.instance(instance_id)

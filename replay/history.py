@@ -1,13 +1,11 @@
 """A recorded history: one generation of one orchestration instance, as a JSON document that people review in diffs."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from devhost.history import Event, decode_all
-from devhost.store import EpisodeRow, InstanceRow
+from devhost.history import Event
 
 FORMAT = 1
 
@@ -42,23 +40,6 @@ class History(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     events: list[Event]
     statuses: list[StatusAt] = []
     carried_status: Any = None
-
-
-def from_episodes(row: InstanceRow, episodes: Sequence[EpisodeRow], note: str = "") -> History:
-    """A generation as the development host keeps it."""
-    return History(
-        orchestrator=row.name,
-        instance_id=row.id,
-        version=row.version,
-        parent_instance_id=row.parent_id,
-        note=note,
-        events=[event for episode in episodes for event in decode_all(episode.events)],
-        statuses=[
-            StatusAt(episode=number, value=msgspec.json.decode(episode.custom_status))
-            for number, episode in enumerate(episodes)
-            if episode.custom_status is not None
-        ],
-    )
 
 
 def read(path: Path) -> History:

@@ -103,7 +103,7 @@ class Desk:
 
     def begin(self, spec: Spec) -> None:
         self._state, commands = start(spec, self.now)
-        self._carry_out(commands)
+        self.carry_out(commands)
 
     def begin_long_10(self) -> None:
         """The bracket's entry filled 10 at 3000, both exits working."""
@@ -270,9 +270,10 @@ class Desk:
         assert again == self._state, "the state survives JSON"
         assert handle(before, event, self.now) == (self._state, commands), "the same again is the same"
         self.now += timedelta(milliseconds=1)
-        self._carry_out(commands)
+        self.carry_out(commands)
 
-    def _carry_out(self, commands: Iterable[Command]) -> None:
+    def carry_out(self, commands: Iterable[Command]) -> None:
+        """Take commands as the venue would get them."""
         for command in commands:
             self.log.append(self._carry_out_one(command))
 

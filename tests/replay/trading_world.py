@@ -1,0 +1,227 @@
+"""The app's real orchestrators and entities in the test environment; register, journal and venue are in memory."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from replay.environment import DurableTestEnvironment
+from storage.settings import settings
+from tests.trading.desk import Desk, bracket_spec
+from trading.commands import VenueCommand
+from trading.events import VenueEvent
+from trading.journal import JournalRow
+from trading.messages import (
+    CancelAsked,
+    CancelMode,
+    News,
+    Payload,
+    Payloads,
+    Placement,
+    Reading,
+    Recording,
+    Registering,
+    Reported,
+    VenueAnswer,
+    VenueRequest,
+    Woken,
+    decoded,
+    encoded,
+    position_key,
+)
+from trading.specs import BracketSpec, Spec
+
+ROOT = Path(__file__).resolve().parents[2]
+_LIMITS = {"MAX_ORDER_NOTIONAL": "1000000", "MAX_SYMBOL_NOTIONAL": "1000000", "MAX_GROSS_NOTIONAL": "100000000"}
+
+
+class World:
+    """One order's world. `failing` names the activities that fail, and how often yet."""
+
+    def __init__(self, env: DurableTestEnvironment, spec: Spec, journals: "Journals") -> None:
+        self.env = env
+        self.spec = spec
+        self.desk = Desk()
+        self.calls: list[tuple[str, Any]] = []
+        self._journals = journals
+
+    @property
+    def order_id(self) -> str:
+        return self.spec.order_id
+
+    async def place(self) -> None:
+        """The order arrives, and goes as far as it can."""
+        placement = Placement(spec=self.spec, received_at=self.env.now)
+        await self.env.start("order", encoded(placement), instance_id=self.order_id)
+        await self.env.settle()
+
+    async def say(self, *events: VenueEvent, heard: bool = True) -> None:
+        """The venue reports: to the journal, the entities, and, if it is `heard`, the orchestration."""
+        for event in events:
+            row = self._journals.append(self.spec, event, self.env)
+            if heard:
+                await self.env.raise_event(self.order_id, "event", encoded(Reported(row=row)))
+            for entity, key in (("position", position_key(self.spec.symbol)), ("exposure", "main")):
+                await self.env.signal(entity, key, "apply", encoded(row))
+            await self.env.settle()
+
+    async def wake(self) -> None:
+        """The sweep has found that something may have been missed."""
+        await self.env.raise_event(self.order_id, "event", encoded(Woken()))
+        await self.env.settle()
+
+    async def cancel(self, mode: CancelMode) -> None:
+        """A user wants the order to end."""
+        self._journals.cancels[self.order_id] = mode
+        await self.env.raise_event(self.order_id, "event", encoded(CancelAsked(mode=mode)))
+        await self.env.settle()
+
+
+class Journals:
+    """Register, journals, alerts and the venue's ears, as the activities see them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[JournalRow]] = {}
+        self.cancels: dict[str, CancelMode] = {}
+        self.tokens: dict[str, str] = {}
+        self.records: dict[str, Recording] = {}
+        self.failing: Counter[str] = Counter()
+        self.desks: dict[str, Desk] = {}
+        self.commands: dict[str, VenueCommand] = {}
+        self.placements: Payloads = []
+        self.slices = 0
+        """How many slices of the session go well before the first that fails."""
+        self.started: Payloads = []
+
+    def append(self, spec: Spec, event: VenueEvent, env: DurableTestEnvironment) -> JournalRow:
+        rows = self.rows.setdefault(spec.order_id, [])
+        row = JournalRow(
+            order_id=spec.order_id,
+            number=len(rows) + 1,
+            event=msgspec.structs.replace(event, at=env.now),
+            symbol=spec.symbol,
+            side=self.commands[event.cl_ord_id].side,
+            received_at=env.now,
+            sent_at=env.now,
+        )
+        rows.append(row)
+        return row
+
+    def activities(self) -> Mapping[str, Any]:
+        return {
+            "register_order": self._register,
+            "read_journal": self._read,
+            "record_order": self._record,
+            "raise_alert": self._alert,
+            "submit_order": self._hand_in,
+            "replace_order": self._hand_in,
+            "cancel_order": self._hand_in,
+            "generate_signals": self._signals,
+            "start_orders": self._start,
+            "run_session": self._slice,
+        }
+
+    # As `gateway.journal.Journal` and `storage.orders.OrderRegister` have it, for the entities.
+
+    def read(self, order_id: str, *, after: int = 0) -> list[JournalRow]:
+        return [row for row in self.rows.get(order_id, []) if row.number > after]
+
+    def get(self, order_id: str) -> None:
+        """No order's record is needed: the entities have applied all rows by signals."""
+
+    def _fails(self, name: str) -> None:
+        if self.failing[name] > 0:
+            self.failing[name] -= 1
+            raise OSError("storage is not there")
+
+    def _register(self, given: Payload) -> Payload:
+        self._fails("register_order")
+        wanted = decoded(given, Registering)
+        return {"ours": self.tokens.setdefault(wanted.spec.order_id, wanted.token) == wanted.token}
+
+    def _read(self, given: Payload) -> Payload:
+        self._fails("read_journal")
+        wanted = decoded(given, Reading)
+        rows = self.read(wanted.order_id, after=wanted.after)
+        return encoded(News(rows=rows, cancel=self.cancels.get(wanted.order_id)))
+
+    def _record(self, given: Payload) -> Payload:
+        self._fails("record_order")
+        recording = decoded(given, Recording)
+        if self.read(recording.order_id, after=recording.last_number):
+            return {"behind": True}
+        self.records[recording.order_id] = recording
+        return {"behind": False}
+
+    def _alert(self, given: Payload) -> Payload:
+        self._fails("raise_alert")
+        return {"new": True}
+
+    def _hand_in(self, given: Payload) -> Payload:
+        self._fails("submit_order")
+        request = decoded(given, VenueRequest)
+        # As the outbox: what is handed in again is there already.
+        if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
+            self.desks[request.order_id].carry_out([request.command])
+        return encoded(VenueAnswer(state="claimed"))
+
+    def _signals(self, given: Payload) -> Payloads:
+        self._fails("generate_signals")
+        return self.placements
+
+    def _start(self, given: Payloads) -> int:
+        self._fails("start_orders")
+        self.started += given
+        return len(given)
+
+    def _slice(self, given: Payload) -> Payload:
+        if self.slices == 0:
+            raise OSError("storage is not there")
+        self.slices -= 1
+        return {"session": "FIX.4.4:DESK->VENUE", "logged_on": True}
+
+
+@asynccontextmanager
+async def trading() -> AsyncIterator[tuple[DurableTestEnvironment, Journals]]:
+    """The app in a test environment, with its settings and everything that it would find in storage."""
+    journals = Journals()
+    with _settings(), _storage(journals):
+        import function_app
+
+        async with DurableTestEnvironment(
+            function_app.app, activities=journals.activities(), default_version="1"
+        ) as env:
+            yield env, journals
+
+
+def world(env: DurableTestEnvironment, journals: Journals, order_id: str, **changes: Any) -> World:
+    """The world of one bracket: BUY 10, entry limit 3000, stop 2950, take-profit 3050, without a time limit."""
+    spec: BracketSpec = bracket_spec(**{"order_id": order_id, "valid_for": None, **changes})
+    made = World(env, spec, journals)
+    journals.desks[order_id] = made.desk
+    return made
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    values = json.loads((ROOT / "local.settings.json").read_text())["Values"]
+    settings.cache_clear()
+    with mock.patch.dict(os.environ, {**values, **_LIMITS}):
+        yield
+    settings.cache_clear()
+
+
+@contextmanager
+def _storage(journals: Journals) -> Iterator[None]:
+    with (
+        mock.patch("entities.following.Journal", return_value=journals),
+        mock.patch("entities.following.tables"),
+        mock.patch("entities.following.order_register", return_value=journals),
+    ):
+        yield
