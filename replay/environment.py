@@ -101,7 +101,6 @@ class DurableTestEnvironment:
         self._commits = 0
         self._crash_test: Callable[[Commit], bool] = lambda _: False
         self._generations: dict[str, list[History]] = {}
-        self._carried: dict[str, str | None] = {}
         self.crashes = 0
         """How often the engine has been ended."""
         self.url = ""
@@ -229,7 +228,7 @@ class DurableTestEnvironment:
     def history(self, instance_id: str) -> History:
         """The instance's present or last generation. Raises KeyError."""
         row = self._row(instance_id)
-        return history_of(row, self._store.history(instance_id), self._carried.get(instance_id))
+        return history_of(row, self._store.history(instance_id))
 
     def histories(self, instance_id: str) -> list[History]:
         """All generations of an instance, the present or last one at the end. Raises KeyError."""
@@ -329,11 +328,7 @@ class DurableTestEnvironment:
         return uuid5(NAMESPACE_URL, f"durable-test-{self._ids}").hex
 
     def _keep_generation(self, row: InstanceRow, episodes: Sequence[EpisodeRow]) -> None:
-        history = history_of(row, episodes, self._carried.get(row.id))
-        self._generations.setdefault(row.id, []).append(history)
-        self._carried[row.id] = next(
-            (each.custom_status for each in reversed(episodes) if each.custom_status), self._carried.get(row.id)
-        )
+        self._generations.setdefault(row.id, []).append(history_of(row, episodes))
 
     def _row(self, instance_id: str) -> InstanceRow:
         row = self._store.instance(instance_id)

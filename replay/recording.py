@@ -17,11 +17,9 @@ class RecordingError(Exception):
     """There is nothing to record; the message names file or hub, table and instance, and what there is instead."""
 
 
-def history_of(row: InstanceRow, episodes: Sequence[EpisodeRow], carried_status: Any = None, note: str = "") -> History:
-    """The history of one generation of an instance, as the development host keeps it.
-
-    `carried_status` is the custom status that the generation before has left, as JSON text.
-    """
+def history_of(row: InstanceRow, episodes: Sequence[EpisodeRow], note: str = "") -> History:
+    """The history of one generation of an instance, as the development host keeps it: with the custom status that the
+    orchestrator itself has set in each episode, not one that an earlier generation has left."""
     events: list[Event] = []
     statuses = []
     for number, episode in enumerate(episodes):
@@ -35,7 +33,6 @@ def history_of(row: InstanceRow, episodes: Sequence[EpisodeRow], carried_status:
         note=note,
         events=events,
         statuses=statuses,
-        carried_status=_value(carried_status),
     )
 
 
@@ -47,10 +44,7 @@ def from_file(path: Path, instance_id: str) -> History:
         episodes = [EpisodeRow(*found) for found in connection.execute(query, (instance_id,))]
     if not episodes:
         raise RecordingError(f"{path}: instance '{instance_id}' has no history yet: it is {row.status.text}")
-    # Of a later generation, the file does not say with which status it began: the one after its first episode is
-    # taken, which an orchestrator that sets none leaves alone.
-    carried = episodes[0].custom_status if row.generation > 1 else None
-    return history_of(row, episodes, carried)
+    return history_of(row, episodes)
 
 
 def instances_in_file(path: Path, prefix: str = "") -> list[str]:
