@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench histories lint
+.PHONY: help setup run host test bench histories crash lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
@@ -33,6 +33,9 @@ bench: $(SETUP) ## all benchmarks: one JSON object a line, also written to bench
 
 histories: $(SETUP) ## record the golden histories in tests/histories/ afresh: review them with git diff
 	@$(BIN)/python -m tests.replay.goldens
+
+crash: $(SETUP) ## kill development hosts at random instants, compare with undisturbed runs; KILLS=n (500) SEED=n (1)
+	@$(BIN)/python -m tests.crashes --kills "$(or $(KILLS),500)" --seed "$(or $(SEED),1)"
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/ruff format --check .

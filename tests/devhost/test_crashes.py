@@ -1,39 +1,35 @@
-"""kill -9 in the middle, and going on: nothing lost, nothing doubled in what the engine itself keeps."""
+"""kill -9 in the middle, and going on: nothing lost, nothing doubled in what the engine itself keeps.
 
-import random
-import time
-from collections import Counter
+`make crash` is the long form.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.crashes.campaign import campaign
+from tests.crashes.loads import LOADS, Scene
 from tests.devhost.running import RunningHost
 
-_INSTANCES = 12
-_STEPS = 3
-_KILLS = 3
+
+def test_killed_at_random_instants_every_app_comes_to_what_it_comes_to_undisturbed() -> None:
+    reports = campaign(LOADS, kills=len(LOADS), seed=7, parallel=3)
+    assert {report.app: report.problems for report in reports} == {load.app: [] for load in LOADS}
+    assert sum(report.kills for report in reports) == len(LOADS)
 
 
-def test_killed_again_and_again_every_instance_arrives_and_every_operation_counts_once(tmp_path: Path) -> None:
-    chance = random.Random(7)
-    settings = {"NOTES": str(tmp_path / "notes")}
-    with RunningHost("basic", tmp_path, settings=settings) as host:
-        for number in range(_INSTANCES):
-            host.start("long_way", f"way-{number}")
-        time.sleep(0.1)
-        host.kill()
-    for _ in range(_KILLS - 1):
-        with RunningHost("basic", tmp_path, settings=settings) as host:
-            # Not a wait for something: the moment of the kill is to be any.
-            time.sleep(chance.uniform(0.0, 0.15))
-            host.kill()
-    with RunningHost("basic", tmp_path, settings=settings) as host:
-        for number in range(_INSTANCES):
-            assert host.wait_for(f"way-{number}") == "arrived"
-        host.wait_until_idle()
-        assert host.entity("counter", "steps") == _INSTANCES * _STEPS
-    done = Counter((tmp_path / "notes").read_text().split())
-    assert set(done) == {f"way-{number}-{step}" for number in range(_INSTANCES) for step in range(_STEPS)}
+def test_a_campaign_tells_a_run_that_came_out_otherwise() -> None:
+    chaining = next(load for load in LOADS if load.app == "function_chaining")
+    inputs = iter([1, 2])
+
+    def another_each_time(scene: Scene) -> None:
+        scene.client.start("Chaining", "chain", next(inputs))
+        scene.client.wait_until_over("chain")
+
+    (report,) = campaign((replace(chaining, run=another_each_time),), kills=1, seed=1, parallel=1)
+    assert any(line.startswith("-chain") and "the result is 20" in line for line in report.problems)
+    assert any(line.startswith("+chain") and "the result is 30" in line for line in report.problems)
 
 
 def test_what_was_answered_is_kept_and_a_second_host_on_the_file_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,171 @@
+"""Runs a load on a host that is killed at random instants, and compares with a run in which nothing was killed.
+
+A round is one load on a fresh database: hosts are started and killed while the load's users go on, until the load has
+come to rest. Rounds follow each other until the app has had its share of kills.
+"""
+
+import difflib
+import random
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from player.azurite import free_port
+from tests.apps.service import Service
+from tests.apps.serving import APPS
+from tests.crashes import outcome
+from tests.crashes.client import Client
+from tests.crashes.loads import Load, Scene
+from tests.devhost.running import RunningHost
+
+_INSTANCE = re.compile(r"\S+: \{")
+_START = 0.5
+"""Seconds within which a host that is killed while it starts dies."""
+_LIFE = 0.7
+"""Seconds that a host which is killed at work lives at most."""
+_SHARE_OF_STARTS = 0.3
+"""So many of the kills hit a host before it is ready."""
+_PATIENCE = 90.0
+"""Seconds within which a round must come to rest."""
+
+
+@dataclass
+class Report:
+    """What came of an app's rounds."""
+
+    app: str
+    rounds: int = 0
+    kills_at_start: int = 0
+    kills_at_work: int = 0
+    instances: int = 0
+    problems: list[str] = field(default_factory=list)
+    """Differences to the undisturbed run, and what went wrong otherwise."""
+
+    @property
+    def kills(self) -> int:
+        """How often a host was killed."""
+        return self.kills_at_start + self.kills_at_work
+
+
+def campaign(
+    loads: tuple[Load, ...],
+    kills: int,
+    seed: int,
+    *,
+    parallel: int,
+    size: int = 1,
+    killed: Callable[[], None] = lambda: None,
+) -> list[Report]:
+    """Kill hosts until so many kills are done, shared over the loads; `killed` is called at each of them."""
+    shares = [kills // len(loads) + (place < kills % len(loads)) for place in range(len(loads))]
+    with ThreadPoolExecutor(parallel) as pool:
+        jobs = [
+            pool.submit(_rounds, load, size, share, random.Random(f"{seed} {load.app}"), killed)
+            for load, share in zip(loads, shares, strict=True)
+        ]
+        return [job.result() for job in jobs]
+
+
+def _rounds(load: Load, size: int, kills: int, chance: random.Random, killed: Callable[[], None]) -> Report:
+    report = Report(load.app)
+    expected = _round(load, size, 0, chance, report, killed)
+    if expected is None:
+        return report
+    report.instances = sum(_INSTANCE.match(line) is not None for line in expected)
+    while report.kills < kills and not report.problems:
+        report.rounds += 1
+        actual = _round(load, size, kills - report.kills, chance, report, killed)
+        if actual is not None and actual != expected:
+            difference = difflib.unified_diff(
+                expected, actual, "undisturbed", f"round {report.rounds}", n=2, lineterm=""
+            )
+            report.problems += difference
+    return report
+
+
+def _round(
+    load: Load, size: int, kills: int, chance: random.Random, report: Report, killed: Callable[[], None]
+) -> list[str] | None:
+    """The outcome of a round with at most so many kills; None if it did not come to rest."""
+    with tempfile.TemporaryDirectory(prefix="crashes-") as name, Service() as service:
+        port = free_port()
+        scene = Scene(Client(port, _PATIENCE), service, Path(name), size)
+        load.prepare(scene)
+        settings = {key: text.format(service=service.url, folder=scene.folder) for key, text in load.settings.items()}
+
+        def host() -> RunningHost:
+            return RunningHost(APPS / load.app, scene.folder, port=port, settings=settings, is_awaited=False)
+
+        users = _Users(load, scene)
+        while users.are_busy and kills > 0:
+            _one_life(host(), users, chance, report)
+            killed()
+            kills -= 1
+        with host() as last:
+            users.wait()
+            if users.problem is None and last.process.poll() is None:
+                return _outcome(load, scene)
+            report.problems.append(f"{users.problem}; the host's last words:\n{last.log[-2000:]}")
+            return None
+
+
+def _one_life(host: RunningHost, users: "_Users", chance: random.Random, report: Report) -> None:
+    """Start a host and kill it, while it starts or soon after."""
+    with host:
+        if chance.random() < _SHARE_OF_STARTS:
+            host.listens(chance.uniform(0, _START))
+            report.kills_at_start += 1
+        else:
+            host.listens(None)
+            users.wait(chance.uniform(0, _LIFE))
+            report.kills_at_work += 1
+
+
+class _Users:
+    """Those who use the app, in a thread of their own."""
+
+    def __init__(self, load: Load, scene: Scene) -> None:
+        self.problem: str | None = None
+        self._load = load
+        self._scene = scene
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def are_busy(self) -> bool:
+        """Whether the load has not come to rest yet."""
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the load has come to rest, at most so long."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        try:
+            self._load.run(self._scene)
+            self._scene.client.settle()
+        except Exception as error:
+            self.problem = f"{type(error).__name__}: {error}"
+
+
+def _outcome(load: Load, scene: Scene) -> list[str]:
+    client = scene.client
+
+    def common(lines: Iterable[str]) -> list[str]:
+        return [outcome.masked(line.replace(str(scene.folder), "<folder>"), load.masks) for line in lines]
+
+    blocks = []
+    for status in client.instances():
+        identifier = status["instanceId"]
+        blocks.append(common(outcome.instance_lines(status, client.history(identifier), load.shape_of(identifier))))
+    lines = [line for block in sorted(blocks) for line in block]
+    lines += [f"entity {name} {key} = {client.entity(name, key)}" for name, key in load.entities]
+    # Activities run at least once: what counts is that each effect is there.
+    effects = {f"posted {path} {body}" for path, body in scene.service.posts}
+    if load.effects:
+        effects |= {f"file {path.name}: {path.read_text()}" for path in (scene.folder / load.effects).iterdir()}
+    return lines + sorted(set(common(effects)))
