@@ -1,4 +1,4 @@
-"""Azurite's table service as a child process."""
+"""One of Azurite's services as a child process."""
 
 import os
 import shutil
@@ -6,13 +6,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from player.processes import Process, free_port, is_listening
 
 __all__ = ["AzuriteError", "azurite", "azurite_process", "connection_string", "free_port"]
 
+Service = Literal["table", "blob", "queue"]
+
 _ROOT = Path(__file__).resolve().parent.parent
-_SCRIPT = _ROOT / "infra" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+_SCRIPTS = _ROOT / "infra" / "azurite" / "node_modules" / "azurite" / "dist" / "src"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The development storage account's key: published by Microsoft, the same everywhere, no secret."""
 
@@ -21,12 +24,13 @@ class AzuriteError(Exception):
     """Azurite is not installed."""
 
 
-def connection_string(port: int) -> str:
-    """What `AzureWebJobsStorage` has to be to reach the Azurite on this port."""
-    return (
+def connection_string(port: int, *, blob_port: int | None = None) -> str:
+    """What `AzureWebJobsStorage` has to be to reach the Azurite whose tables are on this port."""
+    tables = (
         "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
         f"AccountKey={_KEY};TableEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
     )
+    return tables if blob_port is None else f"{tables}BlobEndpoint=http://127.0.0.1:{blob_port}/devstoreaccount1;"
 
 
 def node() -> str:
@@ -44,27 +48,29 @@ def node() -> str:
     return str(Path(ROOT_DIR) / "bin" / "node")
 
 
-def azurite_process(port: int, log: Path) -> Process:
-    """Azurite's table service on `port`, not started yet; its data is in memory only."""
-    if not _SCRIPT.exists():
+def azurite_process(port: int, log: Path, service: Service = "table") -> Process:
+    """One of Azurite's services on `port`, not started yet; its data is in memory only."""
+    script = _SCRIPTS / service / "main.js"
+    if not script.exists():
         raise AzuriteError("Azurite is not installed: run `make setup`")
     command = [
         node(),
-        str(_SCRIPT),
-        "--tablePort",
+        str(script),
+        f"--{service}Port",
         str(port),
         "--silent",
         "--disableTelemetry",
         "--inMemoryPersistence",
+        "--skipApiVersionCheck",
     ]
     return Process("Azurite", command, log, os.environ)
 
 
 @contextmanager
-def azurite(port: int) -> Iterator[Process]:
-    """Run Azurite's table service on `port` until the block ends."""
+def azurite(port: int, service: Service = "table") -> Iterator[Process]:
+    """Run one of Azurite's services on `port` until the block ends."""
     with tempfile.TemporaryDirectory() as logs:
-        process = azurite_process(port, Path(logs) / "azurite.log")
+        process = azurite_process(port, Path(logs) / "azurite.log", service)
         process.start()
         try:
             process.wait_until(lambda: is_listening(port))

@@ -34,12 +34,14 @@ def orchestrators(app: Any = None) -> dict[str, OrchestratorFunction]:
         raise AppError(
             f"{app!r} is no function app: give a df.DFApp, 'module:name', or a mapping of names to functions"
         )
-    functions = [builder._function for builder in builders]
-    return {
-        function.get_function_name().lower(): function.get_user_function()
-        for function in functions
-        if function.get_trigger() is not None and function.get_trigger().type == Kind.ORCHESTRATOR.value
-    }
+    found = {}
+    for builder in builders:
+        function = builder._function
+        trigger = function.get_trigger()
+        if trigger is not None and trigger.type == Kind.ORCHESTRATOR.value:
+            name = getattr(trigger, "orchestration", None) or function.get_function_name()
+            found[name.lower()] = function.get_user_function()
+    return found
 
 
 def _handle(function: Any) -> OrchestratorFunction:
