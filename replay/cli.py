@@ -19,6 +19,7 @@ from replay.hub import Hub
 from replay.recording import RecordingError, from_file, instances_in_file
 from replay.redaction import RedactionError, redact
 from replay.replayer import ReplayError, replay_history
+from replay.report import WIDTH
 
 HISTORIES = Path("tests/histories")
 _DATABASE = Path(".devhost/devhost.db")
@@ -185,14 +186,15 @@ def _check(options: argparse.Namespace) -> int:
     if not files:
         named = ", ".join(str(path) for path in options.files)
         raise RecordingError(f"there is no recorded history in {named}: record one with `python -m replay record`")
+    app = orchestrators(options.app)
     table = Table("history", "orchestrator", "version", "events", "ms", "today's code")
     problems = []
     for file in files:
-        row, problem = _checked(file, options.app)
+        row, problem = _checked(file, app)
         table.add_row(*row, "[green]does the same[/]" if problem is None else "[red]DIFFERS[/]")
         if problem is not None:
             problems.append(problem)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table)
     for problem in problems:
         print(f"\n{problem}")
     return 1 if problems else 0

@@ -6,6 +6,8 @@ import pytest
 
 from player.azurite import azurite, connection_string, free_port
 
+pytest_plugins = ["replay.plugin"]
+
 
 @pytest.fixture(scope="session")
 def storage_connection() -> Iterator[str]:
