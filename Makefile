@@ -24,7 +24,7 @@ host: $(SETUP) ## the same system, left running to talk to on port 7071
 test: $(SETUP) ## all tests
 	@$(BIN)/python -m pytest
 
-bench: $(SETUP) ## all benchmarks: one JSON object a line, also written to bench/results/
+bench: $(SETUP) .venv/.bench ## all benchmarks: one JSON object a line, also written to bench/results/
 	@mkdir -p bench/results
 	@for script in bench/*.py; do \
 		name="$$(basename "$$script" .py)"; \
@@ -61,6 +61,13 @@ export DATA SPEED LIMIT
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@# Only its data is used; what it depends on (pandas and more) is not wanted.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bokeh-sampledata==2026.1
+	@touch $@
+
+# What only benchmarks compare with. durabletask without its dependencies: one of them is a copy of asyncio.
+.venv/.bench: .venv/.packages
+	@echo "Installing what the benchmarks compare with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check grpcio==1.85.1 protobuf==7.36.2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps durabletask==1.12.0
 	@touch $@
 
 # A machine's Node is taken where it is new enough for Azurite and has npm; else PyPI brings one.
