@@ -171,8 +171,9 @@ def _fields(difference: Difference) -> list[str]:
 def _made_by(label: str, call: Call) -> list[str]:
     lines = _labelled(label, call.what)
     for depth, line in enumerate(call.lines[:_MOST_LINES]):
+        # In one piece, however long, so that it can be clicked on.
         where = f"{_relative(line.path)}:{line.number} in {line.function}"
-        lines += _labelled("  from" if depth else "  at", where)
+        lines.append(f"  {'  from' if depth else '  at':{_LABEL}}{where}")
         if line.source:
             lines.append(" " * (_LABEL + 4) + _short(line.source, WIDTH - _LABEL - 4))
     if len(call.lines) > _MOST_LINES:

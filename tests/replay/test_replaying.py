@@ -23,6 +23,8 @@ from replay.replayer import Difference, ReplayError, replay, replay_history
 from tests.replay import sample_app
 from tests.replay.driving import NOW, drive
 
+pytestmark = pytest.mark.filterwarnings("ignore:Potential duplicate Task completion")
+
 Orchestrator = Callable[[Any], Generator[Any, Any, Any]]
 
 
