@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import msgspec
 
-from devhost import entities, history
+from devhost import durable_http, entities, history
 from devhost.app import App, Function, Kind
 from devhost.clock import MarketClock, utc_now
 from devhost.configuration import HostOptions
@@ -651,11 +651,16 @@ class Engine:
         function = self._functions.get((Kind.ACTIVITY, activity.name.lower()))
         failed = f"Activity function '{activity.name}' failed:  "
         reason = result = None
-        if function is None:
+        if function is None and activity.name != durable_http.ACTIVITY:
             reason = failed + _unknown(activity.name, "activity")
         else:
             try:
-                result = await self._worker.activity(function, activity.input)
+                if function is None:
+                    result = await durable_http.perform(activity.input or "")
+                else:
+                    result = await self._worker.activity(function, activity.input)
+            except durable_http.RequestFailedError as failure:
+                reason = failed + str(failure)
             except FunctionFailedError as failure:
                 _LOG.error("activity %s of %s raised", activity.name, activity.instance_id, exc_info=failure.__cause__)
                 reason = failed + str(failure)

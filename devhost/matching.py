@@ -13,6 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from devhost import durable_http
+from devhost.durable_http import HttpRequest
 from devhost.history import Event, EventType, parse_stamp
 
 _FAILURE_STATE = "$OutOfProcData$:"
@@ -58,6 +60,7 @@ class Action(msgspec.Struct, frozen=True, rename="camel"):
     is_canceled: bool = False
     external_event_name: str = ""
     retry_options: RetryOptions | None = None
+    http_request: HttpRequest | None = None
     compound_actions: tuple["Action", ...] = ()
 
 
@@ -273,14 +276,14 @@ class _Retry(_Task):
         self._attempts += 1
         self._walk.schedule_call(self._action, self)
 
-    def completed(self, failed: bool) -> None:
+    def completed(self, result: str | None, *, failed: bool) -> None:  # noqa: ARG002
         """The present try ended."""
         if not failed:
             self.is_done = True
             return
         is_last = self._attempts >= self._options.max_number_of_attempts
         delay = 0 if is_last else self._options.first_retry_interval_in_milliseconds
-        self._walk.schedule_timer(self._walk.now + timedelta(milliseconds=delay), _RetryDelay(self))
+        self._walk.schedule_timer(self._walk.now + timedelta(milliseconds=delay), _Delay(self))
 
     def delay_over(self) -> None:
         """The timer after a failure fired."""
@@ -290,10 +293,38 @@ class _Retry(_Task):
             self._try()
 
 
-class _RetryDelay(_Task):
-    def __init__(self, retry: _Retry) -> None:
+class _HttpCall(_Task):
+    """A durable HTTP request: an activity of the host's own, and while the answer is 202, a timer and the next poll.
+
+    The SDK knows nothing of the polling (azure-functions-durable-python issue 380): its orchestrator gets the 202, and
+    goes on while the host polls. The polls' sequence ids then stand in the way of those that the SDK counts.
+    """
+
+    def __init__(self, walk: "_Walk", request: HttpRequest) -> None:
         super().__init__()
-        self.retry = retry
+        self._walk = walk
+        self._request = request
+        self._next_request = request
+        walk.schedule_activity(durable_http.ACTIVITY, durable_http.encode(request), self)
+
+    def completed(self, result: str | None, *, failed: bool) -> None:
+        """A request ended."""
+        poll = None if failed else durable_http.poll(self._request, result or "", self._walk.now)
+        if poll is None:
+            self.is_done = True
+            return
+        self._next_request, at = poll
+        self._walk.schedule_timer(at, _Delay(self))
+
+    def delay_over(self) -> None:
+        """It is time to ask again."""
+        self._walk.schedule_activity(durable_http.ACTIVITY, durable_http.encode(self._next_request), self)
+
+
+class _Delay(_Task):
+    def __init__(self, after: _Retry | _HttpCall) -> None:
+        super().__init__()
+        self.after = after
 
 
 _SCHEDULING: dict[int, tuple[type, str]] = {
@@ -349,7 +380,7 @@ class _Walk:
             self._confirm(event)
         elif kind in _COMPLETIONS:
             key, failed = _COMPLETIONS[kind]
-            self._complete(event[key], failed)
+            self._complete(event[key], event.get("Result"), failed=failed)
             self._advance()
         elif kind == EventType.EVENT_RAISED:
             self._raise(event)
@@ -364,6 +395,11 @@ class _Walk:
             self._scheduled[number] = SubOrchestration(
                 number, action.function_name, action.instance_id or None, action.version, action.input
             )
+
+    def schedule_activity(self, name: str, input_text: str, task: _Task) -> None:
+        """Schedule an activity that no action names."""
+        number = self._number(task)
+        self._scheduled[number] = Activity(number, name, input_text)
 
     def schedule_timer(self, fire_at: datetime, task: _Task) -> int:
         """Schedule a timer; its sequence id."""
@@ -410,7 +446,9 @@ class _Walk:
             case ActionType.WHEN_ANY:
                 return _Compound(any, [self._invoke(child) for child in action.compound_actions])
             case ActionType.CALL_HTTP:
-                raise UnsupportedActionError("durable HTTP (call_http) is not served by this host; call an activity")
+                if action.http_request is None:
+                    raise UnsupportedActionError("a call_http without an httpRequest")
+                return _HttpCall(self, action.http_request)
             case other:
                 raise UnsupportedActionError(f"unknown action type {other}")
 
@@ -451,16 +489,16 @@ class _Walk:
         else:
             self._buffered.setdefault(key, []).append(None)
 
-    def _complete(self, number: int, failed: bool) -> None:
+    def _complete(self, number: int, result: str | None, *, failed: bool) -> None:
         task = self.open.pop(number, None)
         if task is None:
             return
-        if isinstance(task, _Retry):
-            task.completed(failed)
+        if isinstance(task, _Retry | _HttpCall):
+            task.completed(result, failed=failed)
             return
         task.is_done = True
-        if isinstance(task, _RetryDelay):
-            task.retry.delay_over()
+        if isinstance(task, _Delay):
+            task.after.delay_over()
 
     def _confirm(self, event: Event) -> None:
         expected_type, noun = _SCHEDULING[event["EventType"]]
