@@ -106,9 +106,9 @@ def replay_history(history: Path | str | History, app: Any = None) -> None:
     `function_app:app`. Raises ReplayError with a report, HistoryError for a file that is none, AppError for an app that
     cannot be loaded.
     """
-    from replay.report import report
+    from replay.report import relative, report
 
-    source = "a recorded history" if isinstance(history, History) else str(history)
+    source = "a recorded history" if isinstance(history, History) else relative(str(history))
     recorded = history if isinstance(history, History) else read(Path(history))
     known = orchestrators(app)
     function = known.get(recorded.orchestrator.lower())

@@ -172,7 +172,7 @@ def _made_by(label: str, call: Call) -> list[str]:
     lines = _labelled(label, call.what)
     for depth, line in enumerate(call.lines[:_MOST_LINES]):
         # In one piece, however long, so that it can be clicked on.
-        where = f"{_relative(line.path)}:{line.number} in {line.function}"
+        where = f"{relative(line.path)}:{line.number} in {line.function}"
         lines.append(f"  {'  from' if depth else '  at':{_LABEL}}{where}")
         if line.source:
             lines.append(" " * (_LABEL + 4) + _short(line.source, WIDTH - _LABEL - 4))
@@ -229,9 +229,10 @@ def _execution_id(history: History) -> str:
     return (history.events[1].get("OrchestrationInstance") or {}).get("ExecutionId") or ""
 
 
-def _relative(path: str) -> str:
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else Path(relative).as_posix()
+def relative(path: str) -> str:
+    """A path as it is written in the working folder, if it is in there."""
+    short = os.path.relpath(path)
+    return path if short.startswith("..") else Path(short).as_posix()
 
 
 def _short(text: str, width: int) -> str:
