@@ -5,6 +5,7 @@ Two steps are the same if kind and fields are: JSON by its values (the order of 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -74,9 +75,10 @@ def recorded_step(event: Event, execution_id: str) -> Step:
             return Step(number, "timer", {"fire at": _instant(parse_stamp(event["FireAt"]))})
         case EventType.SUB_ORCHESTRATION_CREATED:
             instance_id = event["InstanceId"]
+            is_chosen = re.fullmatch(f"{re.escape(execution_id)}:[0-9A-Fa-f]+", instance_id)
             fields = {
                 "name": event["Name"],
-                "instance id": CHOSEN_BY_HOST if instance_id.startswith(f"{execution_id}:") else instance_id,
+                "instance id": CHOSEN_BY_HOST if is_chosen else instance_id,
                 "version": event.get("Version") or None,
                 "input": unwrapped(event.get("Input")),
             }
