@@ -113,9 +113,13 @@ class Scheduler:
         finally:
             self._idle_waiters.discard(waiter)
 
+    def halt(self) -> None:
+        """Start nothing more."""
+        self._is_stopped = True
+
     async def stop(self) -> None:
         """Start nothing more, and cancel what runs."""
-        self._is_stopped = True
+        self.halt()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+from azure.durable_functions.models.utils import http_utils
 from azure.functions import Context
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
@@ -149,6 +150,8 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.wrap_future(cleanup), seconds)
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._functions.stop()
+        self._computing.stop()
 
     async def _compute(self, function: Function, payload: str) -> Any:
         _LOG.debug("%s: called", function.name)
@@ -175,6 +178,8 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    # The SDK keeps one HTTP session for the process, which belongs to this loop and would be of no use to another.
+    await http_utils._close_session()
 
 
 class _Pool:
@@ -186,7 +191,8 @@ class _Pool:
         self._threads = 0
         self._free = 0
         self._lock = threading.Lock()
-        self._calls: queue.SimpleQueue[tuple[concurrent.futures.Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[concurrent.futures.Future[Any], Callable[[], Any]] | None]
+        self._calls = queue.SimpleQueue()
 
     def submit(self, call: Callable[[], Any]) -> "concurrent.futures.Future[Any]":
         """Call it on one of the threads."""
@@ -200,9 +206,15 @@ class _Pool:
         self._calls.put((future, call))
         return future
 
+    def stop(self) -> None:
+        """End each thread once it has nothing to do; call nothing any more."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._calls.put(None)
+
     def _work(self) -> None:
-        while True:
-            future, call = self._calls.get()
+        while (work := self._calls.get()) is not None:
+            future, call = work
             if future.set_running_or_notify_cancel():
                 try:
                     result = call()
@@ -211,7 +223,7 @@ class _Pool:
                 else:
                     future.set_result(result)
                     del result
-            del future, call
+            del work, future, call
             with self._lock:
                 self._free += 1
 

@@ -15,6 +15,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,7 @@ from devhost import entities
 from devhost.api import DurableApi
 from devhost.app import App, Function, Kind, examine
 from devhost.clock import MarketClock
-from devhost.configuration import HostOptions
+from devhost.configuration import HostOptions, read_host_options
 from devhost.engine import Engine
 from devhost.eventhub import EventHubs, IncomingBatch, IncomingEvent
 from devhost.history import Status
@@ -40,6 +41,7 @@ from devhost.store import EpisodeRow, InstanceRow, Store
 from devhost.worker import Worker, binding_of, links_for
 from replay.history import History
 from replay.recording import history_of
+from replay.replayer import waiting_for
 
 START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 _REAL_SECONDS = 30.0
@@ -48,6 +50,13 @@ _THREADS = 8
 
 Fake = Callable[[Any], Any] | Callable[[Any], Awaitable[Any]]
 """What stands in for an activity: gets its input, returns its result, may raise."""
+
+
+class ActivityCall(msgspec.Struct, frozen=True):
+    """An activity that was called, replaced or not, and what it was given."""
+
+    name: str
+    given: Any
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -61,6 +70,24 @@ class Commit(msgspec.Struct, frozen=True):
     number: int
     label: str
     is_done: bool
+
+
+CrashTest = Callable[[Commit], bool]
+"""Says at which transactions the engine is to end."""
+
+
+def before(label: str) -> CrashTest:
+    """Just before what `label` begins like is stored: `before("activity charge")` is when it has run, for nothing."""
+    return lambda commit: not commit.is_done and _begins(commit.label, label)
+
+
+def after(label: str) -> CrashTest:
+    """Just after what `label` begins like is stored: `after("episode order-1")` is before any of its activities run."""
+    return lambda commit: commit.is_done and _begins(commit.label, label)
+
+
+def _begins(label: str, words: str) -> bool:
+    return f"{label} ".startswith(f"{words} ")
 
 
 class OrchestrationError(Exception):
@@ -80,7 +107,7 @@ class DurableTestEnvironment:
 
     `app` is the app object (or a blueprint); `activities` replaces activities by name, with plain or asynchronous
     functions of one argument; an unknown name raises ValueError. `settings` are the app's, over the environment's.
-    `start` is where time begins. `default_version` is what host.json's `defaultVersion` is.
+    `start` is where time begins. `host_json` is what the app's host.json holds; without it all is as by default.
     """
 
     def __init__(
@@ -90,17 +117,21 @@ class DurableTestEnvironment:
         activities: Mapping[str, Fake] | None = None,
         settings: Mapping[str, str] | None = None,
         start: datetime = START,
-        default_version: str | None = None,
+        host_json: Mapping[str, Any] | None = None,
     ) -> None:
         self._given_app = app
         self._activities = activities or {}
         self._settings = mock.patch.dict(os.environ, settings or {})
         self._start = start
-        self._options = HostOptions(default_version=default_version)
+        self._host_json = host_json
+        self._options = HostOptions()
         self._ids = 0
         self._commits = 0
-        self._crash_test: Callable[[Commit], bool] = lambda _: False
+        self._crash_test: CrashTest = lambda _: False
+        self._crashes_left: int | None = None
         self._generations: dict[str, list[History]] = {}
+        self.calls: list[ActivityCall] = []
+        """The activities that were called, replaced or not, in this order; one that was called again is in it again."""
         self.crashes = 0
         """How often the engine has been ended."""
         self.url = ""
@@ -109,9 +140,18 @@ class DurableTestEnvironment:
     async def __aenter__(self) -> Self:
         self._settings.start()
         self._given_app.functions_bindings = {}  # names of the last call: it refuses to be asked twice
-        self._app = _with_fakes(examine(self._given_app.get_functions()), self._activities)
         self._folder = tempfile.TemporaryDirectory(prefix="durable-test-")
-        await self._open()
+        try:
+            if self._host_json is not None:
+                folder = Path(self._folder.name)
+                (folder / "host.json").write_text(json.dumps(self._host_json), encoding="utf-8")
+                self._options = read_host_options(folder)
+            self._app = self._watched(_with_fakes(examine(self._given_app.get_functions()), self._activities))
+            await self._open()
+        except BaseException:
+            self._folder.cleanup()
+            self._settings.stop()
+            raise
         return self
 
     async def __aexit__(
@@ -172,7 +212,9 @@ class DurableTestEnvironment:
         await self._set_clock(until)
 
     async def result(self, instance_id: str) -> Any:
-        """An instance's output; time skips until it has ended. Raises OrchestrationError."""
+        """An instance's output; time skips until it has ended. Raises OrchestrationError: with the failure's text, or
+        with what it waits for if it can never end, or has not within half a minute of real time."""
+        give_up = time.monotonic() + _REAL_SECONDS
         while True:
             await self.settle()
             row = self._row(instance_id)
@@ -181,8 +223,13 @@ class DurableTestEnvironment:
             due = self._engine.next_virtual_timer()
             if due is None:
                 raise OrchestrationError(
-                    f"{instance_id} is {row.status.text} and can never end by itself: no timer is left, so it waits for"
-                    f" an event (custom status: {row.custom_status})"
+                    f"{instance_id} is {row.status.text} and can never end by itself: no timer is left; "
+                    + self._waiting(instance_id)
+                )
+            if time.monotonic() > give_up:
+                raise OrchestrationError(
+                    f"{instance_id} is {row.status.text} at {self.now.isoformat()}, after {_REAL_SECONDS:.0f} s of"
+                    f" skipping time; an eternal one is watched with advance(). {self._waiting(instance_id)}"
                 )
             await self._set_clock(max(due, self.now))
         output = None if row.output is None else json.loads(row.output)
@@ -236,9 +283,11 @@ class DurableTestEnvironment:
 
     # Crashes
 
-    def crash_when(self, test: Callable[[Commit], bool]) -> None:
-        """End the engine at each transaction for which `test` holds, as if its process had been killed there."""
+    def crash_when(self, test: CrashTest, times: int | None = None) -> None:
+        """End the engine at each transaction for which `test` holds, as if its process had been killed there; `times`
+        times at most. A later call takes the place of this one."""
         self._crash_test = test
+        self._crashes_left = times
         self._commits = 0
 
     async def crash(self) -> None:
@@ -277,7 +326,14 @@ class DurableTestEnvironment:
             on_generation=self._keep_generation,
             new_id=self._new_id,
         )
-        self._hubs = EventHubs(self._app, self._store, self._scheduler, self._worker, maximum_batch=100, background=())
+        self._hubs = EventHubs(
+            self._app,
+            self._store,
+            self._scheduler,
+            self._worker,
+            maximum_batch=self._options.maximum_event_batch_size,
+            background=(),
+        )
         triggers = HttpTriggers(
             self._app, self._scheduler, self._worker, route_prefix=self._options.route_prefix, background=()
         )
@@ -319,8 +375,13 @@ class DurableTestEnvironment:
         if not is_done:
             self._commits += 1
         commit = Commit(self._commits, label, is_done)
-        if self._crashed.is_set() or self._crash_test(commit):
+        if self._crashed.is_set():
+            raise _CrashError(commit)
+        if self._crashes_left != 0 and self._crash_test(commit):
+            if self._crashes_left is not None:
+                self._crashes_left -= 1
             self._crashed.set()
+            self._scheduler.halt()
             raise _CrashError(commit)
 
     def _new_id(self) -> str:
@@ -329,6 +390,29 @@ class DurableTestEnvironment:
 
     def _keep_generation(self, row: InstanceRow, episodes: Sequence[EpisodeRow]) -> None:
         self._generations.setdefault(row.id, []).append(history_of(row, episodes))
+
+    def _watched(self, app: App) -> App:
+        """The app, whose activities are in `calls` before they run."""
+
+        def watched(function: Function) -> Function:
+            if function.kind is not Kind.ACTIVITY:
+                return function
+
+            def call(**arguments: Any) -> Any:
+                self.calls.append(ActivityCall(function.durable_name, arguments[function.trigger_parameter]))
+                return function.call(**arguments)
+
+            return msgspec.structs.replace(function, call=call)
+
+        return msgspec.structs.replace(app, functions=tuple(watched(function) for function in app.functions))
+
+    def _waiting(self, instance_id: str) -> str:
+        """What an instance waits for, by its history: a sentence."""
+        row = self._row(instance_id)
+        if row.status is Status.SUSPENDED:
+            return "it is suspended"
+        waits = waiting_for(self.history(instance_id), self._given_app)
+        return f"it waits for {', '.join(waits)}" if waits else f"its custom status is {row.custom_status}"
 
     def _row(self, instance_id: str) -> InstanceRow:
         row = self._store.instance(instance_id)
@@ -343,14 +427,15 @@ def _sent(given: Any) -> str | None:
 
 
 def _with_fakes(app: App, fakes: Mapping[str, Fake]) -> App:
+    known = {function.durable_name.lower(): function.durable_name for function in app.of(Kind.ACTIVITY)}
     for name in fakes:
-        if app.find(Kind.ACTIVITY, name) is None:
-            known = ", ".join(sorted(function.name for function in app.of(Kind.ACTIVITY)))
-            raise ValueError(f"activities: the app has no activity '{name}'; it has: {known}")
+        if name.lower() not in known:
+            names = ", ".join(sorted(known.values())) or "none"
+            raise ValueError(f"activities: the app has no activity '{name}'; it has: {names}")
     by_name = {name.lower(): fake for name, fake in fakes.items()}
 
     def replaced(function: Function) -> Function:
-        fake = by_name.get(function.name.lower()) if function.kind is Kind.ACTIVITY else None
+        fake = by_name.get(function.durable_name.lower()) if function.kind is Kind.ACTIVITY else None
         if fake is None:
             return function
         return msgspec.structs.replace(

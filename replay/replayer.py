@@ -124,6 +124,16 @@ def replay_history(history: Path | str | History, app: Any = None) -> None:
         raise ReplayError(report(source, recorded, found), found)
 
 
+def waiting_for(history: History, app: Any) -> list[str]:
+    """What today's code waits for at a history's end, such as `wait_for_external_event 'approved'`; none once it has
+    ended. `app` as for `replay_history`. Raises HistoryError."""
+    script = _script(history)
+    function = orchestrators(app)[history.orchestrator.lower()]
+    events = [encode({**event, "IsPlayed": False}) for event in script.events]
+    execution = execute(function, _payload(history, script, events, is_replaying=False))
+    return [call.what for call in execution.waiting]
+
+
 def replay(history: History, function: OrchestratorFunction) -> list[Difference] | None:
     """What differs at the first cut at which anything does, None if nothing does. Raises HistoryError."""
     script = _script(history)

@@ -56,6 +56,41 @@ def counting(context: df.DurableOrchestrationContext):
     context.continue_as_new(count + 1)
 
 
+@app.orchestration_trigger(context_name="context")
+def prices(context: df.DurableOrchestrationContext):
+    return (yield context.task_all([context.call_activity("price", item) for item in context.get_input()]))
+
+
+@app.orchestration_trigger(context_name="context")
+def referral(context: df.DurableOrchestrationContext):
+    return (yield context.call_activity("refer", context.get_input()))
+
+
+@app.orchestration_trigger(context_name="context")
+def wrapping(context: df.DurableOrchestrationContext):
+    return (yield context.call_activity("gift-wrap", "tea"))
+
+
+@app.orchestration_trigger(context_name="context")
+def versioned(context: df.DurableOrchestrationContext):
+    yield context.create_timer(context.current_utc_datetime + timedelta(hours=1))
+    return context.version
+
+
+@app.activity_trigger(input_name="wanted")
+@app.durable_client_input(client_name="client")
+async def refer(wanted: dict, client: df.DurableOrchestrationClient) -> str:
+    identifier = f"purchase-{wanted['item']}"
+    if not (await client.get_status(identifier)).instance_id:
+        await client.start_new("purchase", identifier, wanted)
+    return identifier
+
+
+@app.activity_trigger(input_name="item", activity="gift-wrap")
+def gift_wrap(item: str) -> str:
+    return "in paper"
+
+
 @app.activity_trigger(input_name="item")
 def price(item: str) -> int:
     return 10

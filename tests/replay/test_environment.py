@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import urllib.request
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +10,18 @@ from typing import Any
 
 import pytest
 
+import replay.environment
 from devhost.history import EventType, Status
 from devhost.instances import UnknownFunctionError
-from replay.environment import START, Commit, DurableTestEnvironment, OrchestrationError
+from replay.environment import (
+    START,
+    ActivityCall,
+    CrashTest,
+    DurableTestEnvironment,
+    OrchestrationError,
+    after,
+    before,
+)
 from tests.replay.shop import app
 
 
@@ -33,7 +43,7 @@ async def test_an_activity_is_replaced_by_a_plain_or_an_asynchronous_function() 
 
 
 async def test_a_replacement_of_an_activity_that_the_app_does_not_have_is_refused() -> None:
-    with pytest.raises(ValueError, match="no activity 'chrage'; it has: charge, price"):
+    with pytest.raises(ValueError, match="no activity 'chrage'; it has: charge, gift-wrap, price, refer"):
         async with environment(chrage=len):
             pass
 
@@ -76,7 +86,8 @@ async def test_timers_due_at_one_instant_fire_in_the_order_of_their_making() -> 
 async def test_an_instance_that_waits_for_what_never_comes_is_told_instead_of_waited_for() -> None:
     async with environment() as env:
         await env.start("patient", instance_id="p")
-        with pytest.raises(OrchestrationError, match="p is Running and can never end by itself"):
+        told = r"p is Running and can never end by itself: .* it waits for wait_for_external_event 'never'"
+        with pytest.raises(OrchestrationError, match=told):
             await env.result("p")
 
 
@@ -150,26 +161,84 @@ async def test_a_crash_at_any_commit_changes_nothing_but_how_often_an_activity_r
     assert number > 8
 
 
-async def test_a_crash_can_be_put_where_an_activity_has_run_and_its_result_is_not_stored() -> None:
-    seen: list[Commit] = []
-
-    def once(commit: Commit) -> bool:
-        wanted = commit.label == "activity charge p" and not commit.is_done and not seen
-        if wanted:
-            seen.append(commit)
-        return wanted
-
-    charged: list[Any] = []
-
-    def charge(given: Any) -> int:
-        charged.append(given)
-        return 30
-
-    async with environment(charge=charge) as env:
-        env.crash_when(once)
+@pytest.mark.parametrize(
+    ("where", "times_called"),
+    [
+        (before("activity charge"), 3),
+        (after("activity charge"), 1),
+        (before("activity charge p"), 3),
+        (before("episode"), 1),
+        (after("entity @stock@tea"), 1),
+        (before("activity char"), 1),
+    ],
+)
+async def test_a_crash_is_put_before_or_after_something_is_stored(where: CrashTest, times_called: int) -> None:
+    async with environment() as env:
+        env.crash_when(where, times=2)
         assert await env.run("purchase", {"item": "tea", "pieces": 3}, instance_id="p") == {"paid": 30, "stock": 97}
-    assert len(charged) == 2
-    assert charged[0] == charged[1]
+        charged = [call for call in env.calls if call.name == "charge"]
+    assert charged == times_called * [ActivityCall("charge", {"id": "p", "pieces": 3, "price": 10})]
+
+
+async def test_nothing_new_begins_once_the_engine_has_ended() -> None:
+    async with environment(price=len) as env:
+        env.crash_when(before("activity price"), times=1)
+        assert await env.run("prices", ["tea", "milk", "salt"], instance_id="p") == [3, 4, 4]
+        assert env.crashes == 1
+        assert [call.given for call in env.calls] == ["tea", "tea", "milk", "salt"]
+
+
+async def test_the_activities_called_are_listed_replaced_or_not() -> None:
+    async with environment(price=lambda _: 7) as env:
+        await env.run("purchase", {"item": "tea", "pieces": 2}, instance_id="p")
+        assert env.calls == [
+            ActivityCall("price", "tea"),
+            ActivityCall("charge", {"id": "p", "pieces": 2, "price": 7}),
+        ]
+
+
+async def test_an_activity_with_a_durable_client_reaches_the_environment() -> None:
+    async with environment() as env:
+        assert await env.run("referral", {"item": "tea", "pieces": 1}) == "purchase-tea"
+        assert await env.result("purchase-tea") == {"paid": 10, "stock": 99}
+
+
+async def test_a_client_whose_host_dies_under_it_asks_again() -> None:
+    async with environment() as env:
+        env.crash_when(after("start purchase-tea"), times=1)
+        assert await env.run("referral", {"item": "tea", "pieces": 1}) == "purchase-tea"
+        assert await env.result("purchase-tea") == {"paid": 10, "stock": 99}
+        assert env.crashes == 1
+        assert [call.name for call in env.calls].count("refer") == 2
+
+
+async def test_an_activity_with_a_name_of_its_own_is_replaced_by_that_name() -> None:
+    async with environment(**{"gift-wrap": lambda _: "in gold"}) as env:
+        assert await env.run("wrapping") == "in gold"
+        assert env.calls == [ActivityCall("gift-wrap", "tea")]
+
+
+async def test_host_json_says_which_version_is_started() -> None:
+    host_json = {"version": "2.0", "extensions": {"durableTask": {"defaultVersion": "7"}}}
+    async with DurableTestEnvironment(app, host_json=host_json) as env:
+        assert await env.run("versioned") == "7"
+    async with DurableTestEnvironment(app) as env:
+        assert await env.run("versioned") is None
+
+
+async def test_an_environment_that_was_refused_leaves_no_settings_behind() -> None:
+    with pytest.raises(ValueError, match="no activity 'chrage'"):
+        async with DurableTestEnvironment(app, activities={"chrage": len}, settings={"SHOP": "closed"}):
+            pass
+    assert "SHOP" not in os.environ
+
+
+async def test_an_eternal_orchestration_is_given_up_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay.environment, "_REAL_SECONDS", 0.5)
+    async with environment() as env:
+        await env.start("counting", 4, instance_id="c")
+        with pytest.raises(OrchestrationError, match=r"c is Running at 20.*an eternal one is watched with advance"):
+            await env.result("c")
 
 
 async def test_two_runs_have_the_same_history_to_the_last_id(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ async def trading() -> AsyncIterator[tuple[DurableTestEnvironment, Journals]]:
         import function_app
 
         async with DurableTestEnvironment(
-            function_app.app, activities=journals.activities(), default_version="1"
+            function_app.app, activities=journals.activities(), host_json=json.loads((ROOT / "host.json").read_text())
         ) as env:
             yield env, journals
 
