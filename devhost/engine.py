@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import msgspec
 
-from devhost import durable_http, entities, history
+from devhost import advice, durable_http, entities, history
+from devhost.advice import Advice
 from devhost.app import App, Function, Kind
 from devhost.clock import MarketClock, utc_now
 from devhost.configuration import HostOptions
@@ -372,6 +373,7 @@ class Engine:
         new = [history.orchestrator_started(now), *(each.event for each in fitting)]
         answer = await self._ask(instance, new)
         plan = match([*instance.events, *new], answer, row.name, row.execution_id)
+        self._advise(instance, advice.of_plan(plan))
         self._carry_out(instance, messages, new, answer, plan, now)
 
     def _discard(self, instance: Instance, messages: list[MessageRow]) -> None:
@@ -391,10 +393,18 @@ class Engine:
             {"instanceId": row.id, "isReplaying": bool(instance.played), "parentInstanceId": row.parent_id}
         ).decode()
         payload = f'{{"history":[{events}],"input":{row.input or "null"},{identity[1:-1]}{_PAYLOAD_TAIL}'
-        answer, error = await self._worker.orchestrator(instance.function, payload)
-        if error is not None:
-            _LOG.error("orchestrator %s of %s raised", row.name, row.id, exc_info=error)
-        return answer
+        episode = await self._worker.orchestrator(instance.function, payload)
+        if episode.error is not None:
+            _LOG.error("orchestrator %s of %s raised", row.name, row.id, exc_info=episode.error)
+        self._advise(instance, episode.advice)
+        return episode.answer
+
+    def _advise(self, instance: Instance, found: Sequence[Advice]) -> None:
+        """Warn the author, once of each thing."""
+        for each in found:
+            if each.code not in instance.advised:
+                instance.advised.add(each.code)
+                _LOG.warning("%s of orchestrator %s: %s: %s", instance.row.id, instance.row.name, each.code, each.text)
 
     def _carry_out(
         self,

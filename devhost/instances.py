@@ -47,6 +47,8 @@ class Instance:
         self.episodes = 0
         self.inbox: deque[MessageRow] = deque()
         self.is_queued = False
+        self.advised: set[str] = set()
+        """Codes of the warnings that its author has had."""
 
     def remember(self, events: str) -> None:
         """Add an episode's events, as they are stored."""

@@ -5,10 +5,11 @@ history by the rules of DURABLE.md, section 2: it awaits them one after another,
 when it schedules it, and takes completions from the history in the order in which they are written there.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
@@ -75,6 +76,8 @@ class Answer(msgspec.Struct, frozen=True, rename="camel"):
     output: str | None = None
     custom_status: str | None = None
     error: str | None = None
+    has_bad_numbers: bool = False
+    """Whether there was NaN or Infinity in it."""
 
 
 class _WireAnswer(msgspec.Struct, frozen=True, rename="camel"):
@@ -89,11 +92,15 @@ _DECODER = msgspec.json.Decoder(_WireAnswer)
 
 
 def read_answer(text: str) -> Answer:
-    """The answer in a JSON text. One that is not JSON (NaN in the output, say) is an answer with an error."""
+    """The answer in a JSON text. Where it has NaN or Infinity, which the SDK lets pass, null is taken instead."""
+    has_bad_numbers = False
     try:
         wire = _DECODER.decode(text)
-    except msgspec.DecodeError as error:
-        return Answer(is_done=False, error=f"the orchestrator's answer is not valid JSON: {error}")
+    except msgspec.ValidationError as error:
+        return Answer(is_done=False, error=f"the orchestrator's answer cannot be understood: {error}")
+    except msgspec.DecodeError:
+        has_bad_numbers = True
+        wire = _DECODER.decode(_without_bad_numbers(text))
     status = bytes(wire.custom_status).decode() or None
     actions = tuple(action for generation in wire.actions for action in generation)
     size = len(status.encode("utf-16-le")) if status else 0
@@ -109,7 +116,27 @@ def read_answer(text: str) -> Answer:
         output=bytes(wire.output).decode() or None,
         custom_status=status,
         error=wire.error,
+        has_bad_numbers=has_bad_numbers,
     )
+
+
+def _without_bad_numbers(text: str) -> str:
+    """A JSON text whose NaN and Infinity are null, also in the JSON texts within: Python writes them, JSON has none."""
+
+    def cleaned(value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: cleaned(each) for key, each in value.items()}
+            case list():
+                return [cleaned(each) for each in value]
+            case str() if value.startswith(("{", "[")) and ("NaN" in value or "Infinity" in value):
+                try:
+                    return json.dumps(cleaned(json.loads(value, parse_constant=lambda _: None)))
+                except ValueError:
+                    return value
+        return value
+
+    return json.dumps(cleaned(json.loads(text, parse_constant=lambda _: None)))
 
 
 def read_failure(message: str) -> Answer:
@@ -190,6 +217,12 @@ class Plan(msgspec.Struct, frozen=True):
     """Sequence ids of all timers of the generation that nobody waits for any more."""
     outcome: Outcome | None
     """None while the instance goes on."""
+    held_back_by: tuple[str, ...] = ()
+    """What the host still waits for although the orchestrator has gone on."""
+    kept_open_by: tuple[str, ...] = ()
+    """What keeps the instance of an orchestrator Running that is done."""
+    dropped_events: tuple[str, ...] = ()
+    """Names of events that came to this generation and that the next one will not have."""
 
 
 class NonDeterminismError(Exception):
@@ -211,7 +244,16 @@ def match(history: Sequence[Event], answer: Answer, orchestrator: str, execution
         return Plan((), (), Failed(f"Non-Deterministic workflow detected: {error}"))
     except UnsupportedActionError as error:
         return Plan((), (), Failed(f"Orchestrator function '{orchestrator}' failed: {error}"))
-    return Plan(walk.unconfirmed(), tuple(walk.cancelled), _outcome(walk, answer, orchestrator))
+    outcome = _outcome(walk, answer, orchestrator)
+    is_ahead = answer.is_done or walk.is_ahead
+    return Plan(
+        walk.unconfirmed(),
+        tuple(walk.cancelled),
+        outcome,
+        held_back_by=walk.open_names() if is_ahead and not walk.is_finished else (),
+        kept_open_by=walk.open_names() if walk.is_finished and (answer.is_done or walk.continued) else (),
+        dropped_events=walk.dropped_events() if isinstance(outcome, ContinuedAsNew) else (),
+    )
 
 
 def _outcome(walk: "_Walk", answer: Answer, orchestrator: str) -> Outcome | None:
@@ -355,6 +397,7 @@ class _Walk:
         self._waiters: dict[str, list[_Task]] = {}
         self._buffered: dict[str, list[None]] = {}
         self.now = datetime.min.replace(tzinfo=UTC)
+        self._names: dict[int, str] = {}
         self.open: dict[int, _Task] = {}
         self.cancelled: list[int] = []
         self.continued: Action | None = None
@@ -364,6 +407,19 @@ class _Walk:
     def is_finished(self) -> bool:
         """Whether every action has been awaited."""
         return self._current is None and self._next >= len(self._actions)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the orchestrator has asked for more than has been awaited."""
+        return self._next < len(self._actions)
+
+    def open_names(self) -> tuple[str, ...]:
+        """What has been scheduled and has not come, in words."""
+        return tuple(self._names[number] for number in self.open)
+
+    def dropped_events(self) -> tuple[str, ...]:
+        """The names of events that nobody has waited for."""
+        return tuple(f"event '{name}'" for name, waiting in self._buffered.items() for _ in waiting)
 
     def unconfirmed(self) -> tuple[Scheduled, ...]:
         """What was scheduled and is not in the history."""
@@ -388,7 +444,7 @@ class _Walk:
 
     def schedule_call(self, action: Action, task: _Task) -> None:
         """Schedule the activity or child instance of a call."""
-        number = self._number(task)
+        number = self._number(task, f"'{action.function_name}'")
         if action.action_type in (ActionType.CALL_ACTIVITY, ActionType.CALL_ACTIVITY_WITH_RETRY):
             self._scheduled[number] = Activity(number, action.function_name, action.input)
         else:
@@ -398,18 +454,19 @@ class _Walk:
 
     def schedule_activity(self, name: str, input_text: str, task: _Task) -> None:
         """Schedule an activity that no action names."""
-        number = self._number(task)
+        number = self._number(task, f"'{name}'")
         self._scheduled[number] = Activity(number, name, input_text)
 
     def schedule_timer(self, fire_at: datetime, task: _Task) -> int:
         """Schedule a timer; its sequence id."""
-        number = self._number(task)
+        number = self._number(task, f"the timer that fires at {fire_at:%Y-%m-%dT%H:%M:%SZ}")
         self._scheduled[number] = Timer(number, fire_at)
         return number
 
-    def _number(self, task: _Task) -> int:
+    def _number(self, task: _Task, name: str) -> int:
         self._last_id += 1
         self.open[self._last_id] = task
+        self._names[self._last_id] = name
         return self._last_id
 
     def _advance(self) -> None:

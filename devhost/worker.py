@@ -11,7 +11,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +21,8 @@ from azure.functions import Context
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
 
+from devhost import advice
+from devhost.advice import Advice
 from devhost.app import Function
 from devhost.matching import Answer, read_answer, read_failure
 
@@ -92,6 +94,14 @@ class InvocationContext(Context):
         return self._retry
 
 
+class Episode(msgspec.Struct, frozen=True):
+    """What came of running an orchestrator once."""
+
+    answer: Answer
+    error: BaseException | None
+    advice: Sequence[Advice] = ()
+
+
 class Worker:
     """Threads and an event loop for the functions, until `stop`.
 
@@ -105,6 +115,7 @@ class Worker:
         self._functions = _Pool(threads, "function")
         self._computing = _Pool(_COMPUTING_THREADS, "orchestrator")
         self._loop = asyncio.new_event_loop()
+        advice.install()
         self._thread = threading.Thread(target=self._loop.run_forever, name="worker-loop", daemon=True)
         self._thread.start()
 
@@ -132,13 +143,23 @@ class Worker:
         except ValueError as error:
             raise FunctionFailedError(error) from error
 
-    async def orchestrator(self, function: Function, payload: str) -> tuple[Answer, BaseException | None]:
-        """One episode: the answer to a history, and what the orchestrator raised, if it did."""
+    async def orchestrator(self, function: Function, payload: str) -> Episode:
+        """Run an orchestrator on a history, once."""
+        _LOG.debug("%s: called", function.name)
+
+        notes = advice.Notes()
+
+        def run() -> Any:
+            with advice.watching(notes):
+                return function.call(payload)
+
         try:
-            return read_answer(await self._compute(function, payload)), None
+            answer = read_answer(str(await self._outcome(self._computing.submit(run))))
         except FunctionFailedError as failure:
             cause = failure.__cause__
-            return read_failure(str(cause)), (cause.__cause__ if cause and cause.__cause__ else cause)
+            error = cause.__cause__ if cause and cause.__cause__ else cause
+            return Episode(read_failure(str(cause)), error, notes.found(is_done=False))
+        return Episode(answer, None, [*notes.found(is_done=answer.is_done), *advice.of_answer(answer)])
 
     async def entity(self, function: Function, payload: str) -> str:
         """Run a batch of operations; the answer's JSON text. Raises FunctionFailedError."""

@@ -255,8 +255,16 @@ def test_what_this_host_cannot_do_fails_the_instance_and_says_so() -> None:
     assert "call_http" in outcome.message
 
 
-def test_an_answer_that_is_not_json_is_an_error() -> None:
-    assert "not valid JSON" in (read_answer('{"isDone":true,"actions":[[]],"output":NaN}').error or "")
+def test_numbers_that_json_does_not_know_become_null() -> None:
+    text = '{"isDone":true,"actions":[[{"actionType":0,"functionName":"f","input":"[NaN, \\"NaN\\"]"}]],"output":NaN}'
+    answer = read_answer(text)
+    assert (answer.output, answer.has_bad_numbers, answer.error) == ("null", True, None)
+    assert answer.actions is not None
+    assert answer.actions[0].input == '[null, "NaN"]'
+
+
+def test_an_answer_of_another_shape_is_an_error() -> None:
+    assert "cannot be understood" in (read_answer('{"isDone":1,"actions":[[]]}').error or "")
 
 
 def test_a_custom_status_over_16_kib_is_an_error() -> None:
