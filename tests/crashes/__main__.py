@@ -41,17 +41,18 @@ def main() -> int:
             for line in report.problems:
                 console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     wrong = sum(bool(report.problems) for report in reports)
-    kills = sum(report.kills for report in reports)
+    kills = sum(report.kills.total() for report in reports)
     verdict = f"{wrong} apps came out otherwise" if wrong else "everything came out as in the undisturbed runs"
     console.print(f"{kills} kills in {time.monotonic() - begin:.0f} s, seed {arguments.seed}: {verdict}")
     return 1 if wrong else 0
 
 
 def _table(reports: list[Report]) -> Table:
-    table = Table("app", "rounds", "instances", "at start", "at work", "result", title="kills")
+    moments = sorted({moment for report in reports for moment in report.kills})
+    table = Table("app", "rounds", "instances", *(f"at {moment}" for moment in moments), "result", title="kills")
     for report in reports:
         result = "[red]differs[/red]" if report.problems else "equal"
-        counts = (report.rounds, report.instances, report.kills_at_start, report.kills_at_work)
+        counts = (report.rounds, report.instances, *(report.kills[moment] for moment in moments))
         table.add_row(report.app, *map(str, counts), result)
     return table
 

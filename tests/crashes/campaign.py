@@ -7,8 +7,12 @@ come to rest. Rounds follow each other until the app has had its share of kills.
 import difflib
 import random
 import re
+import signal
+import subprocess
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,8 +31,10 @@ _START = 0.5
 """Seconds within which a host that is killed while it starts dies."""
 _LIFE = 0.7
 """Seconds that a host which is killed at work lives at most."""
-_SHARE_OF_STARTS = 0.3
-"""So many of the kills hit a host before it is ready."""
+_TRANSACTIONS = 60
+"""So many transactions a host that dies after one of them gets done on average."""
+_SHARES = {"start": 25, "work": 40, "transaction": 35}
+"""Of a hundred kills, how many hit a host while it starts, at any instant of its work, right after a commit."""
 _PATIENCE = 90.0
 """Seconds within which a round must come to rest."""
 
@@ -39,16 +45,11 @@ class Report:
 
     app: str
     rounds: int = 0
-    kills_at_start: int = 0
-    kills_at_work: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    """How often a host was killed, by the moment."""
     instances: int = 0
     problems: list[str] = field(default_factory=list)
     """Differences to the undisturbed run, and what went wrong otherwise."""
-
-    @property
-    def kills(self) -> int:
-        """How often a host was killed."""
-        return self.kills_at_start + self.kills_at_work
 
 
 def campaign(
@@ -76,9 +77,9 @@ def _rounds(load: Load, size: int, kills: int, chance: random.Random, killed: Ca
     if expected is None:
         return report
     report.instances = sum(_INSTANCE.match(line) is not None for line in expected)
-    while report.kills < kills and not report.problems:
+    while report.kills.total() < kills and not report.problems:
         report.rounds += 1
-        actual = _round(load, size, kills - report.kills, chance, report, killed)
+        actual = _round(load, size, kills - report.kills.total(), chance, report, killed)
         if actual is not None and actual != expected:
             difference = difflib.unified_diff(
                 expected, actual, "undisturbed", f"round {report.rounds}", n=2, lineterm=""
@@ -97,15 +98,21 @@ def _round(
         load.prepare(scene)
         settings = {key: text.format(service=service.url, folder=scene.folder) for key, text in load.settings.items()}
 
-        def host() -> RunningHost:
-            return RunningHost(APPS / load.app, scene.folder, port=port, settings=settings, is_awaited=False)
+        def host(*command: str) -> RunningHost:
+            return RunningHost(
+                APPS / load.app, scene.folder, port=port, settings=settings, is_awaited=False, command=command
+            )
 
         users = _Users(load, scene)
-        while users.are_busy and kills > 0:
-            _one_life(host(), users, chance, report)
-            killed()
-            kills -= 1
-        with host() as last:
+        try:
+            while users.are_busy and kills > 0:
+                report.kills[_one_life(host, users, chance)] += 1
+                killed()
+                kills -= 1
+        except HostEndedError as error:
+            report.problems.append(str(error))
+            return None
+        with host("devhost") as last:
             users.wait()
             if users.problem is None and last.process.poll() is None:
                 return _outcome(load, scene)
@@ -113,16 +120,27 @@ def _round(
             return None
 
 
-def _one_life(host: RunningHost, users: "_Users", chance: random.Random, report: Report) -> None:
-    """Start a host and kill it, while it starts or soon after."""
-    with host:
-        if chance.random() < _SHARE_OF_STARTS:
-            host.listens(chance.uniform(0, _START))
-            report.kills_at_start += 1
-        else:
-            host.listens(None)
-            users.wait(chance.uniform(0, _LIFE))
-            report.kills_at_work += 1
+def _one_life(host: Callable[..., RunningHost], users: "_Users", chance: random.Random) -> str:
+    """Start a host and kill it; the moment at which it died. Raises HostEndedError."""
+    (moment,) = chance.choices(list(_SHARES), list(_SHARES.values()))
+    number = 1 + int(chance.expovariate(1 / _TRANSACTIONS))
+    command = ("tests.crashes.dying", str(number)) if moment == "transaction" else ("devhost",)
+    with host(*command) as killed:
+        killed.listens(chance.uniform(0, _START) if moment == "start" else None)
+        if moment == "work":
+            users.wait_beside(killed.process, chance.uniform(0, _LIFE))
+        elif moment == "transaction":
+            users.wait_beside(killed.process, _LIFE)
+        code = killed.process.poll()
+    if code is None:
+        return "work" if moment == "transaction" else moment
+    if code != -signal.SIGKILL:
+        raise HostEndedError(f"a host ended by itself, with exit code {code}; its last words:\n{killed.log[-2000:]}")
+    return moment
+
+
+class HostEndedError(Exception):
+    """A host ended that nobody had killed."""
 
 
 class _Users:
@@ -143,6 +161,12 @@ class _Users:
     def wait(self, seconds: float | None = None) -> None:
         """Wait until the load has come to rest, at most so long."""
         self._thread.join(seconds)
+
+    def wait_beside(self, process: "subprocess.Popen[str]", seconds: float) -> None:
+        """Wait until the load has come to rest or the process has ended, at most so long."""
+        deadline = time.monotonic() + seconds
+        while self.are_busy and process.poll() is None and time.monotonic() < deadline:
+            self.wait(0.01)
 
     def _run(self) -> None:
         try:

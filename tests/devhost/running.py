@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class RunningHost:
     """A host serving an app, with its state in `folder`; a context manager that ends it.
 
     `app` is a folder, or the name of one of the test apps beside this file. A host that is not awaited may still be
-    starting: `listens` says whether it is ready.
+    starting: `listens` says whether it is ready. `command` is the module that serves, with arguments of its own.
     """
 
     def __init__(
@@ -32,15 +32,16 @@ class RunningHost:
         port: int = 0,
         settings: Mapping[str, str] | None = None,
         is_awaited: bool = True,
+        command: Sequence[str] = ("devhost",),
     ) -> None:
         self.folder = folder
         self._log_path = folder / "devhost.log"
-        command = [sys.executable, "-m", "devhost", "start", "--app", str(APPS / app), "--port", str(port)]
+        line = [sys.executable, "-m", *command, "start", "--app", str(APPS / app), "--port", str(port)]
         for name, value in (settings or {}).items():
-            command += ["--set", f"{name}={value}"]
+            line += ["--set", f"{name}={value}"]
         with self._log_path.open("a") as log:
             self.process = subprocess.Popen(
-                [*command, "--db", str(folder / "devhost.db"), *options],
+                [*line, "--db", str(folder / "devhost.db"), *options],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
