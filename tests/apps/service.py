@@ -1,7 +1,8 @@
 """The outside services of the apps, on loopback: a server that records what is posted and answers what it was told to.
 
 `GET path` answers the JSON that `answers` has for the longest prefix of path and query; `POST path` is recorded, and
-answered 200, or with the status that `refusals` has for a text that is in the body.
+answered 200, or with the status that `refusals` has for a text that is in the body. `GET /jobs/X` is answered 202, and
+its status at `/jobs/X/status` 202 twice and then 200.
 """
 
 import json
@@ -60,8 +61,9 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = unquote(self.path)
             if path.startswith("/jobs/"):
-                left = service.job(path)
-                headers = {"Location": f"{service.url}{self.path}", "Retry-After": "0"} if left > 0 else {}
+                status = path if path.endswith("/status") else f"{path}/status"
+                left = service.job(path) if path == status else 1
+                headers = {"Location": f"{service.url}{status}", "Retry-After": "0"} if left > 0 else {}
                 self._send(202 if left > 0 else 200, {"job": path, "done": left <= 0}, headers)
                 return
             found = service.answer(path)

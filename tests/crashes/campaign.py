@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,17 +179,18 @@ class _Users:
 def _outcome(load: Load, scene: Scene) -> list[str]:
     client = scene.client
 
-    def common(lines: Iterable[str]) -> list[str]:
-        return [outcome.masked(line.replace(str(scene.folder), "<folder>"), load.masks) for line in lines]
+    def mask(line: str) -> str:
+        return outcome.masked(line.replace(str(scene.folder), "<folder>"), load.masks)
 
     blocks = []
     for status in client.instances():
         identifier = status["instanceId"]
-        blocks.append(common(outcome.instance_lines(status, client.history(identifier), load.shape_of(identifier))))
+        history = client.history(identifier)
+        blocks.append(outcome.instance_lines(status, history, load.shape_of(identifier), mask))
     lines = [line for block in sorted(blocks) for line in block]
     lines += [f"entity {name} {key} = {client.entity(name, key)}" for name, key in load.entities]
     # Activities run at least once: what counts is that each effect is there.
     effects = {f"posted {path} {body}" for path, body in scene.service.posts}
     if load.effects:
         effects |= {f"file {path.name}: {path.read_text()}" for path in (scene.folder / load.effects).iterdir()}
-    return lines + sorted(set(common(effects)))
+    return lines + sorted({mask(effect) for effect in effects})

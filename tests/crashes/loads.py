@@ -198,6 +198,24 @@ def _sub_orchestrations(scene: Scene) -> None:
     client.wait_until_over(*(f"{kind}{number}" for number in range(2 * scene.size) for kind in ("all", "dead", "live")))
 
 
+def _site_answers(scene: Scene) -> None:
+    scene.service.answers["/site"] = {"it": "works"}
+    scene.service.refusals["tulips"] = 400
+
+
+def _durable_http(scene: Scene) -> None:
+    client, url = scene.client, scene.service.url
+    for number in range(4 * scene.size):
+        client.start("CheckSiteAvailable", f"up{number}", f"{url}/site")
+        client.start("CheckSiteAvailable", f"missing{number}", f"{url}/nowhere")
+        client.start("CheckSiteAvailable", f"job{number}", f"{url}/jobs/{number}")
+        what = "tulips" if number % 2 else "roses"
+        order = {"url": f"{url}/orders", "order": {"number": number, "what": what}}
+        client.start("PostOrder", f"order{number}", order)
+    kinds = ("up", "missing", "job", "order")
+    client.wait_until_over(*(f"{kind}{number}" for number in range(4 * scene.size) for kind in kinds))
+
+
 def _bank(scene: Scene) -> None:
     scene.service.refusals["closed"] = 404
     scene.service.answers["/bank/flaky?name=broken"] = {"fails": True}
@@ -250,6 +268,14 @@ def _blueprints(scene: Scene) -> None:
     for number in range(8 * scene.size):
         scene.client.start("my-orchestrator", f"b{number}", cities)
     scene.client.wait_until_over(*(f"b{number}" for number in range(8 * scene.size)))
+
+
+_UNFINISHED_POLL = re.compile(r'/status\W+"Result": \W+statusCode\W+202')
+
+
+def _polled(events: Lines) -> Lines:
+    """The service counts polls, also those of a host that was killed before it heard the answer."""
+    return outcome.of_kinds([event for event in events if not _UNFINISHED_POLL.search(event)])
 
 
 def _paused(events: Lines) -> Lines:
@@ -307,6 +333,13 @@ LOADS = (
         {"DEVICES_URL": "{service}/devices", "RETRY_MILLISECONDS": "100"},
         shape=outcome.in_any_order,
         prepare=_devices,
+    ),
+    Load(
+        "durable_http",
+        _durable_http,
+        shapes={"job": _polled},
+        masks=((re.compile(r"\w{3}, \d\d \w{3} \d{4} [0-9:]{8} GMT"), "<date>"),),
+        prepare=_site_answers,
     ),
     Load(
         "error_handling",

@@ -26,12 +26,15 @@ def masked(text: str, more: Iterable[tuple[re.Pattern[str], str]] = ()) -> str:
 
 
 def instance_lines(
-    status: Mapping[str, Any], history: Iterable[Mapping[str, Any]], shape: Callable[[Lines], Lines]
+    status: Mapping[str, Any],
+    history: Iterable[Mapping[str, Any]],
+    shape: Callable[[Lines], Lines],
+    mask: Callable[[str], str] = masked,
 ) -> Lines:
-    """An instance: its status in one line, then its history as `shape` leaves it."""
-    identifier = status["instanceId"]
-    events = [_plain(event) for event in history]
-    return [f"{identifier}: {_plain(status)}", *(f"{identifier}   {event}" for event in shape(events))]
+    """An instance: its status in one line, then its history as `shape` leaves it; each line as `mask` leaves it."""
+    identifier = mask(status["instanceId"])
+    events = [mask(_plain(event)) for event in history]
+    return [mask(f"{identifier}: {_plain(status)}"), *(f"{identifier}   {event}" for event in shape(events))]
 
 
 def in_order(events: Lines) -> Lines:

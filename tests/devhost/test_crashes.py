@@ -54,8 +54,7 @@ def test_what_was_answered_is_kept_and_a_second_host_on_the_file_is_refused(tmp_
 def test_two_runs_have_in_common_what_is_left_without_times_ids_and_ports() -> None:
     status = {"instanceId": "0123456789abcdef0123456789abcdef:0001", "output": "http://127.0.0.1:7071/x"}
     event = {"EventType": "EventRaised", "Name": "8d5e957f-297e-4e5b-a1c5-9c2a55d1d4a7", "Timestamp": "now"}
-    lines = outcome.instance_lines({**status, "createdTime": "then"}, [event], outcome.in_order)
-    assert [outcome.masked(line) for line in lines] == [
+    assert outcome.instance_lines({**status, "createdTime": "then"}, [event], outcome.in_order) == [
         '<execution>:0001: {"instanceId": "<execution>:0001", "output": "<address>/x"}',
         '<execution>:0001   {"EventType": "EventRaised", "Name": "<guid>"}',
     ]

@@ -32,7 +32,8 @@ def CheckSiteAvailable(context: df.DurableOrchestrationContext):
 @myApp.orchestration_trigger(context_name="context")
 def PostOrder(context: df.DurableOrchestrationContext):
     request = context.get_input()
-    response = yield context.call_http(
-        "POST", request["url"], json.dumps(request["order"]), {"Content-Type": "application/json", "X-Key": "k"}
-    )
-    return [response["statusCode"], response["headers"], json.loads(response["content"])]
+    headers = {"Content-Type": "application/json"}
+    response = yield context.call_http("POST", request["url"], content=request["order"], headers=headers)
+    if response["statusCode"] != 200:
+        raise Exception(f"the order was answered {response['statusCode']}")
+    return json.loads(response["content"])
