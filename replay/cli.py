@@ -5,19 +5,20 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from replay.apps import DEFAULT, AppError, orchestrators
 from replay.history import History, HistoryError, read, write
 from replay.hub import Hub
-from replay.recording import RecordingError, from_file, instances_in_file
-from replay.redaction import RedactionError, redact
+from replay.recording import HostFile, RecordingError
+from replay.redaction import redact, unmatched
 from replay.replayer import ReplayError, replay_history
 from replay.report import WIDTH
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return _check(options) if options.command == "check" else _record(options, parser)
-    except (RecordingError, RedactionError, HistoryError, AppError) as error:
+    except (RecordingError, HistoryError, AppError) as error:
         print(f"replay: {error}", file=sys.stderr)
         return 1
 
@@ -108,26 +109,47 @@ def _record(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int
     except AppError as error:
         print(f"replay: recorded only, not replayed: {error}", file=sys.stderr)
         app = None
-    recorded = 0
-    agreeing = True
-    for history in _histories(options):
-        path = _path(options, history)
-        agreeing &= _keep(history, path, options, app)
-        recorded += 1
-    if not recorded:
+    source = _source(options)
+    if not options.all:
+        history = source.history(options.instance)
+        _check_paths(unmatched(history, options.redact), "the history has nothing")
+        return 0 if _keep(history, options, app) else 1
+    total = good = 0
+    never = options.redact
+    for instance_id in source.instances(options.prefix):
+        total += 1
+        try:
+            history = source.history(instance_id)
+        except (
+            RecordingError
+        ) as error:  # one that has not begun, or is gone meanwhile: the others are wanted all the same
+            print(f"replay: {error}", file=sys.stderr)
+            continue
+        never = unmatched(history, never)
+        good += _keep(history, options, app)
+    if not total:
         raise RecordingError(f"no instance begins with '{options.prefix}'")
-    return 0 if agreeing else 1
+    _check_paths(never, "no history has anything")
+    return 0 if good == total else 1
 
 
-def _histories(options: argparse.Namespace) -> Iterator[History]:
+def _check_paths(paths: Sequence[str], who: str) -> None:
+    if paths:
+        raise RecordingError(f"--redact {' '.join(paths)}: {who} there")
+
+
+class _Source(Protocol):
+    """Where histories are."""
+
+    def history(self, instance_id: str) -> History: ...
+
+    def instances(self, prefix: str) -> Iterable[str]: ...
+
+
+def _source(options: argparse.Namespace) -> _Source:
     if options.hub:
-        hub = Hub(_connection_string(options.connection), options.hub)
-        for instance_id in hub.instances(options.prefix) if options.all else [options.instance]:
-            yield hub.history(instance_id)
-        return
-    path = options.db or _DATABASE
-    for instance_id in instances_in_file(path, options.prefix) if options.all else [options.instance]:
-        yield from_file(path, instance_id)
+        return Hub(_connection_string(options.connection), options.hub)
+    return HostFile(options.db or _DATABASE)
 
 
 def _connection_string(given: str) -> str:
@@ -149,8 +171,9 @@ def _path(options: argparse.Namespace, history: History) -> Path:
     return out / name if options.all else out
 
 
-def _keep(history: History, path: Path, options: argparse.Namespace, app: Any) -> bool:
+def _keep(history: History, options: argparse.Namespace, app: Any) -> bool:
     """Write one history, and say whether today's code agrees with it; without an app, it is taken to."""
+    path = _path(options, history)
     kept = msgspec.structs.replace(redact(history, options.redact) if options.redact else history, note=options.note)
     difference = _difference(kept, app)
     if difference is not None and options.redact and _difference(history, app) is None:
@@ -191,7 +214,7 @@ def _check(options: argparse.Namespace) -> int:
     problems = []
     for file in files:
         row, problem = _checked(file, app)
-        table.add_row(*row, "[green]does the same[/]" if problem is None else "[red]DIFFERS[/]")
+        table.add_row(*map(escape, row), "[green]does the same[/]" if problem is None else "[red]DIFFERS[/]")
         if problem is not None:
             problems.append(problem)
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table)

@@ -36,22 +36,27 @@ def history_of(row: InstanceRow, episodes: Sequence[EpisodeRow], note: str = "")
     )
 
 
-def from_file(path: Path, instance_id: str) -> History:
-    """An instance's present generation, from a development host's file, which may be in use. Raises RecordingError."""
-    with _opened(path) as connection:
-        row = _instance(connection, path, instance_id)
-        query = "SELECT events, custom_status FROM history WHERE instance_id = ? ORDER BY episode"
-        episodes = [EpisodeRow(*found) for found in connection.execute(query, (instance_id,))]
-    if not episodes:
-        raise RecordingError(f"{path}: instance '{instance_id}' has no history yet: it is {row.status.text}")
-    return history_of(row, episodes)
+class HostFile:
+    """A development host's file, which may be in use; it is only read. Raises RecordingError."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
-def instances_in_file(path: Path, prefix: str = "") -> list[str]:
-    """The ids of a file's instances that begin so. Raises RecordingError."""
-    with _opened(path) as connection:
-        query = "SELECT id FROM instance WHERE substr(id, 1, ?) = ? ORDER BY id"
-        return [str(row[0]) for row in connection.execute(query, (len(prefix), prefix))]
+    def history(self, instance_id: str) -> History:
+        """The history of an instance's present generation."""
+        with _opened(self._path) as connection:
+            row = _instance(connection, self._path, instance_id)
+            query = "SELECT events, custom_status FROM history WHERE instance_id = ? ORDER BY episode"
+            episodes = [EpisodeRow(*found) for found in connection.execute(query, (instance_id,))]
+        if not episodes:
+            raise RecordingError(f"{self._path}: instance '{instance_id}' has no history yet: it is {row.status.text}")
+        return history_of(row, episodes)
+
+    def instances(self, prefix: str = "") -> list[str]:
+        """The ids of the instances that begin so."""
+        with _opened(self._path) as connection:
+            query = "SELECT id FROM instance WHERE substr(id, 1, ?) = ? ORDER BY id"
+            return [str(row[0]) for row in connection.execute(query, (len(prefix), prefix))]
 
 
 @contextmanager

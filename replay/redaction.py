@@ -27,27 +27,20 @@ _TEXTS = ("Name", "Input", "Result", "Reason", "Details", "InstanceId", "Orchest
 _SHORTEST_PART = 4
 
 
-class RedactionError(Exception):
-    """A path names nothing, or nothing that can be replaced; the message says which."""
+def unmatched(history: History, paths: Sequence[str]) -> list[str]:
+    """The paths under which a history has nothing: most likely they are misspelt."""
+    return [path for path in paths if not any(True for _ in _found(history, path))]
 
 
 def redact(history: History, paths: Sequence[str]) -> History:
-    """The history without what is under the paths. Raises RedactionError.
+    """The history without what is under the paths.
 
     A path begins with the kind of payload (`input`, `result`, `event`, `output`, `status`) and goes on with the names
     of fields; lists do not count, `*` stands for one part or more: `input.password`, `*.account`.
     """
     values: dict[str, str | int | float] = {}
     for path in paths:
-        found = [
-            leaf
-            for kind, payload in _payloads(history)
-            for value in _under(payload, (kind,), path.split("."))
-            for leaf in _leaves(value)
-        ]
-        if not found:
-            raise RedactionError(f"--redact {path}: the history has nothing of that path")
-        values.update((canonical(leaf), leaf) for leaf in found)
+        values.update((canonical(leaf), leaf) for leaf in _found(history, path))
     hiding = _Hiding({key: f"<redacted-{number}>" for number, key in enumerate(values, 1)}, values)
     return msgspec.structs.replace(
         history,
@@ -100,6 +93,12 @@ class _Hiding:
             return self.text(value)
         changed = self.value(inner)
         return value if canonical(changed) == canonical(inner) else json.dumps(changed)
+
+
+def _found(history: History, path: str) -> Iterator[str | int | float]:
+    for kind, payload in _payloads(history):
+        for value in _under(payload, (kind,), path.split(".")):
+            yield from _leaves(value)
 
 
 def _payloads(history: History) -> Iterator[tuple[str, Any]]:

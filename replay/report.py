@@ -79,11 +79,6 @@ def report(source: str, history: History, found: Sequence[Difference]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def summary(difference: Difference) -> str:
-    """A difference in one line."""
-    return _told(difference)
-
-
 def _version(history: History) -> str:
     return history.version or history.events[1].get("Version") or "none"
 

@@ -15,7 +15,7 @@ from replay.cli import main
 from replay.history import History, read, write
 from replay.hub import Hub
 from replay.recording import RecordingError
-from replay.redaction import RedactionError, redact
+from replay.redaction import redact
 from replay.replayer import replay
 from tests.devhost.running import RunningHost
 from tests.replay import sample_app
@@ -140,6 +140,39 @@ def test_an_instance_that_the_file_does_not_have_is_told_with_those_it_has(
     assert "no.db does not exist" in capsys.readouterr().err
 
 
+def test_all_instances_are_recorded_and_one_without_a_history_does_not_stop_the_others(
+    host: RunningHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--db", str(host.folder / "devhost.db"), "--app", BASIC, "--out", str(tmp_path / "out")]
+    assert main(["record", "--all", "--prefix", "c", *common]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["chain-chain.json", "count-count.json"]
+    assert main(["record", "--all", "--prefix", "zzz", *common]) == 1
+    assert "no instance begins with 'zzz'" in capsys.readouterr().err
+
+
+def test_the_file_of_a_host_that_was_killed_is_read(tmp_path: Path) -> None:
+    with RunningHost("basic", tmp_path) as running:
+        running.run("chain", "chain", 3)
+        running.kill()
+    out = tmp_path / "out.json"
+    assert (
+        main(["record", "--instance", "chain", "--db", str(tmp_path / "devhost.db"), "--app", BASIC, "--out", str(out)])
+        == 0
+    )
+
+
+def test_without_its_app_a_history_is_recorded_and_not_replayed(
+    host: RunningHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.json"
+    common = ["--db", str(host.folder / "devhost.db"), "--out", str(out)]
+    assert main(["record", "--instance", "chain", *common, "--app", "nowhere:app"]) == 0
+    shown = capsys.readouterr()
+    assert "recorded only, not replayed: nowhere:app: nowhere cannot be imported" in shown.err
+    assert "not replayed" in shown.out
+    assert read(out).orchestrator == "chain"
+
+
 # Redaction
 
 
@@ -162,9 +195,10 @@ def test_times_and_numbers_of_the_protocol_stay(purchase: History) -> None:
     assert json.loads(json.loads(json.loads(sent["Input"])["input"])) == {"amount": "<redacted-1>"}
 
 
-def test_a_path_that_names_nothing_is_refused(purchase: History) -> None:
-    with pytest.raises(RedactionError, match=r"--redact input\.pasword: the history has nothing of that path"):
-        redact(purchase, ["input.pasword"])
+def test_a_path_that_names_nothing_is_refused(host: RunningHost, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--db", str(host.folder / "devhost.db"), "--app", BASIC, "--redact", "input.pasword"]
+    assert main(["record", "--instance", "chain", *common]) == 1
+    assert "--redact input.pasword: the history has nothing there" in capsys.readouterr().err
 
 
 def test_a_value_that_the_orchestrator_depends_on_cannot_be_redacted(

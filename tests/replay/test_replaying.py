@@ -385,6 +385,26 @@ def test_a_hundred_events_are_replayed_at_every_cut_in_less_than_a_second() -> N
     assert time.process_time() - begin < 1
 
 
+def test_a_durable_http_call_replays_with_its_polls_and_a_changed_one_is_found() -> None:
+    def asking(uri: str) -> Orchestrator:
+        def orchestrate(context: Any) -> Generator[Any, Any, Any]:
+            answer = yield context.call_http("GET", uri)
+            return answer["statusCode"]
+
+        return orchestrate
+
+    answers = [
+        {"statusCode": 202, "headers": {"Location": "/state", "Retry-After": "1"}, "content": ""},
+        {"statusCode": 200, "headers": {}, "content": "ready"},
+    ]
+    history = recorded(asking("https://bank.example/pay"), do=lambda _: answers.pop(0))
+    assert not answers
+    assert replay(history, made(asking("https://bank.example/pay"))) is None
+    found = first(history, asking("https://bank.example/play"))
+    assert found.fields[0].path == "input.uri"
+    assert found.made_by is not None
+
+
 def buy(item: Scheduled) -> Any:
     """The sample's world: a retry is needed for the order."""
     return 5 if isinstance(item, EntityMessage) else "it"
