@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import atexit
 import logging
 import os
 import re
 import signal
 import sys
+import threading
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from devhost.schedules import ScheduleError
 from devhost.store import StoreError
 
 _WRONG_USE = 2
+_EXIT_SECONDS = 0.8
 _DESCRIPTION = """Runs an azure-functions app (Python, v2 model: function_app.py) with Durable Functions.
 
 It serves the app's HTTP, timer and Event Hub triggers and runs its orchestrators, activities and entities.
@@ -45,15 +48,25 @@ def main() -> int:
             real_time=tuple(arguments.real_time),
             background=tuple(arguments.background),
             settings=settings,
+            visibility_timeouts=arguments.visibility_timeouts,
         )
         asyncio.run(_run(host_arguments))
     except (ConfigurationError, LoadError, ScheduleError, StoreError, PortError, ClockError) as error:
         logging.getLogger("devhost").debug("why the host cannot start", exc_info=error.__cause__)
         sys.stderr.write(f"devhost: {error}\n")
         return _WRONG_USE
-    logging.shutdown()
+    _run_exit_handlers(_EXIT_SECONDS)
     # As the Functions host ends its worker: what threads of the app still do is not waited for.
     os._exit(0)
+
+
+def _run_exit_handlers(seconds: float) -> None:
+    """What the app has registered with `atexit` runs, for that long at most."""
+    handlers = threading.Thread(target=atexit._run_exitfuncs, name="exit handlers", daemon=True)
+    handlers.start()
+    handlers.join(seconds)
+    if handlers.is_alive():
+        logging.getLogger("devhost").warning("the app's exit handlers take over %.1f s: they are cut off", seconds)
 
 
 async def _run(arguments: HostArguments) -> None:
@@ -141,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="a setting; it wins over the environment, which wins over local.settings.json; may be given several times",
+    )
+    start.add_argument(
+        "--visibility-timeouts",
+        action="store_true",
+        help="what a dead host had in its hands stays hidden as in Azure Storage: partitions for the lease's time,"
+        " messages and activities for host.json's controlQueueVisibilityTimeout and workItemQueueVisibilityTimeout",
     )
     start.add_argument("--verbose", action="store_true", help="log more, and the tracebacks of what stops the start")
     return parser

@@ -23,6 +23,13 @@ class HostOptions(msgspec.Struct, frozen=True):
     maximum_concurrent_activities: int = 10
     maximum_concurrent_orchestrators: int = 10
     default_version: str | None = None
+    maximum_concurrent_entities: int = 10
+    partition_count: int = 4
+    control_queue_visibility_timeout: float = 300.0
+    """Seconds, as all times here."""
+    work_item_queue_visibility_timeout: float = 300.0
+    lease_interval: float = 30.0
+    """How long a host that hangs keeps its partitions. DTFx's default; a real host has no setting for it."""
 
 
 def read_host_options(folder: Path) -> HostOptions:
@@ -35,6 +42,7 @@ def read_host_options(folder: Path) -> HostOptions:
     reader = _Reader(folder / "host.json", document)
     defaults = HostOptions()
     durable = "extensions.durableTask"
+    storage = f"{durable}.storageProvider"
     return HostOptions(
         route_prefix=reader.text("extensions.http.routePrefix", defaults.route_prefix).strip("/"),
         maximum_event_batch_size=reader.count(
@@ -48,6 +56,17 @@ def read_host_options(folder: Path) -> HostOptions:
             f"{durable}.maxConcurrentOrchestratorFunctions", defaults.maximum_concurrent_orchestrators
         ),
         default_version=reader.text(f"{durable}.defaultVersion", "") or None,
+        maximum_concurrent_entities=reader.count(
+            f"{durable}.maxConcurrentEntityFunctions", defaults.maximum_concurrent_entities
+        ),
+        partition_count=reader.count(f"{storage}.partitionCount", defaults.partition_count, 16),
+        control_queue_visibility_timeout=reader.interval(
+            f"{storage}.controlQueueVisibilityTimeout", defaults.control_queue_visibility_timeout
+        ),
+        work_item_queue_visibility_timeout=reader.interval(
+            f"{storage}.workItemQueueVisibilityTimeout", defaults.work_item_queue_visibility_timeout
+        ),
+        lease_interval=reader.interval(f"{storage}.leaseInterval", defaults.lease_interval),
     )
 
 
@@ -103,13 +122,28 @@ class _Reader:
             raise ConfigurationError(f"{self._path}: {key} is {json.dumps(value)}, it must be a text")
         return resolve(value, f"{self._path}: {key}")
 
-    def count(self, key: str, default: int) -> int:
+    def count(self, key: str, default: int, maximum: int | None = None) -> int:
         value = self._find(key)
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigurationError(f"{self._path}: {key} is {json.dumps(value)}, it must be a whole number above 0")
+        if maximum is not None and value > maximum:
+            raise ConfigurationError(f"{self._path}: {key} is {value}, it must be {maximum} at most")
         return value
+
+    def interval(self, key: str, default: float) -> float:
+        """Seconds of a .NET TimeSpan such as `00:05:00`."""
+        value = self._find(key)
+        if value is None:
+            return default
+        match = re.fullmatch(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", value) if isinstance(value, str) else None
+        seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
+        if seconds <= 0:
+            raise ConfigurationError(
+                f"{self._path}: {key} is {json.dumps(value)}, it must be a time above 0 such as 00:05:00"
+            )
+        return seconds
 
     def _find(self, key: str) -> Any:
         node: Any = self._document

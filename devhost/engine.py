@@ -2,12 +2,19 @@
 
 What happens is decided by one transaction each: starting an instance, an episode of an orchestrator, a batch of an
 entity, the end of an activity, the firing of timers. Memory holds a copy of what is open (histories, messages,
-timers), made anew from the file at the start and changed only after a commit. So the process may die at any moment:
-what was committed is not done again, and what was not runs again.
+timers), made from the file when a partition is taken and changed only after a commit. So the process may die at any
+moment: what was committed is not done again, and what was not runs again.
+
+Several hosts may serve the file. Memory holds what belongs to the partitions that this host has leased
+(devhost/partitions.py); what is posted to others is only written. Messages are numbered through all hosts, so each
+transaction begins by reading what others have posted to us behind the last number we know of, and by looking whether a
+lease of ours has gone to another host: then what was done under it is not committed.
 """
 
+import asyncio
 import logging
-from collections import deque
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,7 +23,8 @@ from uuid import uuid4
 
 import msgspec
 
-from devhost import advice, durable_http, entities, history
+from devhost import advice, entities, history
+from devhost.activities import Activities, unknown
 from devhost.advice import Advice
 from devhost.app import App, Function, Kind
 from devhost.clock import MarketClock, utc_now
@@ -46,6 +54,7 @@ from devhost.matching import (
     Timer,
     match,
 )
+from devhost.partitions import Lease, LeaseLostError, Partitions
 from devhost.scheduler import Scheduler, Work
 from devhost.store import ActivityRow, EpisodeRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
 from devhost.timers import Timers
@@ -54,6 +63,9 @@ from devhost.worker import FunctionFailedError, Worker
 _LOG = logging.getLogger("devhost")
 _MAXIMUM_ENTITY_BATCH = 50
 _DAY = 86400.0
+_POLL = 0.015
+"""Seconds between two looks for what other hosts have written."""
+_POLL_ALONE = 0.25
 _CONTROLS = (EventType.EXECUTION_SUSPENDED, EventType.EXECUTION_RESUMED)
 _PAYLOAD_TAIL = (
     ',"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -67,7 +79,7 @@ class _Unit:
     def __init__(self, tx: Transaction) -> None:
         self.tx = tx
         self.after: list[Callable[[], object]] = []
-        self.created: set[str] = set()
+        self.claimed = 0
 
 
 class Engine:
@@ -90,6 +102,7 @@ class Engine:
         *,
         real_time: Sequence[str] = (),
         background: Sequence[str] = (),
+        partitions: Partitions | None = None,
         on_generation: Callable[[InstanceRow, list[EpisodeRow]], None] | None = None,
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
@@ -107,14 +120,25 @@ class Engine:
         self._instances: dict[str, Instance] = {}
         self._entities: dict[str, Entity] = {}
         self._timers = Timers(scheduler, self._fire)
-        self._last_number = 0
+        self._partitions = partitions or Partitions(store)
+        self._activities = Activities(
+            {name: each for (kind, name), each in self._functions.items() if kind is Kind.ACTIVITY},
+            scheduler,
+            worker,
+            limit=options.maximum_concurrent_activities if store.is_shared else None,
+            background=self._background,
+            done=self._activity_done,
+        )
+        self._known = 0
+        self._loop = asyncio.get_running_loop()
+        self._looking: asyncio.Task[None] | None = None
 
     # What is asked from outside
 
     def start(self, name: str, instance_id: str | None, input_text: str | None, version: str | None = None) -> str:
         """Start an instance; its id. An id whose instance has ended is taken again."""
         if (Kind.ORCHESTRATOR, name.lower()) not in self._functions:
-            raise UnknownFunctionError(_unknown(name, "orchestrator"))
+            raise UnknownFunctionError(unknown(name, "orchestrator"))
         identifier = instance_id or self._new_id()
         check_instance_id(identifier)
         with self._unit(f"start {identifier}") as unit:
@@ -123,27 +147,27 @@ class Engine:
 
     def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
         """Give an external event to an instance that has not ended."""
-        instance = self._open(instance_id)
         with self._unit(f"event {name} for {instance_id}") as unit:
-            self._post(unit, instance_id, history.event_raised(self._now(instance), name, input_text))
+            now = self._now(self._open(instance_id))
+            self._post(unit, instance_id, history.event_raised(now, name, input_text))
 
     def terminate(self, instance_id: str, reason: str) -> None:
         """End an instance."""
-        instance = self._open(instance_id)
         with self._unit(f"terminate {instance_id}") as unit:
-            self._post(unit, instance_id, history.execution_terminated(self._now(instance), reason))
+            now = self._now(self._open(instance_id))
+            self._post(unit, instance_id, history.execution_terminated(now, reason))
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Let an instance's events wait until it is resumed."""
-        instance = self._open(instance_id)
         with self._unit(f"suspend {instance_id}") as unit:
-            self._post(unit, instance_id, history.execution_suspended(self._now(instance), reason))
+            now = self._now(self._open(instance_id))
+            self._post(unit, instance_id, history.execution_suspended(now, reason))
 
     def resume(self, instance_id: str, reason: str) -> None:
         """End a suspension."""
-        instance = self._open(instance_id)
         with self._unit(f"resume {instance_id}") as unit:
-            self._post(unit, instance_id, history.execution_resumed(self._now(instance), reason))
+            now = self._now(self._open(instance_id))
+            self._post(unit, instance_id, history.execution_resumed(now, reason))
 
     def restart(self, instance_id: str, *, new_id: bool) -> str:
         """Start an instance's orchestrator again with the same input; the id of what was started."""
@@ -154,8 +178,9 @@ class Engine:
 
     def purge(self, instance_ids: Sequence[str]) -> int:
         """Forget those of the instances that have ended; how many."""
-        over = [each for each in instance_ids if each not in self._instances and self._store.instance(each) is not None]
         with self._unit("purge") as unit:
+            rows = [self._store.instance(each) for each in instance_ids]
+            over = [row.id for row in rows if row is not None and row.status.is_over]
             for instance_id in over:
                 unit.tx.delete_instance(instance_id)
         return len(over)
@@ -163,7 +188,7 @@ class Engine:
     def signal_entity(self, name: str, key: str, operation: str, input_text: str | None) -> None:
         """Send an operation to an entity; nobody gets its result."""
         if (Kind.ENTITY, name.lower()) not in self._functions:
-            raise UnknownFunctionError(_unknown(name, "entity"))
+            raise UnknownFunctionError(unknown(name, "entity"))
         request = entities.Request(op=operation, signal=True, id=str(uuid4()), input=input_text)
         with self._unit(f"signal {entities.entity_id(name, key)}") as unit:
             self._post(unit, entities.entity_id(name, key), msgspec.to_builtins(request))
@@ -194,59 +219,152 @@ class Engine:
     # Start and stop
 
     def recover(self) -> None:
-        """Make memory's copy of the file, and go on with what is open."""
-        for row in self._store.open_instances():
-            instance = self._admit(row)
-            for episode in self._store.history(row.id):
-                instance.remember(episode.events)
-        for message in self._store.messages():
-            self._last_number = max(self._last_number, message.place)
-            self._deliver(message)
-        for timer in self._store.timers():
-            self._last_number = max(self._last_number, timer.number)
-            self._add_timer(timer)
-        for activity in self._store.activities():
-            self._last_number = max(self._last_number, activity.number)
-            self._submit_activity(activity)
+        """Take our share of the file's partitions, and go on with what is open in them."""
+        self._look()
+        if self._store.is_shared:
+            self._looking = self._loop.create_task(self._look_for_ever())
 
     def stop(self) -> None:
-        """Fire no more timers."""
+        """Fire no more timers, and look no more at what other hosts do."""
         self._timers.stop()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def leave(self) -> None:
+        """Give everything back to the other hosts, once nothing runs any more."""
+        with self._unit("leave") as unit:
+            self._partitions.leave(unit.tx)
+        self._partitions.close()
+
+    # Other hosts
+
+    async def _look_for_ever(self) -> None:
+        seen = self._store.data_version()
+        while True:
+            await asyncio.sleep(_POLL if self._partitions.has_company() else _POLL_ALONE)
+            version = self._store.data_version()
+            if version == seen and not self._partitions.needs_care():
+                continue
+            seen = version
+            try:
+                self._look()
+            except sqlite3.Error:
+                _LOG.exception("looking at what other hosts have done: it will be tried again")
+
+    def _look(self) -> None:
+        """Take in what others have written, and look after leases and activities."""
+        with self._unit("look") as unit:
+            if self._partitions.needs_care():
+                taken = self._partitions.care(unit.tx)
+                if taken:
+                    self._load(unit, taken)
+                self._loop.call_soon(self._partitions.tell)
+                given = self._partitions.give_back(unit.tx)
+                if given:
+                    unit.after.append(lambda: self._partitions.drop(given))
+                    unit.after.append(lambda: self._forget(given))
+            self._claim(unit)
+
+    def _load(self, unit: _Unit, leases: list[Lease]) -> None:
+        """Read what belongs to partitions that we take."""
+        lease_of = {lease.number: lease for lease in leases}
+        numbers = list(lease_of)
+        rows = [(row, self._store.history(row.id)) for row in self._store.open_instances(numbers)]
+        messages = self._store.messages(numbers)
+        timers = self._store.timers(numbers)
+
+        def learn() -> None:
+            self._partitions.add(leases)
+            for row, episodes in rows:
+                self._admit(row, episodes)
+            for message, hidden_until in messages:
+                delay = (hidden_until or 0) - time.time()
+                if delay > 0 and self._partitions.timeouts is not None:
+                    self._loop.call_later(
+                        delay, self._deliver_late, lease_of[self._store.partition_of(message.target)], message
+                    )
+                else:
+                    self._deliver(message)
+            for timer in timers:
+                self._add_timer(timer)
+            self._tell("takes", leases)
+
+        unit.after.append(learn)
+
+    def _forget(self, leases: list[Lease]) -> None:
+        """Memory of what belongs to partitions that are no longer ours."""
+        self._instances = {key: each for key, each in self._instances.items() if each.lease.is_ours}
+        self._entities = {key: each for key, each in self._entities.items() if each.lease.is_ours}
+        self._timers.keep_those_of(self._instances)
+        self._tell("no longer has", leases)
+
+    def _tell(self, what: str, leases: list[Lease]) -> None:
+        if self._store.is_shared:
+            numbers = ", ".join(str(lease.number) for lease in leases)
+            _LOG.info("host %s %s partition %s of %s", self._partitions.me, what, numbers, self._store.partition_count)
+
+    def _catch_up(self, tx: Transaction) -> None:
+        lost = self._partitions.lost(tx)
+        if lost:
+            self._forget(lost)
+            # Not at once: whoever hears of it may want a transaction of its own.
+            self._loop.call_soon(self._partitions.tell)
+        if tx.last_number == self._known:
+            return
+        hidden_until = self._partitions.message_hidden_until()
+        for message, _ in self._store.messages(self._partitions.numbers, after=self._known):
+            if hidden_until is not None:
+                tx.hide_message(message.target, message.place, hidden_until)
+            self._deliver(message)
+        self._known = tx.last_number
+        if self._store.is_shared:
+            self._loop.call_soon(self._partitions.tell)
 
     # Instances and messages
 
     @contextmanager
-    def _unit(self, label: str) -> Iterator[_Unit]:
+    def _unit(self, label: str, lease: Lease | None = None) -> Iterator[_Unit]:
+        """A transaction; one for what belongs to a lease fails with LeaseLostError where that is no longer ours."""
         with self._store.transaction(label) as tx:
+            self._catch_up(tx)
+            if lease is not None and not lease.is_ours:
+                raise LeaseLostError(f"{label}: partition {lease.number} has gone to another host, which does it again")
             unit = _Unit(tx)
             yield unit
+        self._known = unit.tx.last_number
         for learn in unit.after:
             learn()
-
-    def _number(self) -> int:
-        self._last_number += 1
-        return self._last_number
 
     def _now(self, instance: Instance | None) -> datetime:
         return utc_now() if instance is not None and instance.real_time else self._clock.now()
 
-    def _open(self, instance_id: str) -> Instance:
+    def _open(self, instance_id: str) -> Instance | None:
+        """The instance, None if another host has it. Raises NoInstanceError and OverError."""
         instance = self._instances.get(instance_id)
         if instance is not None:
             return instance
-        if self._store.instance(instance_id) is None:
+        row = self._store.instance(instance_id)
+        if row is None:
             raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
-        raise OverError(f"Instance with ID '{instance_id}' is over.")
+        if row.status.is_over:
+            raise OverError(f"Instance with ID '{instance_id}' is over.")
+        return None
 
-    def _admit(self, row: InstanceRow) -> Instance:
+    def _admit(self, row: InstanceRow, episodes: Sequence[EpisodeRow] = ()) -> Instance | None:
+        lease = self._partitions.lease_of(row.id)
+        if lease is None:
+            return None
         name = row.name.lower()
         background = name in self._background
         instance = Instance(
             row,
             self._functions.get((Kind.ORCHESTRATOR, name)),
+            lease,
             real_time=background or name in self._real_time,
             background=background,
         )
+        for episode in episodes:
+            instance.remember(episode.events)
         self._instances[row.id] = instance
         return instance
 
@@ -259,11 +377,11 @@ class Engine:
         version: str | None,
         parent: tuple[InstanceRow, int] | None = None,
     ) -> None:
-        existing = self._instances.get(instance_id)
-        if existing is not None or instance_id in unit.created:
-            status = existing.row.status if existing else Status.PENDING
-            raise AlreadyRunningError(f"An Orchestration instance with the status {status.text} already exists.")
-        unit.created.add(instance_id)
+        existing = self._store.instance(instance_id)
+        if existing is not None and not existing.status.is_over:
+            raise AlreadyRunningError(
+                f"An Orchestration instance with the status {existing.status.text} already exists."
+            )
         real_time = name.lower() in self._real_time | self._background
         now = utc_now() if real_time else self._clock.now()
         row = InstanceRow(
@@ -280,11 +398,11 @@ class Engine:
             parent_execution_id=parent[0].execution_id if parent else None,
             parent_task_id=parent[1] if parent else None,
         )
-        if self._store.instance(instance_id) is not None:
+        if existing is not None:
             unit.tx.delete_instance(instance_id)
         unit.tx.put_instance(row)
         unit.after.append(lambda: self._admit(row))
-        self._post(unit, instance_id, self._started(row, now), row.execution_id)
+        self._put(unit, instance_id, self._started(row, now), row.execution_id)
 
     def _started(self, row: InstanceRow, now: datetime) -> Event:
         return history.execution_started(
@@ -298,26 +416,49 @@ class Engine:
         )
 
     def _post(self, unit: _Unit, target: str, event: Event, execution_id: str | None = None) -> None:
-        message = MessageRow(target, self._number(), execution_id, event)
-        unit.tx.add_message(message, history.encode(event))
-        unit.after.append(lambda: self._deliver(message))
+        """Send a message; one for an instance or an execution that is over is dropped, as the real host drops it."""
+        if not entities.is_entity(target):
+            instance = self._instances.get(target)
+            row = instance.row if instance is not None else self._store.instance(target)
+            if row is None or row.status.is_over or execution_id not in (None, row.execution_id):
+                return
+        self._put(unit, target, event, execution_id)
+
+    def _put(self, unit: _Unit, target: str, event: Event, execution_id: str | None) -> None:
+        message = MessageRow(target, unit.tx.number(), execution_id, event)
+        is_ours = self._partitions.lease_of(target) is not None
+        hidden_until = self._partitions.message_hidden_until() if is_ours else None
+        unit.tx.add_message(message, history.encode(event), hidden_until)
+        if is_ours:
+            unit.after.append(lambda: self._deliver(message))
 
     def _deliver(self, message: MessageRow) -> None:
+        lease = self._partitions.lease_of(message.target)
+        if lease is None:
+            return
         if entities.is_entity(message.target):
             entity = self._entities.get(message.target)
             if entity is None:
-                entity = self._entities[message.target] = Entity(self._store.entity(message.target))
-            entity.inbox.append(message)
+                entity = self._entities[message.target] = Entity(self._store.entity(message.target), lease)
+            entity.inbox.add(message)
             self._queue_entity(message.target, entity)
             return
-        instance = self._instances.get(message.target)
+        instance = self._instances.get(message.target) or self._find(message.target)
         if instance is None:
-            # For an instance that has ended meanwhile, as the real host drops it.
-            with self._store.transaction(f"message for {message.target}, which is over") as tx:
-                tx.delete_messages(message.target, [message.place])
             return
-        instance.inbox.append(message)
-        self._queue_episode(instance)
+        instance.inbox.add(message)
+        if instance.has_begun:
+            self._queue_episode(instance)
+
+    def _find(self, instance_id: str) -> Instance | None:
+        """An instance that another host has started for us."""
+        row = self._store.instance(instance_id)
+        return None if row is None or row.status.is_over else self._admit(row, self._store.history(instance_id))
+
+    def _deliver_late(self, lease: Lease, message: MessageRow) -> None:
+        """Deliver what was hidden when we took its partition, if it is still there to be delivered."""
+        if lease.is_ours and self._store.has_message(message.target, message.place):
+            self._deliver(message)
 
     def _queue_episode(self, instance: Instance) -> None:
         if instance.is_queued:
@@ -337,13 +478,19 @@ class Engine:
         if name.lower() in self._background:
             self._scheduler.submit_background(f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
         else:
-            self._scheduler.submit(Work.EPISODE, f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
+            self._scheduler.submit(Work.ENTITY, f"entity {identifier}", lambda: self._entity_batch(identifier, entity))
 
     # Episodes
 
     async def _episode(self, instance: Instance) -> None:
-        messages = list(instance.inbox)
-        await self._take_in(instance, messages)
+        if not instance.lease.may_start:
+            return
+        with instance.lease.at_work():
+            try:
+                await self._take_in(instance, list(instance.inbox))
+            except LeaseLostError as error:
+                _LOG.warning("%s", error)
+                return
         instance.is_queued = False
         if instance.inbox and instance.row.status is not Status.SUSPENDED:
             self._queue_episode(instance)
@@ -378,14 +525,14 @@ class Engine:
 
     def _discard(self, instance: Instance, messages: list[MessageRow]) -> None:
         """Answers to an earlier generation or execution, which nobody waits for."""
-        with self._unit(f"episode {instance.row.id}") as unit:
+        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
-        _drop_first(instance.inbox, len(messages))
+        instance.inbox.take_out(messages)
 
     async def _ask(self, instance: Instance, new: list[Event]) -> Answer:
         row = instance.row
         if instance.function is None:
-            return Answer(is_done=False, error=_unknown(row.name, "orchestrator"))
+            return Answer(is_done=False, error=unknown(row.name, "orchestrator"))
         events = ",".join(history.encode(event) for event in new)
         if instance.played:
             events = f"{instance.played},{events}"
@@ -415,9 +562,9 @@ class Engine:
         plan: Plan,
         now: datetime,
     ) -> None:
-        with self._unit(f"episode {instance.row.id}") as unit:
+        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
-            unit.after.append(lambda: _drop_first(instance.inbox, len(messages)))
+            unit.after.append(lambda: instance.inbox.take_out(messages))
             events = list(new)
             for item in plan.scheduled:
                 if isinstance(item, Timer) and item.id in plan.cancelled_timers:
@@ -437,7 +584,7 @@ class Engine:
                         EpisodeRow(_stored(events), answer.custom_status),
                     ]
                     unit.after.append(partial(self._on_generation, instance.row, episodes))
-                self._begin_generation(unit, instance, len(messages), plan.outcome, custom_status, now)
+                self._begin_generation(unit, instance, messages, plan.outcome, custom_status, now)
                 return
             row = msgspec.structs.replace(
                 instance.row, status=Status.RUNNING, updated=stamp(now), custom_status=custom_status
@@ -464,12 +611,11 @@ class Engine:
         row = instance.row
         match item:
             case Activity():
-                activity = ActivityRow(self._number(), row.id, row.execution_id, item.id, item.name, item.input)
-                unit.tx.add_activity(activity)
-                unit.after.append(lambda: self._submit_activity(activity))
+                activity = ActivityRow(unit.tx.number(), row.id, row.execution_id, item.id, item.name, item.input)
+                self._add_activity(unit, activity)
                 return history.task_scheduled(now, item.id, item.name, item.input)
             case Timer():
-                timer = TimerRow(self._number(), row.id, row.execution_id, item.id, stamp(item.fire_at))
+                timer = TimerRow(unit.tx.number(), row.id, row.execution_id, item.id, stamp(item.fire_at))
                 unit.tx.add_timer(timer)
                 unit.after.append(lambda: self._add_timer(timer))
                 return history.timer_created(now, item.id, item.fire_at)
@@ -484,7 +630,7 @@ class Engine:
         version = item.version or self._options.default_version
         problem = None
         if (Kind.ORCHESTRATOR, item.name.lower()) not in self._functions:
-            problem = f"Orchestrator function '{item.name}' failed: {_unknown(item.name, 'orchestrator')}"
+            problem = f"Orchestrator function '{item.name}' failed: {unknown(item.name, 'orchestrator')}"
         else:
             try:
                 check_instance_id(child_id)
@@ -502,9 +648,9 @@ class Engine:
         if (Kind.ENTITY, name.lower()) in self._functions:
             self._post(unit, item.entity_id, msgspec.to_builtins(request))
         elif item.is_signal:
-            _LOG.error("orchestrator %s of %s: %s", sender.name, sender.id, _unknown(name, "entity"))
+            _LOG.error("orchestrator %s of %s: %s", sender.name, sender.id, unknown(name, "entity"))
         else:
-            error = entities.Result(is_error=True, result=msgspec.json.encode(_unknown(name, "entity")).decode())
+            error = entities.Result(is_error=True, result=msgspec.json.encode(unknown(name, "entity")).decode())
             answer = history.event_raised(now, item.request_id, entities.response(error))
             self._post(unit, sender.id, answer, sender.execution_id)
         return history.event_sent(now, item.id, item.entity_id, msgspec.to_builtins(request))
@@ -513,7 +659,7 @@ class Engine:
         self,
         unit: _Unit,
         instance: Instance,
-        taken: int,
+        taken: list[MessageRow],
         outcome: ContinuedAsNew,
         custom_status: str | None,
         now: datetime,
@@ -531,20 +677,25 @@ class Engine:
         )
         unit.tx.clear_history(old.id)
         unit.tx.put_instance(row)
-        opening = [(row.execution_id, self._started(row, now)), *((None, event) for event in outcome.carried)]
-        waiting = list(instance.inbox)[taken:]
-        first = (waiting[0].place if waiting else self._number()) - len(opening)
-        messages = [
-            MessageRow(old.id, first + offset, execution_id, event)
-            for offset, (execution_id, event) in enumerate(opening)
+        opening: list[tuple[str | None, Event]] = [
+            (row.execution_id, self._started(row, now)),
+            *((None, event) for event in outcome.carried),
         ]
+        places = {message.place for message in taken}
+        waiting = [message for message in instance.inbox if message.place not in places]
+        unit.tx.delete_messages(old.id, [message.place for message in waiting])
+        opening += [(message.execution_id, message.event) for message in waiting]
+        messages = [MessageRow(old.id, unit.tx.number(), execution_id, event) for execution_id, event in opening]
+        hidden_until = self._partitions.message_hidden_until()
         for message in messages:
-            unit.tx.add_message(message, history.encode(message.event))
+            unit.tx.add_message(message, history.encode(message.event), hidden_until)
 
         def learn() -> None:
             instance.row = row
             instance.forget()
-            instance.inbox.extendleft(reversed(messages))
+            instance.inbox.clear()
+            for message in messages:
+                instance.inbox.add(message)
 
         unit.after.append(learn)
 
@@ -587,7 +738,7 @@ class Engine:
         reason = msgspec.json.encode(event["Input"]).decode()
         row = msgspec.structs.replace(instance.row, status=Status.TERMINATED, updated=stamp(now), output=reason)
         events = [history.orchestrator_started(now), event]
-        with self._unit(f"episode {instance.row.id}") as unit:
+        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
             row = self._close(unit, instance, row, events, now)
             events.append(history.orchestrator_completed(now))
             self._write(unit, instance, row, events)
@@ -600,23 +751,34 @@ class Engine:
         row = msgspec.structs.replace(instance.row, status=Status.SUSPENDED, updated=stamp(now))
         events = [history.orchestrator_started(now), *(each.event for each in controls)]
         events.append(history.orchestrator_completed(now))
-        places = {each.place for each in controls}
-        with self._unit(f"episode {instance.row.id}") as unit:
-            unit.tx.delete_messages(row.id, sorted(places))
+        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
+            unit.tx.delete_messages(row.id, [each.place for each in controls])
             self._write(unit, instance, row, events)
-        instance.inbox = deque(each for each in instance.inbox if each.place not in places)
+        instance.inbox.take_out(controls)
 
     # Entities
 
     async def _entity_batch(self, identifier: str, entity: Entity) -> None:
-        messages = list(entity.inbox)[:_MAXIMUM_ENTITY_BATCH]
+        if not entity.lease.may_start:
+            return
+        with entity.lease.at_work():
+            try:
+                await self._operations(identifier, entity, list(entity.inbox)[:_MAXIMUM_ENTITY_BATCH])
+            except LeaseLostError as error:
+                _LOG.warning("%s", error)
+                return
+        entity.is_queued = False
+        if entity.inbox:
+            self._queue_entity(identifier, entity)
+
+    async def _operations(self, identifier: str, entity: Entity, messages: list[MessageRow]) -> None:
         requests = [entities.read_request(each.event) for each in messages]
         name, _ = entities.name_and_key(identifier)
         function = self._functions.get((Kind.ENTITY, name.lower()))
         answer = await self._operate(function, identifier, entity.state, requests)
         state = answer.entity_state if answer.entity_exists else None
         now = self._clock.now()
-        with self._unit(f"entity {identifier}") as unit:
+        with self._unit(f"entity {identifier}", entity.lease) as unit:
             unit.tx.delete_messages(identifier, [each.place for each in messages])
             if state is not None:
                 unit.tx.put_entity(identifier, state, stamp(now))
@@ -629,16 +791,13 @@ class Engine:
                     told = history.event_raised(now, request.id, entities.response(result))
                     self._post(unit, request.parent, told, request.parent_execution)
         entity.state = state
-        _drop_first(entity.inbox, len(messages))
-        entity.is_queued = False
-        if entity.inbox:
-            self._queue_entity(identifier, entity)
+        entity.inbox.take_out(messages)
 
     async def _operate(
         self, function: Function | None, identifier: str, state: str | None, requests: list[entities.Request]
     ) -> entities.BatchAnswer:
         if function is None:
-            return entities.failed(_unknown(identifier, "entity"), len(requests), state)
+            return entities.failed(unknown(identifier, "entity"), len(requests), state)
         try:
             text = await self._worker.entity(function, entities.batch(identifier, state, requests))
             return entities.read_answer(text, len(requests))
@@ -650,40 +809,36 @@ class Engine:
 
     # Activities
 
-    def _submit_activity(self, activity: ActivityRow) -> None:
-        label = f"activity {activity.name} of {activity.instance_id}"
-        if activity.name.lower() in self._background:
-            self._scheduler.submit_background(label, lambda: self._run_activity(activity))
-        else:
-            self._scheduler.submit(Work.ACTIVITY, label, lambda: self._run_activity(activity))
+    def _add_activity(self, unit: _Unit, activity: ActivityRow) -> None:
+        """Store an activity; it is ours to run if there is a slot, else whoever has one claims it."""
+        needs_slot = self._activities.needs_slot(activity)
+        if needs_slot and self._activities.free_slots(unit.claimed) == 0:
+            unit.tx.add_activity(activity, None, None)
+            return
+        unit.claimed += needs_slot
+        unit.tx.add_activity(activity, self._partitions.me, self._partitions.activity_hidden_until())
+        unit.after.append(lambda: self._activities.submit(activity))
 
-    async def _run_activity(self, activity: ActivityRow) -> None:
-        function = self._functions.get((Kind.ACTIVITY, activity.name.lower()))
-        failed = f"Activity function '{activity.name}' failed:  "
-        reason = result = None
-        if function is None and activity.name != durable_http.ACTIVITY:
-            reason = failed + _unknown(activity.name, "activity")
-        else:
-            try:
-                if function is None:
-                    result = await durable_http.perform(activity.input or "")
-                else:
-                    result = await self._worker.activity(function, activity.input)
-            except durable_http.RequestFailedError as failure:
-                reason = failed + str(failure)
-            except FunctionFailedError as failure:
-                _LOG.error("activity %s of %s raised", activity.name, activity.instance_id, exc_info=failure.__cause__)
-                reason = failed + str(failure)
-        instance = self._instances.get(activity.instance_id)
-        now = self._now(instance)
+    def _claim(self, unit: _Unit) -> None:
+        """Take on activities that no host runs, as many as there are slots."""
+        slots = self._activities.free_slots(unit.claimed)
+        if slots == 0:
+            return
+        for activity in unit.tx.free_activities(slots):
+            unit.claimed += self._activities.needs_slot(activity)
+            unit.tx.claim_activity(activity.number, self._partitions.me, self._partitions.activity_hidden_until())
+            unit.after.append(partial(self._activities.submit, activity))
+
+    def _activity_done(self, activity: ActivityRow, result: str | None, reason: str | None) -> None:
+        now = self._now(self._instances.get(activity.instance_id))
         if reason is None:
             event = history.task_completed(now, activity.task_id, result)
         else:
             event = history.task_failed(now, activity.task_id, reason, "")
         with self._unit(f"activity {activity.name} {activity.instance_id}") as unit:
-            unit.tx.delete_activity(activity.number)
-            if instance is not None and instance.row.execution_id == activity.execution_id:
+            if unit.tx.delete_activity(activity.number, self._partitions.me):
                 self._post(unit, activity.instance_id, event, activity.execution_id)
+            self._claim(unit)
 
     # Timers
 
@@ -710,7 +865,10 @@ class Engine:
     def _fire(self, timers: Sequence[TimerRow]) -> None:
         with self._unit("timers") as unit:
             for timer in timers:
-                self._fire_one(unit, timer, self._now(self._instances.get(timer.instance_id)))
+                # Its partition may have gone to another host just now, which fires it.
+                instance = self._instances.get(timer.instance_id)
+                if instance is not None:
+                    self._fire_one(unit, timer, self._now(instance))
 
     def _fire_one(self, unit: _Unit, timer: TimerRow, now: datetime) -> None:
         unit.tx.delete_timer(timer.number)
@@ -726,12 +884,3 @@ def _as_input(text: str | None) -> str | None:
 
 def _stored(events: list[Event]) -> str:
     return ",".join(history.encode({**event, "IsPlayed": True}) for event in events)
-
-
-def _unknown(name: str, noun: str) -> str:
-    return f"The function '{name}' doesn't exist, is disabled, or is not an {noun} function."
-
-
-def _drop_first(inbox: deque[MessageRow], count: int) -> None:
-    for _ in range(count):
-        inbox.popleft()

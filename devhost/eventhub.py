@@ -3,7 +3,7 @@
 What is posted is stored as one batch for each function that listens to the hub (split where it is longer than the
 host's maximum), and delivered in the order in which it came, one batch at a time for each function and partition. A
 batch is forgotten when its function has had it: that is the checkpoint. As Event Hubs has it, a batch whose retries
-have all failed is forgotten too.
+have all failed is forgotten too. Of several hosts, the owner of function and partition delivers, whoever was posted to.
 """
 
 import asyncio
@@ -20,8 +20,9 @@ from azure.functions.meta import Datum
 
 from devhost.app import App, Function, Kind
 from devhost.history import stamp
+from devhost.ownership import Ownership, SoleOwner
 from devhost.scheduler import Scheduler, Work
-from devhost.store import BatchRow, Store
+from devhost.store import BatchRow, Store, Transaction
 from devhost.worker import FunctionFailedError, Worker
 
 _LOG = logging.getLogger("devhost")
@@ -85,6 +86,7 @@ class EventHubs:
         *,
         maximum_batch: int,
         background: Sequence[str],
+        ownership: Ownership | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._store = store
@@ -94,7 +96,8 @@ class EventHubs:
         self._background = {name.lower() for name in background}
         self._functions = {function.name: function for function in app.of(Kind.EVENT_HUB)}
         self._waiting: dict[tuple[str, str], deque[BatchRow]] = {}
-        self._last_number = 0
+        self._ownership = ownership or SoleOwner()
+        self._seen_through = 0
 
     @property
     def hubs(self) -> set[str]:
@@ -102,10 +105,26 @@ class EventHubs:
         return {str(function.trigger["eventHubName"]) for function in self._functions.values()}
 
     def recover(self) -> None:
-        """Deliver what an earlier process stored and did not deliver."""
-        for row in self._store.batches():
-            self._last_number = max(self._last_number, row.number)
-            self._enqueue(row)
+        """Deliver what an earlier process stored and did not deliver, and from now on what other hosts store for us."""
+        for name in sorted({row.function for row in self._store.batches()} - set(self._functions)):
+            _LOG.warning("batches for %s wait: the app has no such Event Hub trigger now", name)
+        self._look()
+        self._ownership.watch(self._look)
+
+    def _look(self) -> None:
+        """Take up all that is ours, and drop what has become another host's."""
+        for key in [key for key in self._waiting if not self._ownership.owns(_key(*key))]:
+            for row in self._waiting.pop(key):
+                self._scheduler.release(row)
+        self._take_up(after=0)
+
+    def _take_up(self, after: int) -> None:
+        for row in self._store.batches(after):
+            self._seen_through = max(self._seen_through, row.number)
+            queue = self._waiting.get((row.function, row.partition))
+            is_new = not queue or row.number > queue[-1].number
+            if is_new and self._ownership.owns(_key(row.function, row.partition)):
+                self._enqueue(row)
 
     def post(self, hub: str, batch: IncomingBatch) -> Stored:
         """Store events; an event whose sequence number is not above the partition's highest was stored before.
@@ -119,35 +138,29 @@ class EventHubs:
         numbers = [event.sequence_number for event in batch.events]
         if any(later <= earlier for earlier, later in pairwise(numbers)):
             raise OrderError("the events' sequence_number must rise from one to the next")
-        through = self._store.stored_through(hub, batch.partition)
-        new = [
-            HubEvent(event.sequence_number, stamp(event.enqueued_time), bytes(event.body).decode())
-            for event in batch.events
-            if through is None or event.sequence_number > through
-        ]
-        rows = [row for function in functions for row in self._rows(function, batch.partition, new)]
-        if new:
-            with self._store.transaction(f"events for hub {hub}") as tx:
-                for row in rows:
-                    tx.add_batch(row)
+        with self._store.transaction(f"events for hub {hub}") as tx:
+            through = self._store.stored_through(hub, batch.partition)
+            new = [
+                HubEvent(event.sequence_number, stamp(event.enqueued_time), bytes(event.body).decode())
+                for event in batch.events
+                if through is None or event.sequence_number > through
+            ]
+            for function in functions:
+                self._add(tx, function, batch.partition, new)
+            if new:
                 tx.set_stored_through(hub, batch.partition, new[-1].sequence_number)
-        for row in rows:
-            self._enqueue(row)
+        self._take_up(after=self._seen_through)
         return Stored(stored=len(new), ignored=len(batch.events) - len(new))
 
-    def _rows(self, function: Function, partition: str, events: list[HubEvent]) -> list[BatchRow]:
+    def _add(self, tx: Transaction, function: Function, partition: str, events: list[HubEvent]) -> None:
         size = self._maximum_batch if function.trigger.get("cardinality", "MANY").upper() == "MANY" else 1
-        rows = []
         for begin in range(0, len(events), size):
-            self._last_number += 1
             text = msgspec.json.encode(events[begin : begin + size]).decode()
-            rows.append(BatchRow(self._last_number, function.name, partition, text))
-        return rows
+            tx.add_batch(BatchRow(tx.number(), function.name, partition, text))
 
     def _enqueue(self, row: BatchRow) -> None:
         function = self._functions.get(row.function)
         if function is None:
-            _LOG.warning("a batch for %s waits: the app has no such Event Hub trigger now", row.function)
             return
         queue = self._waiting.setdefault((row.function, row.partition), deque())
         queue.append(row)
@@ -164,22 +177,36 @@ class EventHubs:
             self._scheduler.release(row)
 
     async def _deliver(self, function: Function, row: BatchRow, retry: int) -> None:
-        try:
-            await self._worker.call(function, decode(function, row), retry)
-        except FunctionFailedError as failure:
-            _LOG.error("Event Hub trigger %s raised", function.name, exc_info=failure.__cause__)
-            if function.retry is not None and not 0 <= function.retry.maximum_retries <= retry:
-                if function.name.lower() not in self._background:
-                    self._scheduler.hold(row, f"retry of {_label(row)}")
-                self._loop.call_later(function.retry.delay(retry + 1), self._submit, function, row, retry + 1)
-                return
-            _LOG.error("%s: given up; the checkpoint passes it", _label(row))
-        with self._store.transaction(f"checkpoint of {_label(row)}") as tx:
-            tx.delete_batch(row.number)
-        queue = self._waiting[row.function, row.partition]
-        queue.popleft()
-        if queue:
-            self._submit(function, queue[0], retry=0)
+        key = _key(row.function, row.partition)
+        if not self._ownership.owns(key) or not self._has_turn(row):
+            return
+        with self._ownership.working(key):
+            try:
+                await self._worker.call(function, decode(function, row), retry)
+            except FunctionFailedError as failure:
+                _LOG.error("Event Hub trigger %s raised", function.name, exc_info=failure.__cause__)
+                if function.retry is not None and not 0 <= function.retry.maximum_retries <= retry:
+                    if function.name.lower() not in self._background:
+                        self._scheduler.hold(row, f"retry of {_label(row)}")
+                    self._loop.call_later(function.retry.delay(retry + 1), self._submit, function, row, retry + 1)
+                    return
+                _LOG.error("%s: given up; the checkpoint passes it", _label(row))
+            with self._store.transaction(f"checkpoint of {_label(row)}") as tx:
+                tx.delete_batch(row.number)
+        if self._has_turn(row):
+            queue = self._waiting[row.function, row.partition]
+            queue.popleft()
+            if queue:
+                self._submit(function, queue[0], retry=0)
+
+    def _has_turn(self, row: BatchRow) -> bool:
+        """Whether the batch is the next of its partition, which may have gone to another host meanwhile."""
+        queue = self._waiting.get((row.function, row.partition))
+        return bool(queue) and queue is not None and queue[0] is row
+
+
+def _key(function: str, partition: str) -> str:
+    return f"hub:{function}:{partition}"
 
 
 def decode(function: Function, row: BatchRow) -> Any:

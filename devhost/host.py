@@ -19,6 +19,8 @@ from devhost.configuration import ConfigurationError, apply_settings, read_host_
 from devhost.engine import Engine
 from devhost.eventhub import EventHubs
 from devhost.http import HttpTriggers
+from devhost.ownership import LeasedOwner
+from devhost.partitions import Partitions, Timeouts
 from devhost.scheduler import Scheduler, Work
 from devhost.schedules import TimerTriggers
 from devhost.store import Store
@@ -27,7 +29,10 @@ from devhost.worker import Worker, binding_of, links_for
 _LOG = logging.getLogger("devhost")
 _ADDRESS = "127.0.0.1"
 _LARGEST_BODY = 64 * 1024 * 1024
-_STOP_WITHIN = 1.0
+_DRAIN_SECONDS = 0.8
+"""How long functions may go on once the host is to end."""
+_CANCEL_SECONDS = 0.3
+"""How long asynchronous functions then have to take their cancellation."""
 
 
 class PortError(Exception):
@@ -46,6 +51,8 @@ class HostArguments(msgspec.Struct, frozen=True):
     real_time: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
     settings: Mapping[str, str] = {}
+    visibility_timeouts: bool = False
+    """What a dead host had in its hands stays hidden for the times in host.json."""
 
 
 class Host:
@@ -69,10 +76,18 @@ class Host:
         arguments, options, app = self._arguments, self._options, self._app
         runner_socket = _listen(arguments.port)
         self.base_url = f"http://{_ADDRESS}:{runner_socket.getsockname()[1]}"
-        self._store = Store(arguments.database)
+        is_virtual = arguments.virtual_clock is not None or arguments.virtual_time is not None
+        self._store = Store(arguments.database, shared=not is_virtual, partition_count=options.partition_count)
+        timeouts = Timeouts(options.control_queue_visibility_timeout, options.work_item_queue_visibility_timeout)
+        partitions = Partitions(
+            self._store,
+            lease_seconds=options.lease_interval,
+            timeouts=timeouts if arguments.visibility_timeouts else None,
+        )
         clock = MarketClock(self._store, arguments.virtual_clock, arguments.virtual_time)
         limits = {
             Work.EPISODE: options.maximum_concurrent_orchestrators,
+            Work.ENTITY: options.maximum_concurrent_entities,
             Work.ACTIVITY: options.maximum_concurrent_activities,
             Work.BATCH: 32,
         }
@@ -89,7 +104,9 @@ class Host:
             options,
             real_time=arguments.real_time,
             background=background,
+            partitions=partitions,
         )
+        owner = LeasedOwner(partitions)
         hubs = EventHubs(
             app,
             self._store,
@@ -97,8 +114,9 @@ class Host:
             worker,
             maximum_batch=options.maximum_event_batch_size,
             background=background,
+            ownership=owner,
         )
-        self._timers = TimerTriggers(app, self._store, scheduler, worker, background)
+        self._timers = TimerTriggers(app, self._store, scheduler, worker, background, owner)
         http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background)
         links = msgspec.json.decode(binding)["managementUrls"]
         api = DurableApi(engine, self._store, lambda identifier: links_for(links, identifier))
@@ -117,12 +135,16 @@ class Host:
             scheduler.submit_background("skipping of time", engine.skip_time)
 
     async def stop(self) -> None:
-        """Start nothing more, let go of what runs, close the file. What ran runs again at the next start."""
+        """Start nothing more, let what runs end for a moment, give everything back to the other hosts, close the file.
+        What was cut off runs again: at once at another host, or at the next start."""
         _LOG.info("stopping")
         self._engine.stop()
         await self._timers.stop()
+        # What runs may still ask its durable client for something, so the server goes last.
+        await self._scheduler.drain(_DRAIN_SECONDS)
         await self._scheduler.stop()
-        await self._worker.stop(_STOP_WITHIN)
+        await self._worker.stop(_CANCEL_SECONDS)
+        self._engine.leave()
         await self._runner.cleanup()
         self._store.close()
 
@@ -150,6 +172,8 @@ def _check_named(app: App, arguments: HostArguments) -> None:
         raise ConfigurationError("--real-time says something only together with --virtual-clock or --virtual-time")
     if arguments.virtual_clock is not None and arguments.virtual_time is not None:
         raise ConfigurationError("--virtual-clock is set by hand and --virtual-time by itself: give one of them")
+    if arguments.visibility_timeouts and is_virtual:
+        raise ConfigurationError("--visibility-timeouts are of real time: give it without a virtual clock")
 
 
 def _thread_count() -> int:

@@ -1,10 +1,12 @@
 """What the engine keeps in memory of an open instance or entity, and the ways in which a request can be refused."""
 
 from collections import deque
+from collections.abc import Collection, Iterator
 
 from devhost import history
 from devhost.app import Function
-from devhost.history import Event
+from devhost.history import Event, EventType
+from devhost.partitions import Lease
 from devhost.store import InstanceRow, MessageRow
 
 _MAXIMUM_ID = 256
@@ -34,21 +36,62 @@ class OverError(EngineError):
     """The instance has ended."""
 
 
+class Inbox:
+    """Messages that wait, in the order in which they came: of their places, but a generation's start before all."""
+
+    def __init__(self) -> None:
+        self._messages: deque[MessageRow] = deque()
+
+    def __iter__(self) -> Iterator[MessageRow]:
+        return iter(self._messages)
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def add(self, message: MessageRow) -> None:
+        """One more; it may come later than others behind it, if it was hidden."""
+        if self._messages and self._messages[-1].place > message.place:
+            self._messages = deque(sorted([*self._messages, message], key=_order))
+        else:
+            self._messages.append(message)
+
+    def take_out(self, messages: Collection[MessageRow]) -> None:
+        """These were taken in."""
+        places = {message.place for message in messages}
+        self._messages = deque(message for message in self._messages if message.place not in places)
+
+    def clear(self) -> None:
+        """All are gone."""
+        self._messages.clear()
+
+
+def _order(message: MessageRow) -> tuple[bool, int]:
+    return message.event.get("EventType") != EventType.EXECUTION_STARTED, message.place
+
+
 class Instance:
     """An orchestration that has not ended, in memory."""
 
-    def __init__(self, row: InstanceRow, function: Function | None, *, real_time: bool, background: bool) -> None:
+    def __init__(
+        self, row: InstanceRow, function: Function | None, lease: Lease, *, real_time: bool, background: bool
+    ) -> None:
         self.row = row
         self.function = function
+        self.lease = lease
         self.real_time = real_time
         self.background = background
         self.events: list[Event] = []
         self.played = ""
         self.episodes = 0
-        self.inbox: deque[MessageRow] = deque()
+        self.inbox = Inbox()
         self.is_queued = False
         self.advised: set[str] = set()
         """Codes of the warnings that its author has had."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the generation's start is in the history or waits: without it, nothing else can be taken in."""
+        return self.episodes > 0 or any(each.event["EventType"] == EventType.EXECUTION_STARTED for each in self.inbox)
 
     def remember(self, events: str) -> None:
         """Add an episode's events, as they are stored."""
@@ -66,9 +109,10 @@ class Instance:
 class Entity:
     """An entity that was asked for something, in memory. `state` is JSON text, None if it does not exist."""
 
-    def __init__(self, state: str | None) -> None:
+    def __init__(self, state: str | None, lease: Lease) -> None:
         self.state = state
-        self.inbox: deque[MessageRow] = deque()
+        self.lease = lease
+        self.inbox = Inbox()
         self.is_queued = False
 
 

@@ -1,10 +1,10 @@
 """Decides what runs next, and knows whether anything is left to do.
 
 Work comes in kinds, each a queue of its own, first in, first out. Normally each kind has a limit of how many run at
-once. A *serial* scheduler runs one at a time over all kinds, in the order of the kinds: episodes before activities
-before event batches. So the same inputs give the same order of work in every run, which lockstep replays need. A
-piece of work that itself waits for other work would then wait for ever: so after a while the others may go on beside
-it.
+once. A *serial* scheduler runs one at a time over all kinds, in the order of the kinds: episodes and entities, as they
+come, before activities before event batches. So the same inputs give the same order of work in every run, which
+lockstep replays need. A piece of work that itself waits for other work would then wait for ever: so after a while the
+others may go on beside it.
 
 Background work runs at once, beside everything, and does not count: a host is idle while it runs.
 """
@@ -26,8 +26,9 @@ class Work(IntEnum):
     """The kinds of work, the most urgent first."""
 
     EPISODE = 0
-    ACTIVITY = 1
-    BATCH = 2
+    ENTITY = 1
+    ACTIVITY = 2
+    BATCH = 3
 
 
 class Job:
@@ -38,6 +39,7 @@ class Job:
         self.label = label
         self.run = run
         self.holds_slot = False
+        self.task: asyncio.Task[None] | None = None
 
 
 class Scheduler:
@@ -57,6 +59,8 @@ class Scheduler:
 
     def submit(self, kind: Work, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `run()` when its turn comes. What it raises is a fault of the host's, and logged."""
+        if self._is_serial and kind is Work.ENTITY:
+            kind = Work.EPISODE
         self._queues[kind].append(Job(kind, label, run))
         self._start_what_may()
 
@@ -117,6 +121,13 @@ class Scheduler:
         """Start nothing more."""
         self._is_stopped = True
 
+    async def drain(self, seconds: float) -> None:
+        """Start nothing more, and give what runs that long to end; background work is not waited for."""
+        self.halt()
+        running = [job.task for job in self._running if job.task is not None]
+        if running:
+            await asyncio.wait(running, timeout=seconds)
+
     async def stop(self) -> None:
         """Start nothing more, and cancel what runs."""
         self.halt()
@@ -132,7 +143,7 @@ class Scheduler:
             job.holds_slot = True
             self._slots_taken[job.kind] += 1
             self._running.add(job)
-            self._spawn(self._run(job))
+            job.task = self._spawn(self._run(job))
 
     def _next(self) -> Job | None:
         if self._is_serial and any(self._slots_taken.values()):
@@ -178,7 +189,8 @@ class Scheduler:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -13,6 +13,7 @@ from azure.functions.timer import TimerRequestConverter
 from devhost.app import App, Function, Kind
 from devhost.clock import utc_now
 from devhost.history import parse_stamp, stamp
+from devhost.ownership import Ownership, SoleOwner
 from devhost.scheduler import Scheduler
 from devhost.store import ScheduleRow, Store
 from devhost.worker import FunctionFailedError, Worker
@@ -111,9 +112,21 @@ def _values(field: str, low: int, high: int, name: str, names: Sequence[str] = (
 
 
 class TimerTriggers:
-    """Runs the app's timer triggers, each one at a time. Raises ScheduleError for one that cannot be read."""
+    """Runs the app's timer triggers, each one at a time, on the one host that owns it. Raises ScheduleError for one
+    that cannot be read."""
 
-    def __init__(self, app: App, store: Store, scheduler: Scheduler, worker: Worker, background: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        store: Store,
+        scheduler: Scheduler,
+        worker: Worker,
+        background: Sequence[str],
+        ownership: Ownership | None = None,
+    ) -> None:
+        self._ownership = ownership or SoleOwner()
+        self._ownership.watch(self._ownership_changed)
+        self._changed = asyncio.Event()
         self._store = store
         self._scheduler = scheduler
         self._worker = worker
@@ -144,18 +157,42 @@ class TimerTriggers:
         await self._run(function, self._row(function, schedule), is_past_due=False)
 
     async def _run_for_ever(self, function: Function, schedule: Schedule) -> None:
-        row = self._row(function, schedule)
-        is_past_due = self._store.schedule(function.name) is not None and parse_stamp(row.next) < utc_now()
-        if function.trigger.get("runOnStartup") and not is_past_due:
-            await self._run(function, row, is_past_due=False)
+        key = f"timer:{function.name}"
+        is_first = True
+        while True:
+            await self._until_ours(key)
+            row = self._row(function, schedule)
+            is_past_due = self._store.schedule(function.name) is not None and parse_stamp(row.next) < utc_now()
+            if is_first and function.trigger.get("runOnStartup") and not is_past_due:
+                with self._ownership.working(key):
+                    await self._run(function, row, is_past_due=False)
+            is_first = False
+            await self._run_while_ours(key, function, schedule, row, is_past_due)
+
+    async def _run_while_ours(
+        self, key: str, function: Function, schedule: Schedule, row: ScheduleRow, is_past_due: bool
+    ) -> None:
+        stored = self._store.schedule(function.name)
         while True:
             due = parse_stamp(row.next)
             await _sleep_until(due)
-            await self._run(function, row, is_past_due=is_past_due)
-            is_past_due = False
-            row = ScheduleRow(function.name, stamp(utc_now()), stamp(schedule.next(max(due, utc_now()))))
-            with self._store.transaction(f"schedule of {function.name}") as tx:
-                tx.put_schedule(row)
+            if not self._ownership.owns(key) or self._store.schedule(function.name) != stored:
+                return
+            with self._ownership.working(key):
+                await self._run(function, row, is_past_due=is_past_due)
+                is_past_due = False
+                next_due = schedule.next(max(due, utc_now()))
+                stored = row = ScheduleRow(function.name, stamp(utc_now()), stamp(next_due))
+                with self._store.transaction(f"schedule of {function.name}") as tx:
+                    tx.put_schedule(row)
+
+    async def _until_ours(self, key: str) -> None:
+        while not self._ownership.owns(key):
+            await self._changed.wait()
+
+    def _ownership_changed(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _row(self, function: Function, schedule: Schedule) -> ScheduleRow:
         row = self._store.schedule(function.name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime
 
 from devhost.clock import utc_now
@@ -53,6 +53,11 @@ class Timers:
     def remove_all(self, instance_id: str) -> None:
         """The instance has ended."""
         for timer in [each for each in self._pending.values() if each.instance_id == instance_id]:
+            self.remove(timer)
+
+    def keep_those_of(self, instance_ids: Container[str]) -> None:
+        """Forget the timers of all other instances: another host fires them."""
+        for timer in [each for each in self._pending.values() if each.instance_id not in instance_ids]:
             self.remove(timer)
 
     def next_virtual(self) -> datetime | None:

@@ -1,6 +1,7 @@
 """The process's hold on the FIX session: a candidate for its lease, and where orders are handed in."""
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -354,4 +355,6 @@ def gateway() -> Gateway:
         if _gateway is None:
             own = settings()
             _gateway = Gateway(own, Tables(own.storage_connection), fix_credentials(own))
+            # A process that ends in an orderly way logs out and gives the lease back, so that another goes on at once.
+            atexit.register(_gateway.stop)
         return _gateway

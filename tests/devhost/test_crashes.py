@@ -33,7 +33,7 @@ def test_a_campaign_tells_a_run_that_came_out_otherwise() -> None:
     assert any(line.startswith("+chain") and "the result is 30" in line for line in report.problems)
 
 
-def test_what_was_answered_is_kept_and_a_second_host_on_the_file_is_refused(tmp_path: Path) -> None:
+def test_what_was_answered_is_kept_and_a_host_that_needs_the_file_for_itself_is_refused(tmp_path: Path) -> None:
     """A start, an event, a signal and a termination that were accepted count, however soon the host dies."""
     with RunningHost("basic", tmp_path) as host:
         host.start("approval", "a", 3600)
@@ -41,8 +41,8 @@ def test_what_was_answered_is_kept_and_a_second_host_on_the_file_is_refused(tmp_
         host.raise_event("a", "approve", 7)
         host.call("POST", "/durabletask/instances/b/terminate?reason=enough")
         host.call("POST", "/durabletask/entities/counter/k?op=add", "4")
-        with pytest.raises(AssertionError, match="belongs to a host that is running"):
-            RunningHost("basic", tmp_path)
+        with pytest.raises(AssertionError, match="belongs to a host that is running, and virtual time needs it"):
+            RunningHost("basic", tmp_path, "--virtual-clock", str(tmp_path / "clock"))
         host.kill()
     with RunningHost("basic", tmp_path) as host:
         assert host.wait_for("a") == {"approved": 7}
