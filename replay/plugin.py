@@ -74,17 +74,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A difference is a report of its own: where in this package it was raised helps nobody."""
-    from replay.apps import AppError
-    from replay.history import HistoryError
-    from replay.replayer import ReplayError
-
     report = yield
-    if (
-        call.excinfo is not None
-        and _FIXTURE in getattr(item, "fixturenames", ())
-        and isinstance(call.excinfo.value, ReplayError | HistoryError | AppError)
-    ):
-        report.longrepr = str(call.excinfo.value)
+    if call.excinfo is not None and _FIXTURE in getattr(item, "fixturenames", ()):
+        from replay.apps import AppError
+        from replay.history import HistoryError
+        from replay.replayer import ReplayError
+
+        if isinstance(call.excinfo.value, ReplayError | HistoryError | AppError):
+            report.longrepr = str(call.excinfo.value)
     return report
 
 

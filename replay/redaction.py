@@ -102,9 +102,13 @@ def _found(history: History, path: str) -> Iterator[str | int | float]:
 
 
 def _payloads(history: History) -> Iterator[tuple[str, Any]]:
+    requests = {
+        json.loads(event["Input"]).get("id") for event in history.events if event["EventType"] == EventType.EVENT_SENT
+    }
     for event in history.events:
         kind, key = _KINDS.get(event["EventType"], ("input", "Input"))
-        yield kind, _payload(event, key)
+        is_answer = kind == "event" and event["Name"] in requests
+        yield ("result" if is_answer else kind), _payload(event, key)
     for status in history.statuses:
         yield "status", status.value
     yield "status", history.carried_status

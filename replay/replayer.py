@@ -299,12 +299,15 @@ def _may_make(call: Call, step: Step) -> bool:
 
 
 def _script(history: History) -> _Script:
-    events = history.events
+    events = _whole_episodes(history.events)
     kinds = [event.get("EventType") for event in events]
+    whose = f"the history of {history.instance_id}"
+    if history.events and not events:
+        raise HistoryError(f"{whose} has no whole episode: it ends before an OrchestratorCompleted (13)")
     if kinds[:2] != [EventType.ORCHESTRATOR_STARTED, EventType.EXECUTION_STARTED]:
         raise HistoryError(
-            f"the history of {history.instance_id} begins with events of the types {kinds[:2]}; it must begin with "
-            "OrchestratorStarted (12) and ExecutionStarted (0)"
+            f"{whose} begins with events of the types {kinds[:2]}; it must begin with OrchestratorStarted (12) and "
+            "ExecutionStarted (0)"
         )
     begun = events[1]
     execution_id = (begun.get("OrchestrationInstance") or {}).get("ExecutionId") or ""
@@ -325,14 +328,25 @@ def _script(history: History) -> _Script:
                 elif event["EventType"] in steps.ENDINGS:
                     ending = (place, steps.recorded_ending(event))
             except (KeyError, ValueError) as error:
+                told = f"{type(error).__name__}: {error}"
                 raise HistoryError(
-                    f"the history of {history.instance_id}: event {place} (type {event['EventType']}) cannot be read: "
-                    f"{type(error).__name__}: {error}"
+                    f"{whose}: event {place} (type {event['EventType']}) cannot be read: {told}"
                 ) from None
     statuses = {each.episode: each.value for each in history.statuses}
     return _Script(
         execution_id, version, events, episodes, recorded, ending, statuses, history.carried_status, request_ids
     )
+
+
+def _whole_episodes(events: list[Event]) -> list[Event]:
+    """The events without those of a last episode whose end is not recorded: what it scheduled, nobody knows."""
+    for place in range(len(events) - 1, -1, -1):
+        kind = events[place].get("EventType")
+        if kind == EventType.ORCHESTRATOR_COMPLETED or kind in steps.ENDINGS:
+            break
+        if kind == EventType.ORCHESTRATOR_STARTED:
+            return events[:place]
+    return events
 
 
 def _episodes(events: Sequence[Event]) -> list[_Episode]:

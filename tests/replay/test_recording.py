@@ -208,7 +208,7 @@ def test_a_value_that_the_orchestrator_depends_on_cannot_be_redacted(
     out = tmp_path / "i.json"
     common = ["--connection", hub_storage, "--hub", "Redacted", "--app", APP, "--out", str(out)]
     # The entity answers with what is left, which the orchestrator compares with 0.
-    assert main(["record", "--instance", "i-1", *common, "--redact", "event"]) == 1
+    assert main(["record", "--instance", "i-1", *common, "--redact", "result"]) == 1
     assert "the orchestrator depends on a value that --redact would replace" in capsys.readouterr().err
     assert not out.exists()
     assert main(["record", "--instance", "i-1", *common, "--redact", "input.buyer"]) == 0
