@@ -41,6 +41,7 @@ _TAIL = (
 )
 
 
+_EVERY_EVENT_HAS = ("EventType", "EventId", "Timestamp")
 _METHODS = {
     "activity": "call_activity",
     "sub-orchestration": "call_sub_orchestrator",
@@ -299,9 +300,12 @@ def _may_make(call: Call, step: Step) -> bool:
 
 
 def _script(history: History) -> _Script:
-    events = _whole_episodes(history.events)
-    kinds = [event.get("EventType") for event in events]
     whose = f"the history of {history.instance_id}"
+    for place, event in enumerate(history.events):
+        if missing := [key for key in _EVERY_EVENT_HAS if key not in event]:
+            raise HistoryError(f"{whose}: event {place} has no {' and no '.join(missing)}")
+    events = _whole_episodes(history.events)
+    kinds = [event["EventType"] for event in events]
     if history.events and not events:
         raise HistoryError(f"{whose} has no whole episode: it ends before an OrchestratorCompleted (13)")
     if kinds[:2] != [EventType.ORCHESTRATOR_STARTED, EventType.EXECUTION_STARTED]:
@@ -311,7 +315,7 @@ def _script(history: History) -> _Script:
         )
     begun = events[1]
     execution_id = (begun.get("OrchestrationInstance") or {}).get("ExecutionId") or ""
-    version = begun.get("Version") or history.version
+    version = history.version if begun.get("Version") is None else begun["Version"]
     events = [events[0], {**begun, "Version": version}, *events[2:]]
     recorded: dict[int, tuple[int, int, Step]] = {}
     ending = None
@@ -334,14 +338,14 @@ def _script(history: History) -> _Script:
                 ) from None
     statuses = {each.episode: each.value for each in history.statuses}
     return _Script(
-        execution_id, version, events, episodes, recorded, ending, statuses, history.carried_status, request_ids
+        execution_id, version or None, events, episodes, recorded, ending, statuses, history.carried_status, request_ids
     )
 
 
 def _whole_episodes(events: list[Event]) -> list[Event]:
     """The events without those of a last episode whose end is not recorded: what it scheduled, nobody knows."""
     for place in range(len(events) - 1, -1, -1):
-        kind = events[place].get("EventType")
+        kind = events[place]["EventType"]
         if kind == EventType.ORCHESTRATOR_COMPLETED or kind in steps.ENDINGS:
             break
         if kind == EventType.ORCHESTRATOR_STARTED:

@@ -362,6 +362,46 @@ def test_a_file_is_replayed_and_the_error_is_a_report(tmp_path: Path) -> None:
     assert max(len(line) for line in text.splitlines()[1:]) <= 112
 
 
+def test_a_report_has_recorded_and_actual_side_by_side() -> None:
+    def other(context: Any) -> Generator[Any, Any, Any]:
+        yield context.call_activity("a", {"n": 1, "m": 3})
+        yield context.call_activity("b", 1)
+        return "done"
+
+    with pytest.raises(ReplayError) as failure:
+        replay_history(recorded(chain), {"o": made(other)})
+    lines = str(failure.value).splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("        recorded"))
+    assert lines[begin : begin + 8] == [
+        "        recorded                                             today's code",
+        "      0 OrchestratorStarted                                |",
+        '      1 ExecutionStarted o "null"                          |',
+        '>     2 activity 0 a {"m": 2, "n": 1}                      # activity 0 a {"m": 3, "n": 1}',
+        ">         input.m: 2                                       #   input.m: 3",
+        "      3 OrchestratorCompleted                              |",
+        "      4 OrchestratorStarted                                |",
+        "      5 TaskCompleted 0 1                                  |",
+    ]
+    assert lines[begin + 8] == "      6 activity 1 b 1                                     |"
+
+
+def test_a_timer_of_more_than_six_days_replays_in_its_pieces() -> None:
+    def sleeping(days: int) -> Orchestrator:
+        def orchestrate(context: Any) -> Generator[Any, Any, Any]:
+            yield context.create_timer(NOW + timedelta(days=days))
+            yield context.call_activity("a")
+
+        return orchestrate
+
+    history = recorded(sleeping(10))
+    assert sum(event["EventType"] == EventType.TIMER_CREATED for event in history.events) == 3
+    assert replay(history, made(sleeping(10))) is None
+    found = first(history, sleeping(11))
+    assert found.fields[0].path == "fire at"
+    assert found.made_by is not None
+    assert found.made_by.what.startswith("create_timer")
+
+
 def test_an_orchestrator_that_is_gone_is_told_of() -> None:
     with pytest.raises(ReplayError, match="has no orchestrator 'o' any more; it has: purchase, rounds, shipping"):
         replay_history(recorded(chain), sample_app.app)
@@ -373,6 +413,8 @@ def test_a_history_that_begins_wrongly_is_no_history() -> None:
         replay(msgspec.structs.replace(history, events=[]), made(chain))
     with pytest.raises(HistoryError, match="has no whole episode"):
         replay(msgspec.structs.replace(history, events=history.events[:2]), made(chain))
+    with pytest.raises(HistoryError, match="event 1 has no EventId and no Timestamp"):
+        replay(msgspec.structs.replace(history, events=[history.events[0], {"EventType": 0}]), made(chain))
 
 
 def test_a_hundred_events_are_replayed_at_every_cut_in_less_than_a_second() -> None:
