@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.devhost.running import APPS, ROOT, RunningHost, wait_until
@@ -33,6 +33,18 @@ def test_a_year_of_timers_takes_no_time_and_they_fire_in_order(tmp_path: Path) -
         short, long = (datetime.fromisoformat(host.status(each)["lastUpdatedTime"]) for each in ("short", "long"))
         begin = datetime.fromisoformat(START)
         assert [(each - begin).total_seconds() for each in (short, long)] == [60, 365 * 86400]
+
+
+def test_timers_that_are_due_at_once_fire_in_the_order_of_their_making(tmp_path: Path) -> None:
+    with virtual(tmp_path) as host:
+        gate = hold_the_clock(host)
+        for name in ("second", "first", "third"):
+            host.start("weekly", name)
+        gate.touch()
+        end = datetime.fromisoformat(START) + timedelta(weeks=4)
+        assert {host.wait_for(name) for name in ("first", "second", "third")} == {end.isoformat()}
+    notes = (tmp_path / "notes").read_text().splitlines()[1:]
+    assert notes == [f"{name} {week}" for week in range(1, 5) for name in ("second", "first", "third")]
 
 
 def test_the_clock_stands_still_while_an_activity_runs(tmp_path: Path) -> None:

@@ -254,6 +254,14 @@ def alarm(context: df.DurableOrchestrationContext):
 
 
 @app.orchestration_trigger(context_name="context")
+def weekly(context: df.DurableOrchestrationContext):
+    for week in range(1, 5):
+        yield context.create_timer(context.current_utc_datetime + timedelta(days=7))
+        yield context.call_activity("note", f"{context.instance_id} {week}")
+    return context.current_utc_datetime.isoformat()
+
+
+@app.orchestration_trigger(context_name="context")
 def real_alarm(context: df.DurableOrchestrationContext):
     yield context.create_timer(context.current_utc_datetime + timedelta(seconds=context.get_input()))
     return context.current_utc_datetime.isoformat()
