@@ -124,15 +124,19 @@ def raising_lines(error: BaseException) -> tuple[Line, ...]:
 
 @contextmanager
 def _contexts_made_into(made: "list[_TracingContext]") -> Iterator[None]:
-    def from_json(text: str) -> _TracingContext:
-        context: _TracingContext = _TracingContext.from_json(text)
-        made.append(context)
-        return context
-
+    owner = threading.get_ident()
     with _LOCK, warnings.catch_warnings():
         # The SDK warns of each event that arrives before it is waited for: this is not the place to hear of it.
         warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
         original = sdk.DurableOrchestrationContext
+
+        def from_json(text: str) -> Any:
+            if threading.get_ident() != owner:
+                return original.from_json(text)  # a host in this process runs orchestrators meanwhile
+            context: _TracingContext = _TracingContext.from_json(text)
+            made.append(context)
+            return context
+
         sdk.DurableOrchestrationContext = SimpleNamespace(from_json=from_json)
         try:
             yield

@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 import time
 from collections.abc import Callable, Generator
 from copy import deepcopy
@@ -400,6 +401,23 @@ def test_a_timer_of_more_than_six_days_replays_in_its_pieces() -> None:
     assert found.fields[0].path == "fire at"
     assert found.made_by is not None
     assert found.made_by.what.startswith("create_timer")
+
+
+def test_what_a_host_in_the_same_process_runs_meanwhile_is_kept_apart() -> None:
+    history = recorded(chain)
+    answers: list[str] = []
+
+    def beside(payload: str) -> str:
+        thread = threading.Thread(target=lambda: answers.append(made(chain)(payload)))
+        thread.start()
+        thread.join()
+        return made(without_branch)(payload)
+
+    found = replay(history, beside)
+    assert found
+    assert found[0].made_by is not None
+    assert found[0].made_by.what == "call_activity 'new'"
+    assert json.loads(answers[0])["actions"][0][0]["functionName"] == "a"
 
 
 def test_an_orchestrator_that_is_gone_is_told_of() -> None:
