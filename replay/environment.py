@@ -372,7 +372,7 @@ class DurableTestEnvironment:
 
     def _asked(self, label: str, *, is_done: bool) -> None:
         """Called around each commit. Nothing is committed any more once the engine has ended."""
-        if not is_done:
+        if not is_done and not self._crashed.is_set():
             self._commits += 1
         commit = Commit(self._commits, label, is_done)
         if self._crashed.is_set():

@@ -1,20 +1,25 @@
-"""The order driver with a crash at every transaction in turn: the same orders at the venue, the same end."""
+"""The order driver with crashes at its transactions: the same orders at the venue, the same end."""
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from replay.environment import Commit
 from tests.replay.trading_world import trading, world
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT
 
 
-async def bracket(crash_at: int, *, is_done: bool) -> tuple[int, Any, Any]:
-    """A bracket that its take-profit ends; the engine dies at one transaction: how often, and what came of it."""
+async def bracket(crashes: Mapping[int, bool]) -> tuple[int, Any]:
+    """A bracket that its take-profit ends. The engine dies at these transactions, before (False) or after (True) they
+    are done: how often, and what came of it."""
     async with trading() as (env, journals):
 
         def dies(commit: Commit) -> bool:
-            return commit.number == crash_at and commit.is_done is is_done
+            return crashes.get(commit.number) is commit.is_done
 
         env.crash_when(dies)
         played = world(env, journals, "bracket")
@@ -23,16 +28,24 @@ async def bracket(crash_at: int, *, is_done: bool) -> tuple[int, Any, Any]:
         await played.say(played.desk.accepted(STOP), played.desk.accepted(TAKE_PROFIT))
         await played.say(played.desk.filled(TAKE_PROFIT, 10))
         await played.say(played.desk.canceled(STOP))
-        position = env.entity_state("position", "IBM")
-        return env.crashes, (env.output("bracket"), list(journals.commands)), position
+        result = (env.output("bracket"), list(journals.commands), env.entity_state("position", "IBM"))
+        return env.crashes, result
 
 
 @pytest.mark.parametrize("is_done", [False, True])
 async def test_a_crash_at_any_transaction_of_a_bracket_changes_nothing(is_done: bool) -> None:
-    _, result, position = await bracket(0, is_done=is_done)
-    assert result[0]["outcome"] == "take_profit"
+    _, undisturbed = await bracket({})
+    assert undisturbed[0]["outcome"] == "take_profit"
+    assert len(undisturbed[1]) == 4
     number = 1
-    while (died := await bracket(number, is_done=is_done))[0]:
-        assert died == (1, result, position), f"after a crash at transaction {number}"
+    while (died := await bracket({number: is_done}))[0]:
+        assert died == (1, undisturbed), f"after a crash at transaction {number}"
         number += 1
     assert number > 40
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(st.integers(1, 40), st.booleans(), min_size=2, max_size=12))
+def test_neither_do_several_crashes_in_one_run(crashes: dict[int, bool]) -> None:
+    _, undisturbed = asyncio.run(bracket({}))
+    assert asyncio.run(bracket(crashes)) == (len(crashes), undisturbed)
