@@ -21,7 +21,7 @@ run: $(SETUP) ## replay prices through the whole system and report; DATA=file SP
 host: $(SETUP) ## the same system, left running to talk to on port 7071
 	@$(BIN)/python -m player host
 
-test: $(SETUP) ## all tests
+test: $(SETUP) .venv/.browser ## all tests
 	@$(BIN)/python -m pytest
 
 bench: $(SETUP) .venv/.bench ## all benchmarks: one JSON object a line, also written to bench/results/
@@ -61,6 +61,22 @@ export DATA SPEED LIMIT
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@# Only its data is used; what it depends on (pandas and more) is not wanted.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bokeh-sampledata==2026.1
+	@touch $@
+
+# The tests of the host's page need a Chromium: the machine's own, or Debian's package.
+.venv/.browser: | .venv/.packages
+	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
+		as_root=""; \
+		if [ "$$(id -u)" != 0 ]; then as_root="sudo -n"; fi; \
+		if command -v apt-get >/dev/null && $$as_root true 2>/dev/null; then \
+			echo "Installing Chromium"; \
+			$$as_root apt-get update -qq; \
+			DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else \
+			echo "make test: Chromium is needed and was not found. Install it (Debian's package is chromium)." >&2; \
+			exit 1; \
+		fi; \
+	fi
 	@touch $@
 
 # What only benchmarks compare with. durabletask without its dependencies: one of them is a copy of asyncio.

@@ -20,6 +20,7 @@ from devhost.engine import Engine
 from devhost.eventhub import EventHubs
 from devhost.http import HttpTriggers
 from devhost.ownership import LeasedOwner
+from devhost.page import Page, refuse_other_sites
 from devhost.partitions import Partitions, Timeouts
 from devhost.scheduler import Scheduler, Work
 from devhost.schedules import TimerTriggers
@@ -122,8 +123,9 @@ class Host:
         api = DurableApi(engine, self._store, lambda identifier: links_for(links, identifier))
         admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url)
         self._log_functions(http, hubs)
-        server = web.Application(client_max_size=_LARGEST_BODY)
-        server.add_routes([*api.routes(), *admin.routes(), *http.routes()])
+        page = Page(app, self._store, clock, scheduler, options.route_prefix)
+        server = web.Application(client_max_size=_LARGEST_BODY, middlewares=[refuse_other_sites])
+        server.add_routes([*api.routes(), *admin.routes(), *page.routes(), *http.routes()])
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.2, handle_signals=False)
         await self._runner.setup()
         # The socket listens already, so what is recovered can call back; nobody is answered from half a memory.
@@ -157,6 +159,7 @@ class Host:
             if function.kind is not Kind.HTTP:
                 detail = function.trigger.get("schedule") or function.trigger.get("eventHubName") or ""
                 _LOG.info("%s: %s %s", function.name, function.kind.value, detail)
+        _LOG.info("instances, entities and functions in a browser: %s/devhost", self.base_url)
         for hub in sorted(hubs.hubs):
             _LOG.info("events for hub %s: POST %s/devhost/eventhubs/%s/events", hub, self.base_url, hub)
 

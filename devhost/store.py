@@ -456,6 +456,27 @@ class Store:
         query = f"SELECT {_INSTANCE_COLUMNS} FROM instance WHERE {where} ORDER BY id LIMIT ?"
         return [_instance(row) for row in self._connection.execute(query, (*values, limit))]
 
+    def newest_instances(
+        self, *, prefix: str, name: str, status: Status | None, before: str | None, limit: int
+    ) -> list[InstanceRow]:
+        """Instances by the time of their creation, the newest first, from before that time, that fit all given."""
+        conditions, values = ["substr(id, 1, ?) = ?"], [len(prefix), prefix]
+        for condition, value in (("name LIKE ?", f"%{name}%" if name else None), ("created < ?", before)):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        if status is not None:
+            conditions.append("status = ?")
+            values.append(int(status))
+        where = " AND ".join(conditions)
+        query = f"SELECT {_INSTANCE_COLUMNS} FROM instance WHERE {where} ORDER BY created DESC, id LIMIT ?"
+        return [_instance(row) for row in self._connection.execute(query, (*values, limit))]
+
+    def children(self, instance_id: str) -> list[str]:
+        """The ids of an instance's children, in the order in which they were started."""
+        query = "SELECT id FROM instance WHERE parent_id = ? ORDER BY created, parent_task_id"
+        return [str(row[0]) for row in self._connection.execute(query, (instance_id,))]
+
     def history(self, instance_id: str) -> list[EpisodeRow]:
         """The history of an instance's present generation, by episodes."""
         query = "SELECT events, custom_status FROM history WHERE instance_id = ? ORDER BY episode"
@@ -496,6 +517,11 @@ class Store:
         """An entity's state, a JSON text."""
         row = self._connection.execute("SELECT state FROM entity WHERE id = ?", (entity_id,)).fetchone()
         return None if row is None else str(row[0])
+
+    def entities(self, text: str, limit: int) -> list[tuple[str, str, str]]:
+        """Id, state and last update of the entities whose id contains the text, by id."""
+        query = "SELECT id, state, updated FROM entity WHERE instr(id, ?) ORDER BY id LIMIT ?"
+        return [(str(row[0]), str(row[1]), str(row[2])) for row in self._connection.execute(query, (text, limit))]
 
     def batches(self, after: int = 0) -> list[BatchRow]:
         """The batches behind a number that have not been delivered, in the order in which they came."""
