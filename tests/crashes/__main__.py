@@ -49,10 +49,11 @@ def main() -> int:
 
 def _table(reports: list[Report]) -> Table:
     moments = sorted({moment for report in reports for moment in report.kills})
-    table = Table("app", "rounds", "instances", *(f"at {moment}" for moment in moments), "result", title="kills")
+    counted = ("rounds", "of two hosts", "instances", *(f"at {moment}" for moment in moments))
+    table = Table("app", *counted, "result", title="kills")
     for report in reports:
         result = "[red]differs[/red]" if report.problems else "equal"
-        counts = (report.rounds, report.instances, *(report.kills[moment] for moment in moments))
+        counts = (report.rounds, report.rounds_of_two, report.instances, *(report.kills[moment] for moment in moments))
         table.add_row(report.app, *map(str, counts), result)
     return table
 

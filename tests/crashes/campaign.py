@@ -1,24 +1,29 @@
 """Runs a load on a host that is killed at random instants, and compares with a run in which nothing was killed.
 
 A round is one load on a fresh database: hosts are started and killed while the load's users go on, until the load has
-come to rest. Rounds follow each other until the app has had its share of kills.
+come to rest. In some rounds two hosts serve the file, each killed for itself. Rounds follow each other until the app
+has had its share of kills.
 """
 
 import difflib
+import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-from player.azurite import free_port
 from tests.apps.service import Service
 from tests.apps.serving import APPS
 from tests.crashes import outcome
@@ -45,6 +50,8 @@ class Report:
 
     app: str
     rounds: int = 0
+    rounds_of_two: int = 0
+    """Those of the rounds in which two hosts served one file."""
     kills: Counter[str] = field(default_factory=Counter)
     """How often a host was killed, by the moment."""
     instances: int = 0
@@ -73,13 +80,15 @@ def campaign(
 
 def _rounds(load: Load, size: int, kills: int, chance: random.Random, killed: Callable[[], None]) -> Report:
     report = Report(load.app)
-    expected = _round(load, size, 0, chance, report, killed)
+    expected = _round(load, size, 0, 1, chance, report, killed)
     if expected is None:
         return report
     report.instances = sum(_INSTANCE.match(line) is not None for line in expected)
     while report.kills.total() < kills and not report.problems:
         report.rounds += 1
-        actual = _round(load, size, kills - report.kills.total(), chance, report, killed)
+        hosts = 2 if load.is_for_two and report.rounds % 2 else 1
+        report.rounds_of_two += hosts - 1
+        actual = _round(load, size, kills - report.kills.total(), hosts, chance, report, killed)
         if actual is not None and actual != expected:
             difference = difflib.unified_diff(
                 expected, actual, "undisturbed", f"round {report.rounds}", n=2, lineterm=""
@@ -89,35 +98,62 @@ def _rounds(load: Load, size: int, kills: int, chance: random.Random, killed: Ca
 
 
 def _round(
-    load: Load, size: int, kills: int, chance: random.Random, report: Report, killed: Callable[[], None]
+    load: Load, size: int, kills: int, hosts: int, chance: random.Random, report: Report, killed: Callable[[], None]
 ) -> list[str] | None:
-    """The outcome of a round with at most so many kills; None if it did not come to rest."""
+    """The outcome of a round with at most so many kills of so many hosts; None if it did not come to rest."""
+    with _LOCK:
+        ports = [next(_PORTS) for _ in range(hosts)]
     with tempfile.TemporaryDirectory(prefix="crashes-") as name, Service() as service:
-        port = free_port()
-        scene = Scene(Client(port, _PATIENCE), service, Path(name), size)
+        scene = Scene(Client(ports, _PATIENCE), service, Path(name), size)
         load.prepare(scene)
         settings = {key: text.format(service=service.url, folder=scene.folder) for key, text in load.settings.items()}
 
-        def host(*command: str) -> RunningHost:
+        def host(port: int, *command: str) -> RunningHost:
             return RunningHost(
                 APPS / load.app, scene.folder, port=port, settings=settings, is_awaited=False, command=command
             )
 
         users = _Users(load, scene)
-        try:
-            while users.are_busy and kills > 0:
-                report.kills[_one_life(host, users, chance)] += 1
+        budget = iter(range(kills))
+
+        def kill_again_and_again(port: int, seed: float) -> None:
+            own_chance = random.Random(seed)
+            while users.are_busy and next(budget, None) is not None:
+                moment = _one_life(partial(host, port), users, own_chance)
+                report.kills[moment] += 1
                 killed()
-                kills -= 1
+
+        try:
+            with ThreadPoolExecutor(hosts) as pool:
+                list(pool.map(kill_again_and_again, ports, [chance.random() for _ in ports]))
         except HostEndedError as error:
             report.problems.append(str(error))
             return None
-        with host("devhost") as last:
-            users.wait()
-            if users.problem is None and last.process.poll() is None:
-                return _outcome(load, scene)
-            report.problems.append(f"{users.problem}; the host's last words:\n{last.log[-2000:]}")
+        with ExitStack() as stack:
+            last = [stack.enter_context(host(port, "devhost")) for port in ports]
+            if all(each.listens(None) for each in last):
+                users.wait()
+                if users.problem is None:
+                    return _outcome(load, scene)
+            report.problems.append(f"{users.problem}; the hosts' last words:\n{last[0].log[-2000:]}")
             return None
+
+
+def _ports() -> Iterator[int]:
+    """Ports that are free, and that no process gets which asks for any."""
+    for place in count(os.getpid() * 20):
+        port = 10_000 + place % 20_000
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+
+
+_PORTS = _ports()
+_LOCK = threading.Lock()
 
 
 def _one_life(host: Callable[..., RunningHost], users: "_Users", chance: random.Random) -> str:

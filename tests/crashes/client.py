@@ -7,7 +7,8 @@ exists was started; an event that is in a history, or whose instance has ended, 
 import http.client
 import json
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -20,17 +21,18 @@ class StuckError(Exception):
 
 
 class Client:
-    """Talks to whatever host listens on a port. Raises StuckError once `seconds` are over."""
+    """Talks to whatever host listens on one of the ports. Raises StuckError once `seconds` are over."""
 
-    def __init__(self, port: int, seconds: float) -> None:
-        self._port = port
+    def __init__(self, ports: Sequence[int], seconds: float) -> None:
+        self._ports = deque(ports)
         self._deadline = time.monotonic() + seconds
 
     # One request
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Ask once. Raises OSError or HTTPException if there is no answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        """Ask once, each time on the next port. Raises OSError or HTTPException if there is no answer."""
+        self._ports.rotate()
+        connection = http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=10)
         try:
             data = None if body is None else json.dumps(body)
             connection.request(method, quote(path, safe="/?&=@:"), data, {"Content-Type": "application/json"})
@@ -150,8 +152,11 @@ class Client:
             self.wait(lambda: self.is_over(instance), f"{instance} to end")  # noqa: B023
 
     def settle(self) -> None:
-        """Wait until nothing is left to do but what timers and people will bring."""
-        self.wait(lambda: bool(self.get("/devhost/idle?wait=1")[1]["idle"]), "the host to be idle")
+        """Wait until nothing is left to do but what timers and people will bring, by what the hosts say that answer."""
+        self.wait(lambda: all(self._says_idle() for _ in range(len(self._ports))), "the hosts to be idle")
+
+    def _says_idle(self) -> bool:
+        return bool(self.get("/devhost/idle?wait=1")[1]["idle"])
 
     def _has_event(self, instance: str, name: str, data: Any) -> bool:
         return self.is_over(instance) or any(

@@ -47,6 +47,8 @@ class Load:
     """A folder under the scene's whose files count, beside what was posted to the service."""
     masks: tuple[tuple[re.Pattern[str], str], ...] = ()
     """What else differs between two runs."""
+    is_for_two: bool = False
+    """Users only start instances, which is safe to repeat: two hosts on one file may share the work."""
     prepare: Callable[[Scene], None] = lambda _: None
     """Set the world outside up."""
 
@@ -284,7 +286,7 @@ def _paused(events: Lines) -> Lines:
 
 
 LOADS = (
-    Load("function_chaining", _chaining),
+    Load("function_chaining", _chaining, is_for_two=True),
     Load(
         "fan_out_fan_in",
         _fan_out,
@@ -292,6 +294,7 @@ LOADS = (
         shape=outcome.in_any_order,
         effects="backup",
         prepare=_site,
+        is_for_two=True,
     ),
     Load(
         "monitor",
@@ -340,6 +343,7 @@ LOADS = (
         shapes={"job": _polled},
         masks=((re.compile(r"\w{3}, \d\d \w{3} \d{4} [0-9:]{8} GMT"), "<date>"),),
         prepare=_site_answers,
+        is_for_two=True,
     ),
     Load(
         "error_handling",
@@ -347,13 +351,15 @@ LOADS = (
         {"BANK_URL": "{service}/bank", "RETRY_MILLISECONDS": "100"},
         shapes={"time": outcome.in_any_order},
         prepare=_bank,
+        is_for_two=True,
     ),
-    Load("timers", _timers, {"BILLING_URL": "{service}/billing", "DAY_SECONDS": "0.1"}),
+    Load("timers", _timers, {"BILLING_URL": "{service}/billing", "DAY_SECONDS": "0.1"}, is_for_two=True),
     Load("instance_management", _management, shapes={"pause": _paused}),
     Load(
         "blueprints",
         _blueprints,
         entities=(("greeting_counter", "all"),),
+        is_for_two=True,
         # Who comes first at the shared counter is chance.
         masks=((re.compile(r'(\\"result\\":\\")\d+'), r"\1<chance>"),),
     ),
