@@ -79,6 +79,13 @@ class Host:
         self.base_url = f"http://{_ADDRESS}:{runner_socket.getsockname()[1]}"
         is_virtual = arguments.virtual_clock is not None or arguments.virtual_time is not None
         self._store = Store(arguments.database, shared=not is_virtual, partition_count=options.partition_count)
+        if self._store.partition_count != options.partition_count:
+            _LOG.warning(
+                "%s was made with %d partitions and keeps them: partitionCount %d in host.json counts for a new file",
+                arguments.database,
+                self._store.partition_count,
+                options.partition_count,
+            )
         timeouts = Timeouts(options.control_queue_visibility_timeout, options.work_item_queue_visibility_timeout)
         partitions = Partitions(
             self._store,

@@ -56,8 +56,9 @@ CREATE TABLE IF NOT EXISTS head (only INTEGER PRIMARY KEY CHECK (only = 0), numb
   handovers INTEGER NOT NULL);
 """
 _SCHEMA_VERSION = "3"
-_BUSY_SECONDS = 20.0
-"""How long a transaction waits for other hosts' transactions."""
+_BUSY_SECONDS = 600.0
+"""How long a transaction waits for other hosts' transactions. They take less than a millisecond; but a process that is
+stopped within one keeps all others waiting until it goes on or dies, and none of them may give up its work then."""
 _STATUSES_OPEN = "(0, 6, 7)"
 """Running, Pending, Suspended: what the partial index holds."""
 
