@@ -317,6 +317,7 @@ function signal() {
     const values = new FormData(form);
     await send(`/durabletask/entities/${encodeURIComponent(values.get("name"))}/${encodeURIComponent(values.get("key"))}`
       + `?op=${encodeURIComponent(values.get("op"))}`, encoded(given(values.get("input"), "the input")));
+    form.reset();
   }
   return form;
 }
