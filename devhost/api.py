@@ -14,6 +14,7 @@ from devhost.instances import (
     EngineError,
     InvalidIdError,
     NoInstanceError,
+    NotFailedError,
     OverError,
     UnknownFunctionError,
 )
@@ -30,6 +31,7 @@ _HTTP_STATUS: dict[type[EngineError], int] = {
     AlreadyRunningError: 409,
     NoInstanceError: 404,
     OverError: 410,
+    NotFailedError: 412,
 }
 
 
@@ -61,6 +63,7 @@ class DurableApi:
                 web.post(f"{instance}/suspend", self._suspend),
                 web.post(f"{instance}/resume", self._resume),
                 web.post(f"{instance}/restart", self._restart),
+                web.post(f"{instance}/rewind", self._rewind),
                 web.get(f"{entity}/{{key}}", self._show_entity, allow_head=False),
                 web.post(f"{entity}/{{key}}", self._signal),
             ]
@@ -146,6 +149,9 @@ class DurableApi:
 
     async def _resume(self, request: web.Request) -> web.Response:
         return _accept(lambda: self._engine.resume(request.match_info["instance"], request.query.get("reason", "")))
+
+    async def _rewind(self, request: web.Request) -> web.Response:
+        return _accept(lambda: self._engine.rewind(request.match_info["instance"], request.query.get("reason", "")))
 
     async def _restart(self, request: web.Request) -> web.Response:
         new_id = _flag(request, "restartWithNewInstanceId", default=True)

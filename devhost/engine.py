@@ -36,6 +36,7 @@ from devhost.instances import (
     Entity,
     Instance,
     NoInstanceError,
+    NotFailedError,
     OverError,
     UnknownFunctionError,
     check_instance_id,
@@ -55,6 +56,7 @@ from devhost.matching import (
     match,
 )
 from devhost.partitions import Lease, LeaseLostError, Partitions
+from devhost.rewinding import rewound
 from devhost.scheduler import Scheduler, Work
 from devhost.store import ActivityRow, EpisodeRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
 from devhost.timers import Timers
@@ -175,6 +177,36 @@ class Engine:
         if row is None:
             raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
         return self.start(row.name, None if new_id else instance_id, row.input, row.version)
+
+    def rewind(self, instance_id: str, reason: str) -> None:
+        """Let a failed instance go on from before its failure. Raises NoInstanceError, OverError, NotFailedError."""
+        with self._unit(f"rewind {instance_id}") as unit:
+            row = self._store.instance(instance_id)
+            if row is None:
+                raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
+            if row.status in (Status.COMPLETED, Status.TERMINATED, Status.CANCELED):
+                raise OverError(
+                    f"Instance with ID '{instance_id}' is over and has not failed: it is {row.status.text}."
+                )
+            if row.status is not Status.FAILED:
+                raise NotFailedError(f"Instance with ID '{instance_id}' has not failed: it is {row.status.text}.")
+            self._rewind(unit, row, reason)
+
+    def _rewind(self, unit: _Unit, row: InstanceRow, reason: str) -> None:
+        """The deepest of the instances that have failed are woken; those above them hear from their children."""
+        old = self._store.history(row.id)
+        new, names = rewound([history.decode_all(episode.events) for episode in old])
+        statuses = [episode.custom_status for episode in old]
+        unit.tx.replace_history(
+            row.id, [EpisodeRow(_stored(events), status) for events, status in zip(new, statuses, strict=True)]
+        )
+        now = self._clock.now()
+        unit.tx.put_instance(msgspec.structs.replace(row, status=Status.RUNNING, updated=stamp(now), output=None))
+        children = [found for found in map(self._store.instance, names) if found and found.status is Status.FAILED]
+        for child in children:
+            self._rewind(unit, child, reason)
+        if not children:
+            self._put(unit, row.id, history.generic(now, f"Rewound: {reason}"), row.execution_id)
 
     def purge(self, instance_ids: Sequence[str]) -> int:
         """Forget those of the instances that have ended; how many."""

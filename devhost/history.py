@@ -33,6 +33,7 @@ class EventType(IntEnum):
     EVENT_SENT = 14
     EVENT_RAISED = 15
     CONTINUE_AS_NEW = 16
+    GENERIC = 17
     EXECUTION_SUSPENDED = 19
     EXECUTION_RESUMED = 20
 
@@ -142,6 +143,11 @@ def execution_completed(moment: datetime, status: Status, result: str | None) ->
 def continued_as_new(moment: datetime, input_text: str | None) -> Event:
     """The end of a generation; `input_text` is the next one's input as JSON text."""
     return _event(EventType.CONTINUE_AS_NEW, moment, Input=input_text)
+
+
+def generic(moment: datetime, data: str) -> Event:
+    """Something that no orchestrator reads."""
+    return _event(EventType.GENERIC, moment, Data=data)
 
 
 def execution_terminated(moment: datetime, reason: str) -> Event:

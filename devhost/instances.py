@@ -36,6 +36,10 @@ class OverError(EngineError):
     """The instance has ended."""
 
 
+class NotFailedError(EngineError):
+    """Only an instance that has failed can be rewound."""
+
+
 class Inbox:
     """Messages that wait, in the order in which they came: of their places, but a generation's start before all."""
 

@@ -204,6 +204,12 @@ class Transaction:
             "INSERT INTO history VALUES (?, ?, ?, ?)", (instance_id, number, episode.events, episode.custom_status)
         )
 
+    def replace_history(self, instance_id: str, episodes: Sequence[EpisodeRow]) -> None:
+        """Put other episodes in the place of those that there are."""
+        self.clear_history(instance_id)
+        for number, episode in enumerate(episodes):
+            self.append_history(instance_id, number, episode)
+
     def clear_history(self, instance_id: str) -> None:
         """Forget the history, as a new generation begins."""
         self._execute("DELETE FROM history WHERE instance_id = ?", (instance_id,))

@@ -183,6 +183,10 @@ class DurableTestEnvironment:
         """End an instance from outside."""
         await self._durably(lambda: self._engine.terminate(instance_id, reason))
 
+    async def rewind(self, instance_id: str, reason: str = "") -> None:
+        """Let a failed instance go on from before its failure."""
+        await self._durably(lambda: self._engine.rewind(instance_id, reason))
+
     async def send_events(self, hub: str, events: Sequence[IncomingEvent], partition: str = "0") -> None:
         """Let Event Hub events arrive, as one batch."""
         batch = IncomingBatch(events=list(events), partition=partition)
