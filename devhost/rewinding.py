@@ -1,4 +1,4 @@
-"""Rewinding a failed instance, as DurableTask.AzureStorage does it (`AzureTableTrackingStore.RewindHistoryAsync`): pure.
+"""Rewinding a failed instance, as DurableTask.AzureStorage does it (`AzureTableTrackingStore.RewindHistoryAsync`).
 
 The history is kept, and what failed in it becomes a generic event that nobody reads: each failed activity with its
 scheduling, so that it is scheduled again; each failure of a child, which is rewound itself; and the instance's own end.
