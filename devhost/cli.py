@@ -49,6 +49,7 @@ def main() -> int:
             background=tuple(arguments.background),
             settings=settings,
             visibility_timeouts=arguments.visibility_timeouts,
+            enable_auth=arguments.enable_auth,
         )
         asyncio.run(_run(host_arguments))
     except (ConfigurationError, LoadError, ScheduleError, StoreError, PortError, ClockError) as error:
@@ -160,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="what a dead host had in its hands stays hidden as in Azure Storage: partitions for the lease's time,"
         " messages and activities for host.json's controlQueueVisibilityTimeout and workItemQueueVisibilityTimeout",
+    )
+    start.add_argument(
+        "--enable-auth",
+        action="store_true",
+        help="ask for access keys as in Azure; they are made at the first start and kept beside the host's state, in"
+        " FILE.keys.json. Without it every request is let through, as by Core Tools",
     )
     start.add_argument("--verbose", action="store_true", help="log more, and the tracebacks of what stops the start")
     return parser

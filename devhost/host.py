@@ -19,6 +19,7 @@ from devhost.configuration import ConfigurationError, apply_settings, read_host_
 from devhost.engine import Engine
 from devhost.eventhub import EventHubs
 from devhost.http import HttpTriggers
+from devhost.keys import Keys, keys_in
 from devhost.ownership import LeasedOwner
 from devhost.page import Page, refuse_other_sites
 from devhost.partitions import Partitions, Timeouts
@@ -54,6 +55,8 @@ class HostArguments(msgspec.Struct, frozen=True):
     settings: Mapping[str, str] = {}
     visibility_timeouts: bool = False
     """What a dead host had in its hands stays hidden for the times in host.json."""
+    enable_auth: bool = False
+    """Whether keys are asked for."""
 
 
 class Host:
@@ -100,7 +103,8 @@ class Host:
             Work.BATCH: 32,
         }
         self._scheduler = scheduler = Scheduler(limits, is_serial=clock.is_virtual)
-        binding = binding_of(self.base_url, options.hub_name)
+        keys = self._keys()
+        binding = binding_of(self.base_url, options.hub_name, **({"code": keys.system} if keys else {}))
         self._worker = worker = Worker(self._threads, binding)
         background = arguments.background
         self._engine = engine = Engine(
@@ -125,13 +129,16 @@ class Host:
             ownership=owner,
         )
         self._timers = TimerTriggers(app, self._store, scheduler, worker, background, owner)
-        http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background)
+        http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background, keys=keys)
         links = msgspec.json.decode(binding)["managementUrls"]
         api = DurableApi(engine, self._store, lambda identifier: links_for(links, identifier))
         admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url)
         self._log_functions(http, hubs)
         page = Page(app, self._store, clock, scheduler, options.route_prefix)
         server = web.Application(client_max_size=_LARGEST_BODY, middlewares=[refuse_other_sites])
+        if keys is not None:
+            server.middlewares.append(keys.guard())
+            server.add_routes(keys.routes())
         server.add_routes([*api.routes(), *admin.routes(), *page.routes(), *http.routes()])
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.2, handle_signals=False)
         await self._runner.setup()
@@ -156,6 +163,13 @@ class Host:
         self._engine.leave()
         await self._runner.cleanup()
         self._store.close()
+
+    def _keys(self) -> Keys | None:
+        if not self._arguments.enable_auth:
+            return None
+        path = self._arguments.database.with_name(self._arguments.database.name + ".keys.json")
+        _LOG.info("keys are asked for; they are in %s", path)
+        return keys_in(path, [function.name for function in self._app.of(Kind.HTTP)])
 
     def _log_functions(self, http: HttpTriggers, hubs: EventHubs) -> None:
         for warning in self._app.warnings:

@@ -9,6 +9,7 @@ from azure.functions import HttpResponse
 from azure.functions.http import HttpRequest
 
 from devhost.app import App, Function, Kind, http_methods
+from devhost.keys import Keys
 from devhost.scheduler import Scheduler
 from devhost.worker import FunctionFailedError, Worker
 
@@ -27,11 +28,19 @@ _PARAMETER = re.compile(
 
 
 class HttpTriggers:
-    """Handlers for the app's HTTP functions."""
+    """Handlers for the app's HTTP functions. Without `keys` every request is let through."""
 
     def __init__(
-        self, app: App, scheduler: Scheduler, worker: Worker, *, route_prefix: str, background: Sequence[str]
+        self,
+        app: App,
+        scheduler: Scheduler,
+        worker: Worker,
+        *,
+        route_prefix: str,
+        background: Sequence[str],
+        keys: Keys | None = None,
     ) -> None:
+        self._keys = keys
         self._scheduler = scheduler
         self._worker = worker
         self._prefix = f"/{route_prefix}" if route_prefix else ""
@@ -56,7 +65,11 @@ class HttpTriggers:
         return found
 
     def _handler(self, function: Function):  # type: ignore[no-untyped-def]  # aiohttp's handler type is not public
+        level = str(function.trigger.get("authLevel", "function"))
+
         async def handle(request: web.Request) -> web.StreamResponse:
+            if self._keys is not None and not self._keys.opens_function(request, function.name, level):
+                return web.Response(status=401)
             if function.name.lower() in self._background:
                 return await self._invoke(function, request)
             with self._scheduler.counted(f"HTTP trigger {function.name}"):

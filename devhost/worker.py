@@ -249,10 +249,10 @@ class _Pool:
                 self._free += 1
 
 
-def binding_of(base_url: str, hub_name: str) -> str:
-    """The JSON text of a durable client binding whose host listens at `base_url`."""
+def binding_of(base_url: str, hub_name: str, code: str = "devhost") -> str:
+    """The JSON text of a durable client binding whose host listens at `base_url`; `code` is the extension's key."""
     hooks = f"{base_url}/runtime/webhooks/durabletask"
-    required = f"taskHub={hub_name}&connection=Storage&code=devhost"
+    required = f"taskHub={hub_name}&connection=Storage&code={code}"
 
     def instance(action: str = "", query: str = "") -> str:
         return f"{hooks}/instances/INSTANCEID{action}?{query}{required}"
@@ -268,7 +268,7 @@ def binding_of(base_url: str, hub_name: str) -> str:
         "suspendPostUri": instance("/suspend", "reason={text}&"),
         "resumePostUri": instance("/resume", "reason={text}&"),
     }
-    create = f"{hooks}/orchestrators/{{functionName}}[/{{instanceId}}]?code=devhost"
+    create = f"{hooks}/orchestrators/{{functionName}}[/{{instanceId}}]?code={code}"
     binding = {
         "taskHubName": hub_name,
         "connectionName": "Storage",
@@ -278,7 +278,7 @@ def binding_of(base_url: str, hub_name: str) -> str:
         },
         "managementUrls": urls,
         "baseUrl": hooks,
-        "requiredQueryStringParameters": "code=devhost",
+        "requiredQueryStringParameters": f"code={code}",
         "rpcBaseUrl": f"{base_url}/durabletask/",
     }
     return msgspec.json.encode(binding).decode()

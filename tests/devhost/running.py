@@ -94,10 +94,14 @@ class RunningHost:
         status, data, _ = self.exchange(method, path, body)
         return status, data
 
-    def exchange(self, method: str, path: str, body: Any = None) -> tuple[int, Any, Mapping[str, str]]:
+    def exchange(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any, Mapping[str, str]]:
         """As `call`, with the headers."""
         data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            self.url + path, data, {"Content-Type": "application/json", **(headers or {})}, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, _decoded(response.read()), dict(response.headers)
