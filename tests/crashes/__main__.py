@@ -49,8 +49,9 @@ def main() -> int:
 
 def _table(reports: list[Report]) -> Table:
     moments = sorted({moment for report in reports for moment in report.kills})
-    counted = ("rounds", "of two hosts", "instances", *(f"at {moment}" for moment in moments))
-    table = Table("app", *counted, "result", title="kills")
+    table = Table(title="kills by their moment")
+    for heading in ("app", "rounds", "two hosts", "instances", *moments, "result"):
+        table.add_column(heading, no_wrap=True)
     for report in reports:
         result = "[red]differs[/red]" if report.problems else "equal"
         counts = (report.rounds, report.rounds_of_two, report.instances, *(report.kills[moment] for moment in moments))

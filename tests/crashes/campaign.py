@@ -38,7 +38,7 @@ _LIFE = 0.7
 """Seconds that a host which is killed at work lives at most."""
 _TRANSACTIONS = 60
 """So many transactions a host that dies after one of them gets done on average."""
-_SHARES = {"start": 25, "work": 40, "transaction": 35}
+_SHARES = {"start": 25, "work": 40, "commit": 35}
 """Of a hundred kills, how many hit a host while it starts, at any instant of its work, right after a commit."""
 _PATIENCE = 90.0
 """Seconds within which a round must come to rest."""
@@ -160,16 +160,16 @@ def _one_life(host: Callable[..., RunningHost], users: "_Users", chance: random.
     """Start a host and kill it; the moment at which it died. Raises HostEndedError."""
     (moment,) = chance.choices(list(_SHARES), list(_SHARES.values()))
     number = 1 + int(chance.expovariate(1 / _TRANSACTIONS))
-    command = ("tests.crashes.dying", str(number)) if moment == "transaction" else ("devhost",)
+    command = ("tests.crashes.dying", str(number)) if moment == "commit" else ("devhost",)
     with host(*command) as killed:
         killed.listens(chance.uniform(0, _START) if moment == "start" else None)
         if moment == "work":
             users.wait_beside(killed.process, chance.uniform(0, _LIFE))
-        elif moment == "transaction":
+        elif moment == "commit":
             users.wait_beside(killed.process, _LIFE)
         code = killed.process.poll()
     if code is None:
-        return "work" if moment == "transaction" else moment
+        return "work" if moment == "commit" else moment
     if code != -signal.SIGKILL:
         raise HostEndedError(f"a host ended by itself, with exit code {code}; its last words:\n{killed.log[-2000:]}")
     return moment
