@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.apps.service import Service
 from tests.apps.serving import serve, start, steps
 from tests.devhost.running import RunningHost, wait_until
 
@@ -48,6 +49,21 @@ def test_a_client_function_waits_for_the_end_or_hands_out_urls(tmp_path: Path) -
         code, links = host.call("POST", "/api/orchestrators/WaitForApproval/wait?instanceId=slow&timeout=300")
         assert code == 202
         assert links["statusQueryGetUri"].startswith(f"{host.url}{HOOKS}/slow?")
+
+
+def test_a_failed_instance_is_rewound_to_what_failed(tmp_path: Path) -> None:
+    with Service() as service, serve("instance_management", tmp_path, COURIER_URL=f"{service.url}/courier") as host:
+        service.refusals["parcel-7"] = 503
+        start(host, "DeliverParcel", "parcel-7")
+        assert "503" in host.wait_for("parcel-7", "Failed")
+        service.refusals.clear()
+        assert host.call("POST", "/api/rewind/parcel-7") == (202, "rewound")
+        assert host.wait_for("parcel-7") == "delivered"
+        assert service.posted("/courier") == ["parcel-7", "parcel-7"]
+        found = steps(host, "parcel-7")
+        assert found.count("TaskCompleted Hello") == 1
+        assert found.count("TaskCompleted Deliver") == 1
+        assert host.call("POST", f"{HOOKS}/parcel-7/rewind?reason=again")[0] == 410
 
 
 def test_the_webhooks_manage_instances(tmp_path: Path) -> None:

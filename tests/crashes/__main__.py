@@ -8,6 +8,7 @@ Exit code 1, and the differences, if a run in which hosts were killed did not co
 import argparse
 import time
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -49,7 +50,7 @@ def main() -> int:
 
 def _table(reports: list[Report]) -> Table:
     moments = sorted({moment for report in reports for moment in report.kills})
-    table = Table(title="kills by their moment")
+    table = Table(title="kills by their moment", box=box.SIMPLE_HEAD, collapse_padding=True)
     for heading in ("app", "rounds", "two hosts", "instances", *moments, "result"):
         table.add_column(heading, no_wrap=True)
     for report in reports:

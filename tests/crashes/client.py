@@ -104,6 +104,11 @@ class Client:
         self.do(path, None, is_done=lambda: self.runtime_status(instance) != "Suspended")
         self.wait(lambda: self.runtime_status(instance) != "Suspended", f"{instance} to be resumed")
 
+    def rewind(self, instance: str) -> None:
+        """Let a failed instance go on from what failed."""
+        path = f"{HOOKS}/instances/{instance}/rewind?reason=repaired"
+        self.do(path, None, is_done=lambda: self.runtime_status(instance) != "Failed")
+
     def purge(self, instance: str) -> None:
         """Forget an instance."""
         self.do(f"{HOOKS}/instances/{instance}", None, is_done=lambda: not self.exists(instance), method="DELETE")

@@ -245,12 +245,17 @@ def _timers(scene: Scene) -> None:
     client.wait_until_over(*(f"{kind}{number}" for number in range(6 * scene.size) for kind in ("bills", "quote")))
 
 
+def _courier(scene: Scene) -> None:
+    scene.service.refusals["parcel"] = 503
+
+
 def _management(scene: Scene) -> None:
     client = scene.client
     for number in range(2 * scene.size):
         client.start("HelloWorld", f"hello{number}", f"number {number}")
         for kind in ("yes", "no", "end", "pause"):
             client.start("WaitForApproval", f"{kind}{number}")
+        client.start("DeliverParcel", f"parcel{number}")
     for number in range(2 * scene.size):
         for kind in ("yes", "no", "end", "pause"):
             instance = f"{kind}{number}"
@@ -263,6 +268,13 @@ def _management(scene: Scene) -> None:
         client.raise_event(f"pause{number}", "Approval", "Bob")
         client.wait_until_over(*(f"{kind}{number}" for kind in ("hello", "yes", "no", "pause")))
         client.purge(f"yes{number}")
+    for number in range(2 * scene.size):
+        parcel = f"parcel{number}"
+        client.wait(lambda: client.runtime_status(parcel) == "Failed", f"{parcel} to fail")  # noqa: B023
+    scene.service.refusals.clear()
+    for number in range(2 * scene.size):
+        client.rewind(f"parcel{number}")
+    client.wait_until_over(*(f"parcel{number}" for number in range(2 * scene.size)))
 
 
 def _blueprints(scene: Scene) -> None:
@@ -354,7 +366,13 @@ LOADS = (
         is_for_two=True,
     ),
     Load("timers", _timers, {"BILLING_URL": "{service}/billing", "DAY_SECONDS": "0.1"}, is_for_two=True),
-    Load("instance_management", _management, shapes={"pause": _paused}),
+    Load(
+        "instance_management",
+        _management,
+        {"COURIER_URL": "{service}/courier"},
+        shapes={"pause": _paused},
+        prepare=_courier,
+    ),
     Load(
         "blueprints",
         _blueprints,

@@ -1,5 +1,7 @@
 import json
 import logging
+import os
+import urllib.request
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -122,6 +124,19 @@ def WaitForApproval(context: df.DurableOrchestrationContext):
     if approval == "no":
         raise Exception("not approved")
     return (yield context.call_activity("Hello", approval))
+
+
+@myApp.orchestration_trigger(context_name="context")
+def DeliverParcel(context: df.DurableOrchestrationContext):
+    yield context.call_activity("Hello", "parcel")
+    return (yield context.call_activity("Deliver", context.instance_id))
+
+
+@myApp.activity_trigger(input_name="parcel")
+def Deliver(parcel: str) -> str:
+    # Fails while the courier refuses
+    urllib.request.urlopen(os.environ["COURIER_URL"], json.dumps(parcel).encode()).close()
+    return "delivered"
 
 
 @myApp.activity_trigger(input_name="name")
