@@ -1,22 +1,15 @@
 """The durable engine: orchestrations, activities and entities on the store.
 
 What happens is decided by one transaction each: starting an instance, an episode of an orchestrator, a batch of an
-entity, the end of an activity, the firing of timers. Memory holds a copy of what is open (histories, messages,
-timers), made from the file when a partition is taken and changed only after a commit. So the process may die at any
-moment: what was committed is not done again, and what was not runs again.
-
-Several hosts may serve the file. Memory holds what belongs to the partitions that this host has leased
-(devhost/partitions.py); what is posted to others is only written. Messages are numbered through all hosts, so each
-transaction begins by reading what others have posted to us behind the last number we know of, and by looking whether a
-lease of ours has gone to another host: then what was done under it is not committed.
+entity, the end of an activity, the firing of timers. So the process may die at any moment: what was committed is not
+done again, and what was not runs again. What memory holds of the file, and what several hosts of one file have to do
+with each other, is in devhost/taskhub.py.
 """
 
 import asyncio
 import logging
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import uuid4
@@ -27,11 +20,10 @@ from devhost import advice, entities, history
 from devhost.activities import Activities, unknown
 from devhost.advice import Advice
 from devhost.app import App, Function, Kind
-from devhost.clock import MarketClock, utc_now
+from devhost.clock import MarketClock
 from devhost.configuration import HostOptions
 from devhost.history import Event, EventType, Status, parse_stamp, stamp
 from devhost.instances import (
-    AlreadyRunningError,
     EngineError,
     Entity,
     Instance,
@@ -55,10 +47,11 @@ from devhost.matching import (
     Timer,
     match,
 )
-from devhost.partitions import Lease, LeaseLostError, Partitions
+from devhost.partitions import LeaseLostError, Partitions
 from devhost.rewinding import rewound
 from devhost.scheduler import Scheduler, Work
-from devhost.store import ActivityRow, EpisodeRow, InstanceRow, MessageRow, Store, TimerRow, Transaction
+from devhost.store import ActivityRow, EpisodeRow, InstanceRow, MessageRow, Store, TimerRow
+from devhost.taskhub import TaskHub, Unit
 from devhost.timers import Timers
 from devhost.worker import FunctionFailedError, Worker
 
@@ -73,15 +66,6 @@ _PAYLOAD_TAIL = (
     ',"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
     '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
 )
-
-
-class _Unit:
-    """A transaction and what memory has to learn once it is committed."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self.tx = tx
-        self.after: list[Callable[[], object]] = []
-        self.claimed = 0
 
 
 class Engine:
@@ -119,8 +103,6 @@ class Engine:
         self._on_generation = on_generation
         self._new_id = new_id
         self._functions = {(each.kind, each.durable_name.lower()): each for each in app.functions}
-        self._instances: dict[str, Instance] = {}
-        self._entities: dict[str, Entity] = {}
         self._timers = Timers(scheduler, self._fire)
         self._partitions = partitions or Partitions(store)
         self._activities = Activities(
@@ -131,8 +113,19 @@ class Engine:
             background=self._background,
             done=self._activity_done,
         )
-        self._known = 0
-        self._loop = asyncio.get_running_loop()
+        self._hub = TaskHub(
+            store,
+            clock,
+            self._partitions,
+            self._functions,
+            real_time=self._real_time,
+            background=self._background,
+            new_id=new_id,
+            run_instance=self._queue_episode,
+            run_entity=self._queue_entity,
+            add_timer=self._add_timer,
+            keep_timers_of=self._timers.keep_those_of,
+        )
         self._looking: asyncio.Task[None] | None = None
 
     # What is asked from outside
@@ -143,33 +136,33 @@ class Engine:
             raise UnknownFunctionError(unknown(name, "orchestrator"))
         identifier = instance_id or self._new_id()
         check_instance_id(identifier)
-        with self._unit(f"start {identifier}") as unit:
-            self._create(unit, name, identifier, input_text, version or self._options.default_version)
+        with self._hub.unit(f"start {identifier}") as unit:
+            self._hub.create(unit, name, identifier, input_text, version or self._options.default_version)
         return identifier
 
     def raise_event(self, instance_id: str, name: str, input_text: str) -> None:
         """Give an external event to an instance that has not ended."""
-        with self._unit(f"event {name} for {instance_id}") as unit:
-            now = self._now(self._open(instance_id))
-            self._post(unit, instance_id, history.event_raised(now, name, input_text))
+        with self._hub.unit(f"event {name} for {instance_id}") as unit:
+            now = self._hub.now(self._hub.find_open(instance_id))
+            self._hub.post(unit, instance_id, history.event_raised(now, name, input_text))
 
     def terminate(self, instance_id: str, reason: str) -> None:
         """End an instance."""
-        with self._unit(f"terminate {instance_id}") as unit:
-            now = self._now(self._open(instance_id))
-            self._post(unit, instance_id, history.execution_terminated(now, reason))
+        with self._hub.unit(f"terminate {instance_id}") as unit:
+            now = self._hub.now(self._hub.find_open(instance_id))
+            self._hub.post(unit, instance_id, history.execution_terminated(now, reason))
 
     def suspend(self, instance_id: str, reason: str) -> None:
         """Let an instance's events wait until it is resumed."""
-        with self._unit(f"suspend {instance_id}") as unit:
-            now = self._now(self._open(instance_id))
-            self._post(unit, instance_id, history.execution_suspended(now, reason))
+        with self._hub.unit(f"suspend {instance_id}") as unit:
+            now = self._hub.now(self._hub.find_open(instance_id))
+            self._hub.post(unit, instance_id, history.execution_suspended(now, reason))
 
     def resume(self, instance_id: str, reason: str) -> None:
         """End a suspension."""
-        with self._unit(f"resume {instance_id}") as unit:
-            now = self._now(self._open(instance_id))
-            self._post(unit, instance_id, history.execution_resumed(now, reason))
+        with self._hub.unit(f"resume {instance_id}") as unit:
+            now = self._hub.now(self._hub.find_open(instance_id))
+            self._hub.post(unit, instance_id, history.execution_resumed(now, reason))
 
     def restart(self, instance_id: str, *, new_id: bool) -> str:
         """Start an instance's orchestrator again with the same input; the id of what was started."""
@@ -180,7 +173,7 @@ class Engine:
 
     def rewind(self, instance_id: str, reason: str) -> None:
         """Let a failed instance go on from before its failure. Raises NoInstanceError, OverError, NotFailedError."""
-        with self._unit(f"rewind {instance_id}") as unit:
+        with self._hub.unit(f"rewind {instance_id}") as unit:
             row = self._store.instance(instance_id)
             if row is None:
                 raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
@@ -192,7 +185,7 @@ class Engine:
                 raise NotFailedError(f"Instance with ID '{instance_id}' has not failed: it is {row.status.text}.")
             self._rewind(unit, row, reason)
 
-    def _rewind(self, unit: _Unit, row: InstanceRow, reason: str) -> None:
+    def _rewind(self, unit: Unit, row: InstanceRow, reason: str) -> None:
         """The deepest of the instances that have failed are woken; those above them hear from their children."""
         old = self._store.history(row.id)
         new, names = rewound([history.decode_all(episode.events) for episode in old])
@@ -206,11 +199,11 @@ class Engine:
         for child in children:
             self._rewind(unit, child, reason)
         if not children:
-            self._put(unit, row.id, history.generic(now, f"Rewound: {reason}"), row.execution_id)
+            self._hub.put(unit, row.id, history.generic(now, f"Rewound: {reason}"), row.execution_id)
 
     def purge(self, instance_ids: Sequence[str]) -> int:
         """Forget those of the instances that have ended; how many."""
-        with self._unit("purge") as unit:
+        with self._hub.unit("purge") as unit:
             rows = [self._store.instance(each) for each in instance_ids]
             over = [row.id for row in rows if row is not None and row.status.is_over]
             for instance_id in over:
@@ -222,14 +215,14 @@ class Engine:
         if (Kind.ENTITY, name.lower()) not in self._functions:
             raise UnknownFunctionError(unknown(name, "entity"))
         request = entities.Request(op=operation, signal=True, id=str(uuid4()), input=input_text)
-        with self._unit(f"signal {entities.entity_id(name, key)}") as unit:
-            self._post(unit, entities.entity_id(name, key), msgspec.to_builtins(request))
+        with self._hub.unit(f"signal {entities.entity_id(name, key)}") as unit:
+            self._hub.post(unit, entities.entity_id(name, key), msgspec.to_builtins(request))
 
     def set_clock(self, moment: datetime) -> None:
         """Set the virtual clock and fire what is due by then. Raises ClockError."""
         self._clock.check(moment)
         due = self._timers.due_by(moment)
-        with self._unit("clock") as unit:
+        with self._hub.unit("clock") as unit:
             self._clock.keep(unit.tx, moment)
             unit.after.append(lambda: self._clock.show(moment))
             for timer in due:
@@ -254,7 +247,7 @@ class Engine:
         """Take our share of the file's partitions, and go on with what is open in them."""
         self._look()
         if self._store.is_shared:
-            self._looking = self._loop.create_task(self._look_for_ever())
+            self._looking = asyncio.get_running_loop().create_task(self._look_for_ever())
 
     def stop(self) -> None:
         """Fire no more timers, and look no more at what other hosts do."""
@@ -264,7 +257,7 @@ class Engine:
 
     def leave(self) -> None:
         """Give everything back to the other hosts, once nothing runs any more."""
-        with self._unit("leave") as unit:
+        with self._hub.unit("leave") as unit:
             self._partitions.leave(unit.tx)
         self._partitions.close()
 
@@ -285,212 +278,9 @@ class Engine:
 
     def _look(self) -> None:
         """Take in what others have written, and look after leases and activities."""
-        with self._unit("look") as unit:
-            if self._partitions.needs_care():
-                taken = self._partitions.care(unit.tx)
-                if taken:
-                    self._load(unit, taken)
-                self._loop.call_soon(self._partitions.tell)
-                given = self._partitions.give_back(unit.tx)
-                if given:
-                    unit.after.append(lambda: self._partitions.drop(given))
-                    unit.after.append(lambda: self._forget(given))
+        with self._hub.unit("look") as unit:
+            self._hub.tend(unit)
             self._claim(unit)
-
-    def _load(self, unit: _Unit, leases: list[Lease]) -> None:
-        """Read what belongs to partitions that we take."""
-        lease_of = {lease.number: lease for lease in leases}
-        numbers = list(lease_of)
-        rows = [(row, self._store.history(row.id)) for row in self._store.open_instances(numbers)]
-        messages = self._store.messages(numbers)
-        timers = self._store.timers(numbers)
-
-        def learn() -> None:
-            self._partitions.add(leases)
-            for row, episodes in rows:
-                self._admit(row, episodes)
-            for message, hidden_until in messages:
-                delay = (hidden_until or 0) - time.time()
-                if delay > 0 and self._partitions.timeouts is not None:
-                    self._loop.call_later(
-                        delay, self._deliver_late, lease_of[self._store.partition_of(message.target)], message
-                    )
-                else:
-                    self._deliver(message)
-            for timer in timers:
-                self._add_timer(timer)
-            self._tell("takes", leases)
-
-        unit.after.append(learn)
-
-    def _forget(self, leases: list[Lease]) -> None:
-        """Memory of what belongs to partitions that are no longer ours."""
-        self._instances = {key: each for key, each in self._instances.items() if each.lease.is_ours}
-        self._entities = {key: each for key, each in self._entities.items() if each.lease.is_ours}
-        self._timers.keep_those_of(self._instances)
-        self._tell("no longer has", leases)
-
-    def _tell(self, what: str, leases: list[Lease]) -> None:
-        if self._store.is_shared:
-            numbers = ", ".join(str(lease.number) for lease in leases)
-            _LOG.info("host %s %s partition %s of %s", self._partitions.me, what, numbers, self._store.partition_count)
-
-    def _catch_up(self, tx: Transaction) -> None:
-        lost = self._partitions.lost(tx)
-        if lost:
-            self._forget(lost)
-            # Not at once: whoever hears of it may want a transaction of its own.
-            self._loop.call_soon(self._partitions.tell)
-        if tx.last_number == self._known:
-            return
-        hidden_until = self._partitions.message_hidden_until()
-        for message, _ in self._store.messages(self._partitions.numbers, after=self._known):
-            if hidden_until is not None:
-                tx.hide_message(message.target, message.place, hidden_until)
-            self._deliver(message)
-        self._known = tx.last_number
-        if self._store.is_shared:
-            self._loop.call_soon(self._partitions.tell)
-
-    # Instances and messages
-
-    @contextmanager
-    def _unit(self, label: str, lease: Lease | None = None) -> Iterator[_Unit]:
-        """A transaction; one for what belongs to a lease fails with LeaseLostError where that is no longer ours."""
-        with self._store.transaction(label) as tx:
-            self._catch_up(tx)
-            if lease is not None and not lease.is_ours:
-                raise LeaseLostError(f"{label}: partition {lease.number} has gone to another host, which does it again")
-            unit = _Unit(tx)
-            yield unit
-        self._known = unit.tx.last_number
-        for learn in unit.after:
-            learn()
-
-    def _now(self, instance: Instance | None) -> datetime:
-        return utc_now() if instance is not None and instance.real_time else self._clock.now()
-
-    def _open(self, instance_id: str) -> Instance | None:
-        """The instance, None if another host has it. Raises NoInstanceError and OverError."""
-        instance = self._instances.get(instance_id)
-        if instance is not None:
-            return instance
-        row = self._store.instance(instance_id)
-        if row is None:
-            raise NoInstanceError(f"No instance with ID '{instance_id}' was found.")
-        if row.status.is_over:
-            raise OverError(f"Instance with ID '{instance_id}' is over.")
-        return None
-
-    def _admit(self, row: InstanceRow, episodes: Sequence[EpisodeRow] = ()) -> Instance | None:
-        lease = self._partitions.lease_of(row.id)
-        if lease is None:
-            return None
-        name = row.name.lower()
-        background = name in self._background
-        instance = Instance(
-            row,
-            self._functions.get((Kind.ORCHESTRATOR, name)),
-            lease,
-            real_time=background or name in self._real_time,
-            background=background,
-        )
-        for episode in episodes:
-            instance.remember(episode.events)
-        self._instances[row.id] = instance
-        return instance
-
-    def _create(
-        self,
-        unit: _Unit,
-        name: str,
-        instance_id: str,
-        input_text: str | None,
-        version: str | None,
-        parent: tuple[InstanceRow, int] | None = None,
-    ) -> None:
-        existing = self._store.instance(instance_id)
-        if existing is not None and not existing.status.is_over:
-            raise AlreadyRunningError(
-                f"An Orchestration instance with the status {existing.status.text} already exists."
-            )
-        real_time = name.lower() in self._real_time | self._background
-        now = utc_now() if real_time else self._clock.now()
-        row = InstanceRow(
-            id=instance_id,
-            name=name,
-            version=version,
-            execution_id=self._new_id(),
-            generation=1,
-            status=Status.PENDING,
-            created=stamp(now),
-            updated=stamp(now),
-            input=input_text,
-            parent_id=parent[0].id if parent else None,
-            parent_execution_id=parent[0].execution_id if parent else None,
-            parent_task_id=parent[1] if parent else None,
-        )
-        if existing is not None:
-            unit.tx.delete_instance(instance_id)
-        unit.tx.put_instance(row)
-        unit.after.append(lambda: self._admit(row))
-        self._put(unit, instance_id, self._started(row, now), row.execution_id)
-
-    def _started(self, row: InstanceRow, now: datetime) -> Event:
-        return history.execution_started(
-            now,
-            name=row.name,
-            version=row.version,
-            input_text=row.input,
-            instance_id=row.id,
-            execution_id=row.execution_id,
-            parent_instance_id=row.parent_id,
-        )
-
-    def _post(self, unit: _Unit, target: str, event: Event, execution_id: str | None = None) -> None:
-        """Send a message; one for an instance or an execution that is over is dropped, as the real host drops it."""
-        if not entities.is_entity(target):
-            instance = self._instances.get(target)
-            row = instance.row if instance is not None else self._store.instance(target)
-            if row is None or row.status.is_over or execution_id not in (None, row.execution_id):
-                return
-        self._put(unit, target, event, execution_id)
-
-    def _put(self, unit: _Unit, target: str, event: Event, execution_id: str | None) -> None:
-        message = MessageRow(target, unit.tx.number(), execution_id, event)
-        is_ours = self._partitions.lease_of(target) is not None
-        hidden_until = self._partitions.message_hidden_until() if is_ours else None
-        unit.tx.add_message(message, history.encode(event), hidden_until)
-        if is_ours:
-            unit.after.append(lambda: self._deliver(message))
-
-    def _deliver(self, message: MessageRow) -> None:
-        lease = self._partitions.lease_of(message.target)
-        if lease is None:
-            return
-        if entities.is_entity(message.target):
-            entity = self._entities.get(message.target)
-            if entity is None:
-                entity = self._entities[message.target] = Entity(self._store.entity(message.target), lease)
-            entity.inbox.add(message)
-            self._queue_entity(message.target, entity)
-            return
-        instance = self._instances.get(message.target) or self._find(message.target)
-        if instance is None:
-            return
-        instance.inbox.add(message)
-        if instance.has_begun:
-            self._queue_episode(instance)
-
-    def _find(self, instance_id: str) -> Instance | None:
-        """An instance that another host has started for us."""
-        row = self._store.instance(instance_id)
-        return None if row is None or row.status.is_over else self._admit(row, self._store.history(instance_id))
-
-    def _deliver_late(self, lease: Lease, message: MessageRow) -> None:
-        """Deliver what was hidden when we took its partition, if it is still there to be delivered."""
-        if lease.is_ours and self._store.has_message(message.target, message.place):
-            self._deliver(message)
 
     def _queue_episode(self, instance: Instance) -> None:
         if instance.is_queued:
@@ -548,7 +338,7 @@ class Engine:
         if not fitting:
             self._discard(instance, messages)
             return
-        now = self._now(instance)
+        now = self._hub.now(instance)
         new = [history.orchestrator_started(now), *(each.event for each in fitting)]
         answer = await self._ask(instance, new)
         plan = match([*instance.events, *new], answer, row.name, row.execution_id)
@@ -557,7 +347,7 @@ class Engine:
 
     def _discard(self, instance: Instance, messages: list[MessageRow]) -> None:
         """Answers to an earlier generation or execution, which nobody waits for."""
-        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
+        with self._hub.unit(f"episode {instance.row.id}", instance.lease) as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
         instance.inbox.take_out(messages)
 
@@ -594,7 +384,7 @@ class Engine:
         plan: Plan,
         now: datetime,
     ) -> None:
-        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
+        with self._hub.unit(f"episode {instance.row.id}", instance.lease) as unit:
             unit.tx.delete_messages(instance.row.id, [each.place for each in messages])
             unit.after.append(lambda: instance.inbox.take_out(messages))
             events = list(new)
@@ -627,7 +417,7 @@ class Engine:
             self._write(unit, instance, row, events, answer.custom_status)
 
     def _write(
-        self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event], custom_status: str | None = None
+        self, unit: Unit, instance: Instance, row: InstanceRow, events: list[Event], custom_status: str | None = None
     ) -> None:
         text = _stored(events)
         unit.tx.append_history(row.id, instance.episodes, EpisodeRow(text, custom_status))
@@ -639,7 +429,7 @@ class Engine:
 
         unit.after.append(learn)
 
-    def _schedule(self, unit: _Unit, instance: Instance, item: Scheduled, now: datetime) -> Event:
+    def _schedule(self, unit: Unit, instance: Instance, item: Scheduled, now: datetime) -> Event:
         row = instance.row
         match item:
             case Activity():
@@ -656,7 +446,7 @@ class Engine:
             case EntityMessage():
                 return self._send_to_entity(unit, row, item, now)
 
-    def _schedule_child(self, unit: _Unit, parent: InstanceRow, item: SubOrchestration, now: datetime) -> Event:
+    def _schedule_child(self, unit: Unit, parent: InstanceRow, item: SubOrchestration, now: datetime) -> Event:
         child_id = item.instance_id or f"{parent.execution_id}:{item.id:04x}"
         input_text = _as_input(item.input)
         version = item.version or self._options.default_version
@@ -666,30 +456,30 @@ class Engine:
         else:
             try:
                 check_instance_id(child_id)
-                self._create(unit, item.name, child_id, input_text, version, (parent, item.id))
+                self._hub.create(unit, item.name, child_id, input_text, version, (parent, item.id))
             except EngineError as error:
                 problem = f"Orchestrator function '{item.name}' failed: {error}"
         if problem is not None:
             failed = history.sub_orchestration_failed(now, item.id, problem, "")
-            self._post(unit, parent.id, failed, parent.execution_id)
+            self._hub.post(unit, parent.id, failed, parent.execution_id)
         return history.sub_orchestration_created(now, item.id, item.name, child_id, version, input_text)
 
-    def _send_to_entity(self, unit: _Unit, sender: InstanceRow, item: EntityMessage, now: datetime) -> Event:
+    def _send_to_entity(self, unit: Unit, sender: InstanceRow, item: EntityMessage, now: datetime) -> Event:
         request = entities.request_of(item, sender.id, sender.execution_id)
         name, _ = entities.name_and_key(item.entity_id)
         if (Kind.ENTITY, name.lower()) in self._functions:
-            self._post(unit, item.entity_id, msgspec.to_builtins(request))
+            self._hub.post(unit, item.entity_id, msgspec.to_builtins(request))
         elif item.is_signal:
             _LOG.error("orchestrator %s of %s: %s", sender.name, sender.id, unknown(name, "entity"))
         else:
             error = entities.Result(is_error=True, result=msgspec.json.encode(unknown(name, "entity")).decode())
             answer = history.event_raised(now, item.request_id, entities.response(error))
-            self._post(unit, sender.id, answer, sender.execution_id)
+            self._hub.post(unit, sender.id, answer, sender.execution_id)
         return history.event_sent(now, item.id, item.entity_id, msgspec.to_builtins(request))
 
     def _begin_generation(
         self,
-        unit: _Unit,
+        unit: Unit,
         instance: Instance,
         taken: list[MessageRow],
         outcome: ContinuedAsNew,
@@ -710,7 +500,7 @@ class Engine:
         unit.tx.clear_history(old.id)
         unit.tx.put_instance(row)
         opening: list[tuple[str | None, Event]] = [
-            (row.execution_id, self._started(row, now)),
+            (row.execution_id, self._hub.started(row, now)),
             *((None, event) for event in outcome.carried),
         ]
         places = {message.place for message in taken}
@@ -732,7 +522,7 @@ class Engine:
         unit.after.append(learn)
 
     def _end(
-        self, unit: _Unit, instance: Instance, row: InstanceRow, outcome: Outcome, events: list[Event], now: datetime
+        self, unit: Unit, instance: Instance, row: InstanceRow, outcome: Outcome, events: list[Event], now: datetime
     ) -> InstanceRow:
         match outcome:
             case Completed(output=output):
@@ -745,7 +535,7 @@ class Engine:
         return self._close(unit, instance, row, events, now)
 
     def _close(
-        self, unit: _Unit, instance: Instance, row: InstanceRow, events: list[Event], now: datetime
+        self, unit: Unit, instance: Instance, row: InstanceRow, events: list[Event], now: datetime
     ) -> InstanceRow:
         events.append(history.execution_completed(now, row.status, row.output))
         unit.tx.clear_waiting(row.id)
@@ -756,21 +546,21 @@ class Engine:
             else:
                 reason = msgspec.json.decode(row.output or '""', type=str)
                 told = history.sub_orchestration_failed(now, row.parent_task_id, reason, "")
-            self._post(unit, row.parent_id, told, row.parent_execution_id)
+            self._hub.post(unit, row.parent_id, told, row.parent_execution_id)
         return row
 
     def _dismiss(self, instance: Instance) -> None:
         self._timers.remove_all(instance.row.id)
         instance.inbox.clear()
-        if self._instances.get(instance.row.id) is instance:
-            del self._instances[instance.row.id]
+        if self._hub.instances.get(instance.row.id) is instance:
+            del self._hub.instances[instance.row.id]
 
     def _terminate(self, instance: Instance, event: Event) -> None:
-        now = self._now(instance)
+        now = self._hub.now(instance)
         reason = msgspec.json.encode(event["Input"]).decode()
         row = msgspec.structs.replace(instance.row, status=Status.TERMINATED, updated=stamp(now), output=reason)
         events = [history.orchestrator_started(now), event]
-        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
+        with self._hub.unit(f"episode {instance.row.id}", instance.lease) as unit:
             row = self._close(unit, instance, row, events, now)
             events.append(history.orchestrator_completed(now))
             self._write(unit, instance, row, events)
@@ -779,11 +569,11 @@ class Engine:
         """Take in what suspends; everything else waits."""
         if not controls:
             return
-        now = self._now(instance)
+        now = self._hub.now(instance)
         row = msgspec.structs.replace(instance.row, status=Status.SUSPENDED, updated=stamp(now))
         events = [history.orchestrator_started(now), *(each.event for each in controls)]
         events.append(history.orchestrator_completed(now))
-        with self._unit(f"episode {instance.row.id}", instance.lease) as unit:
+        with self._hub.unit(f"episode {instance.row.id}", instance.lease) as unit:
             unit.tx.delete_messages(row.id, [each.place for each in controls])
             self._write(unit, instance, row, events)
         instance.inbox.take_out(controls)
@@ -810,7 +600,7 @@ class Engine:
         answer = await self._operate(function, identifier, entity.state, requests)
         state = answer.entity_state if answer.entity_exists else None
         now = self._clock.now()
-        with self._unit(f"entity {identifier}", entity.lease) as unit:
+        with self._hub.unit(f"entity {identifier}", entity.lease) as unit:
             unit.tx.delete_messages(identifier, [each.place for each in messages])
             if state is not None:
                 unit.tx.put_entity(identifier, state, stamp(now))
@@ -821,7 +611,7 @@ class Engine:
                     _LOG.error("entity %s: operation '%s' failed: %s", identifier, request.op, result.result)
                 if request.parent is not None:
                     told = history.event_raised(now, request.id, entities.response(result))
-                    self._post(unit, request.parent, told, request.parent_execution)
+                    self._hub.post(unit, request.parent, told, request.parent_execution)
         entity.state = state
         entity.inbox.take_out(messages)
 
@@ -841,7 +631,7 @@ class Engine:
 
     # Activities
 
-    def _add_activity(self, unit: _Unit, activity: ActivityRow) -> None:
+    def _add_activity(self, unit: Unit, activity: ActivityRow) -> None:
         """Store an activity; it is ours to run if there is a slot, else whoever has one claims it."""
         needs_slot = self._activities.needs_slot(activity)
         if needs_slot and self._activities.free_slots(unit.claimed) == 0:
@@ -851,7 +641,7 @@ class Engine:
         unit.tx.add_activity(activity, self._partitions.me, self._partitions.activity_hidden_until())
         unit.after.append(lambda: self._activities.submit(activity))
 
-    def _claim(self, unit: _Unit) -> None:
+    def _claim(self, unit: Unit) -> None:
         """Take on activities that no host runs, as many as there are slots."""
         slots = self._activities.free_slots(unit.claimed)
         if slots == 0:
@@ -862,20 +652,20 @@ class Engine:
             unit.after.append(partial(self._activities.submit, activity))
 
     def _activity_done(self, activity: ActivityRow, result: str | None, reason: str | None) -> None:
-        now = self._now(self._instances.get(activity.instance_id))
+        now = self._hub.now(self._hub.instances.get(activity.instance_id))
         if reason is None:
             event = history.task_completed(now, activity.task_id, result)
         else:
             event = history.task_failed(now, activity.task_id, reason, "")
-        with self._unit(f"activity {activity.name} {activity.instance_id}") as unit:
+        with self._hub.unit(f"activity {activity.name} {activity.instance_id}") as unit:
             if unit.tx.delete_activity(activity.number, self._partitions.me):
-                self._post(unit, activity.instance_id, event, activity.execution_id)
+                self._hub.post(unit, activity.instance_id, event, activity.execution_id)
             self._claim(unit)
 
     # Timers
 
     def _add_timer(self, timer: TimerRow) -> None:
-        instance = self._instances.get(timer.instance_id)
+        instance = self._hub.instances.get(timer.instance_id)
         if instance is None:
             return
         if self._clock.is_virtual and not instance.real_time:
@@ -886,7 +676,7 @@ class Engine:
             # A timer of real time is waited for, where the market's time is virtual: nothing else would make it fire.
             self._timers.add_real(timer, is_work=self._clock.is_virtual and not instance.background)
 
-    def _cancel_timers(self, unit: _Unit, instance: Instance, task_ids: Sequence[int]) -> None:
+    def _cancel_timers(self, unit: Unit, instance: Instance, task_ids: Sequence[int]) -> None:
         """The real host lets a cancelled timer fire into nothing; here it is forgotten: no orchestrator can tell."""
         for task_id in task_ids:
             timer = self._timers.find(instance.row.id, task_id)
@@ -895,17 +685,17 @@ class Engine:
                 unit.after.append(partial(self._timers.remove, timer))
 
     def _fire(self, timers: Sequence[TimerRow]) -> None:
-        with self._unit("timers") as unit:
+        with self._hub.unit("timers") as unit:
             for timer in timers:
                 # Its partition may have gone to another host just now, which fires it.
-                instance = self._instances.get(timer.instance_id)
+                instance = self._hub.instances.get(timer.instance_id)
                 if instance is not None:
-                    self._fire_one(unit, timer, self._now(instance))
+                    self._fire_one(unit, timer, self._hub.now(instance))
 
-    def _fire_one(self, unit: _Unit, timer: TimerRow, now: datetime) -> None:
+    def _fire_one(self, unit: Unit, timer: TimerRow, now: datetime) -> None:
         unit.tx.delete_timer(timer.number)
         event = history.timer_fired(now, timer.task_id, parse_stamp(timer.fire_at))
-        self._post(unit, timer.instance_id, event, timer.execution_id)
+        self._hub.post(unit, timer.instance_id, event, timer.execution_id)
         unit.after.append(lambda: self._timers.remove(timer))
 
 

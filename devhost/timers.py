@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from devhost.clock import utc_now
@@ -55,7 +55,7 @@ class Timers:
         for timer in [each for each in self._pending.values() if each.instance_id == instance_id]:
             self.remove(timer)
 
-    def keep_those_of(self, instance_ids: Container[str]) -> None:
+    def keep_those_of(self, instance_ids: Collection[str]) -> None:
         """Forget the timers of all other instances: another host fires them."""
         for timer in [each for each in self._pending.values() if each.instance_id not in instance_ids]:
             self.remove(timer)
