@@ -9,10 +9,10 @@ import re
 import signal
 import sys
 import threading
-import warnings
 from datetime import datetime
 from pathlib import Path
 
+from devhost import logs
 from devhost.app import LoadError
 from devhost.clock import ClockError, utc_now
 from devhost.configuration import ConfigurationError
@@ -36,7 +36,7 @@ All state is in one SQLite file: after any end, kill -9 included, the next start
 def main() -> int:
     """Run the command until it is told to end. Returns 2 if it could not start; one line then says why."""
     arguments = _parser().parse_args()
-    _configure_logging(arguments.verbose)
+    logs.configure(verbose=arguments.verbose)
     try:
         settings = dict(_setting(text) for text in arguments.set)
         host_arguments = HostArguments(
@@ -168,20 +168,5 @@ def _parser() -> argparse.ArgumentParser:
         help="ask for access keys as in Azure; they are made at the first start and kept beside the host's state, in"
         " FILE.keys.json. Without it every request is let through, as by Core Tools",
     )
-    start.add_argument("--verbose", action="store_true", help="log more, and the tracebacks of what stops the start")
+    start.add_argument("--verbose", action="store_true", help="log every execution, and what stops the start")
     return parser
-
-
-def _configure_logging(verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    logging.captureWarnings(True)
-    # The SDK warns of each event that arrives before somebody waits for it, and of its own JSON codec.
-    warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
-    logging.getLogger("azure.functions.DurableFunctions").setLevel(logging.DEBUG if verbose else logging.WARNING)
-    for chatty in ("azure", "asyncio", "aiohttp.access", "urllib3"):
-        logging.getLogger(chatty).setLevel(logging.INFO if verbose else logging.WARNING)

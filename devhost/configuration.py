@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+_LOG_LEVELS = ("trace", "debug", "information", "warning", "error", "critical", "none")
+
 
 class ConfigurationError(Exception):
     """A file or a setting is missing or wrong; the message says which and what would be right."""
@@ -23,6 +25,7 @@ class HostOptions(msgspec.Struct, frozen=True):
     maximum_concurrent_activities: int = 10
     maximum_concurrent_orchestrators: int = 10
     default_version: str | None = None
+    function_log_level: str = "Information"
     maximum_concurrent_entities: int = 10
     partition_count: int = 4
     control_queue_visibility_timeout: float = 300.0
@@ -56,6 +59,7 @@ def read_host_options(folder: Path) -> HostOptions:
             f"{durable}.maxConcurrentOrchestratorFunctions", defaults.maximum_concurrent_orchestrators
         ),
         default_version=reader.text(f"{durable}.defaultVersion", "") or None,
+        function_log_level=_log_level(reader),
         maximum_concurrent_entities=reader.count(
             f"{durable}.maxConcurrentEntityFunctions", defaults.maximum_concurrent_entities
         ),
@@ -68,6 +72,16 @@ def read_host_options(folder: Path) -> HostOptions:
         ),
         lease_interval=reader.interval(f"{storage}.leaseInterval", defaults.lease_interval),
     )
+
+
+def _log_level(reader: "_Reader") -> str:
+    """`logging.logLevel.Function`, or what the setting that Azure has for it says, or `default`."""
+    key = "logging.logLevel.Function"
+    setting = "AzureFunctionsJobHost__" + key.replace(".", "__")
+    level = os.environ.get(setting) or reader.text(key, "") or reader.text("logging.logLevel.default", "Information")
+    if level.lower() not in _LOG_LEVELS:
+        raise ConfigurationError(f"{key} is '{level}', it must be one of {', '.join(_LOG_LEVELS)}")
+    return level
 
 
 def read_local_settings(folder: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from devhost import logs
 from devhost.admin import AdminApi
 from devhost.api import DurableApi
 from devhost.app import App, Kind, load
@@ -67,8 +68,9 @@ class Host:
         folder = arguments.folder
         if not folder.is_dir():
             raise ConfigurationError(f"{folder} is no folder")
-        self._options = read_host_options(folder)
         apply_settings(read_local_settings(folder), arguments.settings)
+        self._options = read_host_options(folder)
+        logs.set_function_level(self._options.function_log_level)
         self._threads = _thread_count()
         os.chdir(folder)
         self._app = load(folder)
@@ -174,12 +176,9 @@ class Host:
     def _log_functions(self, http: HttpTriggers, hubs: EventHubs) -> None:
         for warning in self._app.warnings:
             _LOG.warning("%s", warning)
-        for name, methods, path in http.described():
-            _LOG.info("%s: [%s] %s%s", name, methods, self.base_url, path)
-        for function in self._app.functions:
-            if function.kind is not Kind.HTTP:
-                detail = function.trigger.get("schedule") or function.trigger.get("eventHubName") or ""
-                _LOG.info("%s: %s %s", function.name, function.kind.value, detail)
+        routes = [(name, methods, self.base_url + path) for name, methods, path in http.described()]
+        others = [(each.name, each.kind.value) for each in self._app.functions if each.kind is not Kind.HTTP]
+        _LOG.info("%s", logs.banner(routes, others))
         _LOG.info("instances, entities and functions in a browser: %s/devhost", self.base_url)
         for hub in sorted(hubs.hubs):
             _LOG.info("events for hub %s: POST %s/devhost/eventhubs/%s/events", hub, self.base_url, hub)

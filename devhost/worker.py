@@ -8,7 +8,6 @@ small pool of their own. All threads are daemons: a function that does not end c
 import asyncio
 import concurrent.futures
 import contextlib
-import logging
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -21,12 +20,11 @@ from azure.functions import Context
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.meta import Datum
 
-from devhost import advice
+from devhost import advice, logs
 from devhost.advice import Advice
 from devhost.app import Function
 from devhost.matching import Answer, read_answer, read_failure
 
-_LOG = logging.getLogger("devhost")
 _COMPUTING_THREADS = 2
 
 
@@ -126,10 +124,10 @@ class Worker:
             arguments[name] = self._client_binding
         if function.wants_context:
             arguments["context"] = InvocationContext(function, retry)
-        _LOG.debug("%s: called", function.name)
-        if function.is_async:
-            return await self._on_loop(function.call(**arguments))
-        return await self._outcome(self._functions.submit(lambda: function.call(**arguments)))
+        with logs.execution(function):
+            if function.is_async:
+                return await self._on_loop(function.call(**arguments))
+            return await self._outcome(self._functions.submit(lambda: function.call(**arguments)))
 
     async def activity(self, function: Function, input_text: str | None) -> str:
         """Run an activity on its input's JSON text; its result's JSON text. Raises FunctionFailedError."""
@@ -145,8 +143,6 @@ class Worker:
 
     async def orchestrator(self, function: Function, payload: str) -> Episode:
         """Run an orchestrator on a history, once."""
-        _LOG.debug("%s: called", function.name)
-
         notes = advice.Notes()
 
         def run() -> Any:
@@ -154,7 +150,8 @@ class Worker:
                 return function.call(payload)
 
         try:
-            answer = read_answer(str(await self._outcome(self._computing.submit(run))))
+            with logs.execution(function):
+                answer = read_answer(str(await self._outcome(self._computing.submit(run))))
         except FunctionFailedError as failure:
             cause = failure.__cause__
             error = cause.__cause__ if cause and cause.__cause__ else cause
@@ -163,7 +160,8 @@ class Worker:
 
     async def entity(self, function: Function, payload: str) -> str:
         """Run a batch of operations; the answer's JSON text. Raises FunctionFailedError."""
-        return str(await self._compute(function, payload))
+        with logs.execution(function):
+            return str(await self._outcome(self._computing.submit(lambda: function.call(payload))))
 
     async def stop(self, seconds: float) -> None:
         """Cancel asynchronous functions and give them that long to end."""
@@ -173,10 +171,6 @@ class Worker:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._functions.stop()
         self._computing.stop()
-
-    async def _compute(self, function: Function, payload: str) -> Any:
-        _LOG.debug("%s: called", function.name)
-        return await self._outcome(self._computing.submit(lambda: function.call(payload)))
 
     async def _on_loop(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return await self._outcome(asyncio.run_coroutine_threadsafe(coroutine, self._loop))

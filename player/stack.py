@@ -109,6 +109,7 @@ class Stack:
 
     def _host_environment(self, options: StackOptions, state: Path) -> dict[str, str]:
         lockstep = {"MARKET_CLOCK": str(state / "market_clock"), "ORDER_RELEASE": "manual"} if options.lockstep else {}
+        quiet = {"AzureFunctionsJobHost__logging__logLevel__Function": "Warning"} if options.lockstep else {}
         return {
             **os.environ,
             "AzureWebJobsStorage": self.storage_connection,
@@ -121,6 +122,7 @@ class Stack:
             "LEASE_SECONDS": "3",
             "MARKET_DATA_HUB": HUB,
             **lockstep,
+            **quiet,
             **options.settings,
         }
 
