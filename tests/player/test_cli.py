@@ -92,6 +92,8 @@ def test_make_without_a_target_lists_them() -> None:
         "host",
         "test",
         "bench",
+        "histories",
+        "crash",
         "lint",
     ]
 
