@@ -19,12 +19,15 @@ from rich.console import Console
 from rich.progress import track
 
 import orchestrators.retrying
+from devhost.history import Status
 from replay.environment import DurableTestEnvironment
 from replay.history import History, write
 from tests.replay.trading_world import Journals, World, trading, world
-from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT
+from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, single_spec
+from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import OrderReported
-from trading.messages import Placement, encoded
+from trading.messages import Placement, Reported, VenueAnswer, encoded
+from trading.orders import OrderType
 
 FOLDER = Path(__file__).resolve().parents[1] / "histories"
 
@@ -242,6 +245,95 @@ async def order_denied(env: DurableTestEnvironment, journals: Journals) -> list[
     await played.place()
     assert journals.commands == {}
     return _ended(played, "denied")
+
+
+@golden("a market order without a price to judge it by is denied")
+async def order_without_a_price(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    spec = single_spec(order_id="order-no-price", order_type=OrderType.MARKET, limit_price=None, valid_for=None)
+    played = World(env, spec, journals)
+    await played.place()
+    assert journals.commands == {}
+    return _ended(played, "denied")
+
+
+@golden("an order placed under an id that is not its own fails before anything is done for it")
+async def order_under_a_wrong_id(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    placement = Placement(spec=world(env, journals, "order-right").spec)
+    await env.start("order", encoded(placement), instance_id="order-wrong")
+    await env.settle()
+    assert env.status("order-wrong") is Status.FAILED
+    return env.histories("order-wrong")
+
+
+@golden("the entry never reaches the venue: its time was over before a session could send it")
+async def order_not_sent(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = world(env, journals, "order-not-sent")
+    journals.answers[SubmitOrder] = VenueAnswer(state="dead", not_sent=True)
+    await played.place()
+    return _ended(played, "not_sent")
+
+
+@golden("the user cancels before the entry was sent: the outbox takes it back")
+async def order_taken_back(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = world(env, journals, "order-taken-back")
+    await played.place()
+    journals.answers[CancelOrder] = VenueAnswer(state="dead", not_sent=True)
+    await played.cancel("flatten")
+    return _ended(played, "canceled")
+
+
+@golden("the replace of the stop is refused before it is sent, for the entry's second fill")
+async def order_replace_refused(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = await _filled_4(env, journals, "order-replace")
+    journals.answers[ReplaceOrder] = VenueAnswer(refused="the chain of ClOrdIDs is too long")
+    await played.say(played.desk.filled(ENTRY, 6))
+    await played.say(played.desk.replaced(TAKE_PROFIT))
+    return env.histories("order-replace")
+
+
+@golden("a cancel that was not heard is read from the register; heard after all, it is nothing new")
+async def order_reads_a_cancel(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = world(env, journals, "order-reads-cancel")
+    await played.place()
+    await played.say(played.desk.accepted(ENTRY))
+    journals.cancels[played.order_id] = "flatten"
+    await played.wake()
+    await played.cancel("flatten")
+    await played.say(played.desk.canceled(ENTRY))
+    return _ended(played, "canceled")
+
+
+@golden("the trade is busted while the order ends: it is not recorded as ended, and gets its exits again")
+async def order_bust_at_the_end(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = await _filled(env, journals, "order-bust-end")
+    trade = played.desk.filled(TAKE_PROFIT, 10)
+    await played.say(trade)
+    last = journals.append(played.spec, played.desk.canceled(STOP), env)
+    journals.append(played.spec, played.desk.busted(TAKE_PROFIT, trade), env)
+    await env.raise_event(played.order_id, "event", encoded(Reported(row=last)))
+    await env.settle()
+    assert env.status(played.order_id) is Status.RUNNING
+    return env.histories(played.order_id)
+
+
+@golden("the position cannot read the journal as the order ends: a pause, and again")
+async def order_entity_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = world(env, journals, "order-entity-fails")
+    await played.place()
+    journals.failing["entities"] = 1
+    await played.say(played.desk.rejected(ENTRY, "unknown symbol"), counted=False)
+    await env.advance(timedelta(seconds=1))
+    return _ended(played, "rejected")
+
+
+@golden("handing in the entry fails six times, and the first alert of it fails, too")
+async def order_alert_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
+    played = world(env, journals, "order-alert-fails")
+    journals.failing.update({"submit_order": 6, "raise_alert": 1})
+    await played.place()
+    await env.advance(timedelta(minutes=2))
+    await played.say(played.desk.rejected(ENTRY, "unknown symbol"))
+    return _ended(played, "rejected")
 
 
 @golden("another orchestration has taken the order's id")

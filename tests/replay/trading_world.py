@@ -42,7 +42,7 @@ _LIMITS = {"MAX_ORDER_NOTIONAL": "1000000", "MAX_SYMBOL_NOTIONAL": "1000000", "M
 
 
 class World:
-    """One order's world. `failing` names the activities that fail, and how often yet."""
+    """One order's world."""
 
     def __init__(self, env: DurableTestEnvironment, spec: Spec, journals: "Journals") -> None:
         self.env = env
@@ -61,14 +61,15 @@ class World:
         await self.env.start("order", encoded(placement), instance_id=self.order_id)
         await self.env.settle()
 
-    async def say(self, *events: VenueEvent, heard: bool = True) -> None:
-        """The venue reports: to the journal, the entities, and, if it is `heard`, the orchestration."""
+    async def say(self, *events: VenueEvent, heard: bool = True, counted: bool = True) -> None:
+        """The venue reports: to the journal; if it is `heard`, to the orchestration; if `counted`, to the entities."""
         for event in events:
             row = self._journals.append(self.spec, event, self.env)
             if heard:
                 await self.env.raise_event(self.order_id, "event", encoded(Reported(row=row)))
-            for entity, key in (("position", position_key(self.spec.symbol)), ("exposure", "main")):
-                await self.env.signal(entity, key, "apply", encoded(row))
+            if counted:
+                for entity, key in (("position", position_key(self.spec.symbol)), ("exposure", "main")):
+                    await self.env.signal(entity, key, "apply", encoded(row))
             await self.env.settle()
 
     async def wake(self) -> None:
@@ -92,8 +93,11 @@ class Journals:
         self.tokens: dict[str, str] = {}
         self.records: dict[str, Recording] = {}
         self.failing: Counter[str] = Counter()
+        """How often yet the activities so named fail; `entities` when an entity reads the journal."""
         self.desks: dict[str, Desk] = {}
         self.commands: dict[str, VenueCommand] = {}
+        self.answers: dict[type[VenueCommand], VenueAnswer] = {}
+        """What the next command of a type is answered with, which then does not reach the venue."""
         self.placements: Payloads = []
         self.slices = 0
         """How many slices of the session go well before the first that fails."""
@@ -130,10 +134,14 @@ class Journals:
     # As `gateway.journal.Journal` and `storage.orders.OrderRegister` have it, for the entities.
 
     def read(self, order_id: str, *, after: int = 0) -> list[JournalRow]:
-        return [row for row in self.rows.get(order_id, []) if row.number > after]
+        self._fails("entities")
+        return self._rows(order_id, after)
 
     def get(self, order_id: str) -> None:
         """No order's record is needed: the entities have applied all rows by signals."""
+
+    def _rows(self, order_id: str, after: int) -> list[JournalRow]:
+        return [row for row in self.rows.get(order_id, []) if row.number > after]
 
     def _fails(self, name: str) -> None:
         if self.failing[name] > 0:
@@ -148,13 +156,13 @@ class Journals:
     def _read(self, given: Payload) -> Payload:
         self._fails("read_journal")
         wanted = decoded(given, Reading)
-        rows = self.read(wanted.order_id, after=wanted.after)
+        rows = self._rows(wanted.order_id, wanted.after)
         return encoded(News(rows=rows, cancel=self.cancels.get(wanted.order_id)))
 
     def _record(self, given: Payload) -> Payload:
         self._fails("record_order")
         recording = decoded(given, Recording)
-        if self.read(recording.order_id, after=recording.last_number):
+        if self._rows(recording.order_id, recording.last_number):
             return {"behind": True}
         self.records[recording.order_id] = recording
         return {"behind": False}
@@ -166,6 +174,9 @@ class Journals:
     def _hand_in(self, given: Payload) -> Payload:
         self._fails("submit_order")
         request = decoded(given, VenueRequest)
+        answer = self.answers.pop(type(request.command), None)
+        if answer is not None:
+            return encoded(answer)
         # As the outbox: what is handed in again is there already.
         if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
             self.desks[request.order_id].carry_out([request.command])
