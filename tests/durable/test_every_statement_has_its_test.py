@@ -17,7 +17,7 @@ _STATEMENTS = [
 
 
 @cache
-def tests_in(path: str) -> frozenset[str]:
+def named_in(path: str) -> frozenset[str]:
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -27,7 +27,7 @@ def test_every_statement_has_its_test(statement: str) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", statement)
     assert named or "*(figure)*" in statement or "*(real host)*" in statement
     for path, name in named:
-        assert name in tests_in(path), f"{path} has no {name}"
+        assert name in named_in(path), f"{path} has no {name}"
 
 
 def test_all_seven_sections_are_there() -> None:
