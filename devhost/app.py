@@ -38,6 +38,8 @@ class Kind(Enum):
     HTTP = "httpTrigger"
     TIMER = "timerTrigger"
     EVENT_HUB = "eventHubTrigger"
+    QUEUE = "queueTrigger"
+    WARM_UP = "warmupTrigger"
     ORCHESTRATOR = "orchestrationTrigger"
     ACTIVITY = "activityTrigger"
     ENTITY = "entityTrigger"
@@ -71,6 +73,10 @@ class Function(msgspec.Struct, frozen=True):
     """The trigger's own fields, as in function.json: route, methods, schedule, eventHubName..."""
     takes_text: bool
     """The trigger's parameter is annotated str or bytes, so that it gets its data undecoded."""
+    inputs: tuple[dict[str, Any], ...] = ()
+    """Bindings that give it blobs."""
+    outputs: tuple[dict[str, Any], ...] = ()
+    """Bindings that take what it gives to queues and blobs."""
 
     @property
     def durable_name(self) -> str:
@@ -184,6 +190,7 @@ def _function(found: Any) -> Function | None:
         annotation = typing.get_type_hints(call).get(trigger.name)
     except NameError as error:
         raise LoadError(f"{name}: an annotation cannot be resolved: {error}") from None
+    plain = tuple(_plain(binding.get_dict_repr()) for binding in bindings)
     return Function(
         name=name,
         kind=Kind(trigger.type),
@@ -192,10 +199,12 @@ def _function(found: Any) -> Function | None:
         trigger_parameter=trigger.name,
         client_parameters=tuple(binding.name for binding in bindings if binding.type == "durableClient"),
         wants_context=wants_context,
-        bindings=tuple(_plain(binding.get_dict_repr()) for binding in bindings),
+        bindings=plain,
         retry=_retry(name, found.get_settings_dict("retry_policy")),
         trigger=_resolved(name, _plain(fields)),
         takes_text=annotation in (str, bytes),
+        inputs=tuple(each for each in plain if each["type"] == "blob" and each["direction"] == "IN"),
+        outputs=tuple(each for each in plain if each["type"] in ("blob", "queue") and each["direction"] == "OUT"),
     )
 
 
@@ -266,7 +275,9 @@ def _check_annotation(name: str, parameter: str, binding: Any, annotation: Any) 
             " write a class or typing.List[...], typing.Dict[...]; no Optional, no | and no list[...] or dict[...]"
         )
     converter = _converter(binding.type)
-    if converter is None or (value_type in (str, bytes) and not converter.has_implicit_output()):
+    if converter is None:
+        return
+    if not is_out and value_type in (str, bytes) and not converter.has_implicit_output():
         return
     check = converter.check_output_type_annotation if is_out else converter.check_input_type_annotation
     if not _accepts(check, value_type):

@@ -16,6 +16,18 @@ class ConfigurationError(Exception):
     """A file or a setting is missing or wrong; the message says which and what would be right."""
 
 
+class QueueOptions(msgspec.Struct, frozen=True):
+    """`extensions.queues` of host.json. Times are seconds."""
+
+    batch_size: int = 16
+    new_batch_threshold: int = 8
+    max_dequeue_count: int = 5
+    visibility_timeout: float = 0.0
+    """How long a message that failed stays hidden."""
+    max_polling_interval: float = 60.0
+    is_base64: bool = True
+
+
 class HostOptions(msgspec.Struct, frozen=True):
     """What host.json says of what this host has. Concurrency limits are per host."""
 
@@ -31,6 +43,7 @@ class HostOptions(msgspec.Struct, frozen=True):
     control_queue_visibility_timeout: float = 300.0
     """Seconds, as all times here."""
     work_item_queue_visibility_timeout: float = 300.0
+    queues: QueueOptions = QueueOptions()
     lease_interval: float = 30.0
     """How long a host that hangs keeps its partitions. DTFx's default; a real host has no setting for it."""
 
@@ -71,6 +84,23 @@ def read_host_options(folder: Path) -> HostOptions:
             f"{storage}.workItemQueueVisibilityTimeout", defaults.work_item_queue_visibility_timeout
         ),
         lease_interval=reader.interval(f"{storage}.leaseInterval", defaults.lease_interval),
+        queues=_queue_options(reader),
+    )
+
+
+def _queue_options(reader: "_Reader") -> QueueOptions:
+    key, defaults = "extensions.queues", QueueOptions()
+    batch_size = reader.count(f"{key}.batchSize", defaults.batch_size, 32)
+    encoding = reader.text(f"{key}.messageEncoding", "base64").lower()
+    if encoding not in ("base64", "none"):
+        raise ConfigurationError(f"{key}.messageEncoding is '{encoding}', it must be base64 or none")
+    return QueueOptions(
+        batch_size=batch_size,
+        new_batch_threshold=reader.count(f"{key}.newBatchThreshold", max(batch_size // 2, 1)),
+        max_dequeue_count=reader.count(f"{key}.maxDequeueCount", defaults.max_dequeue_count),
+        visibility_timeout=reader.interval(f"{key}.visibilityTimeout", defaults.visibility_timeout, may_be_zero=True),
+        max_polling_interval=reader.interval(f"{key}.maxPollingInterval", defaults.max_polling_interval),
+        is_base64=encoding == "base64",
     )
 
 
@@ -146,14 +176,14 @@ class _Reader:
             raise ConfigurationError(f"{self._path}: {key} is {value}, it must be {maximum} at most")
         return value
 
-    def interval(self, key: str, default: float) -> float:
+    def interval(self, key: str, default: float, *, may_be_zero: bool = False) -> float:
         """Seconds of a .NET TimeSpan such as `00:05:00`."""
         value = self._find(key)
         if value is None:
             return default
         match = re.fullmatch(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d+)?)", value) if isinstance(value, str) else None
-        seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
-        if seconds <= 0:
+        seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else -1.0
+        if seconds < 0 or (seconds == 0 and not may_be_zero):
             raise ConfigurationError(
                 f"{self._path}: {key} is {json.dumps(value)}, it must be a time above 0 such as 00:05:00"
             )

@@ -4,19 +4,27 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
+from azure.functions.warmup import WarmUpContext
 
 from devhost import logs
 from devhost.admin import AdminApi
 from devhost.api import DurableApi
 from devhost.app import App, Kind, load
 from devhost.clock import MarketClock
-from devhost.configuration import ConfigurationError, apply_settings, read_host_options, read_local_settings
+from devhost.configuration import (
+    ConfigurationError,
+    HostOptions,
+    apply_settings,
+    read_host_options,
+    read_local_settings,
+)
 from devhost.engine import Engine
 from devhost.eventhub import EventHubs
 from devhost.http import HttpTriggers
@@ -27,7 +35,11 @@ from devhost.partitions import Partitions, Timeouts
 from devhost.scheduler import Scheduler, Work
 from devhost.schedules import TimerTriggers
 from devhost.store import Store
-from devhost.worker import Worker, binding_of, links_for
+from devhost.worker import FunctionFailedError, Worker, binding_of, links_for
+
+if TYPE_CHECKING:
+    from devhost.bindings import Storage
+    from devhost.queues import QueueTriggers
 
 _LOG = logging.getLogger("devhost")
 _ADDRESS = "127.0.0.1"
@@ -107,7 +119,8 @@ class Host:
         self._scheduler = scheduler = Scheduler(limits, is_serial=clock.is_virtual)
         keys = self._keys()
         binding = binding_of(self.base_url, options.hub_name, **({"code": keys.system} if keys else {}))
-        self._worker = worker = Worker(self._threads, binding)
+        self._storage = _storage(app, options)
+        self._worker = worker = Worker(self._threads, binding, self._storage)
         background = arguments.background
         self._engine = engine = Engine(
             app,
@@ -130,6 +143,7 @@ class Host:
             background=background,
             ownership=owner,
         )
+        self._queues = _queue_triggers(app, self._storage, scheduler, worker, options, background)
         self._timers = TimerTriggers(app, self._store, scheduler, worker, background, owner)
         http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background, keys=keys)
         links = msgspec.json.decode(binding)["managementUrls"]
@@ -145,10 +159,13 @@ class Host:
         self._runner = web.AppRunner(server, access_log=None, shutdown_timeout=0.2, handle_signals=False)
         await self._runner.setup()
         # The socket listens already, so what is recovered can call back; nobody is answered from half a memory.
+        await _warm_up(app, worker)
         engine.recover()
         hubs.recover()
         await web.SockSite(self._runner, runner_socket).start()
         self._timers.start()
+        if self._queues is not None:
+            self._queues.start()
         if arguments.virtual_time is not None:
             scheduler.submit_background("skipping of time", engine.skip_time)
 
@@ -158,10 +175,14 @@ class Host:
         _LOG.info("stopping")
         self._engine.stop()
         await self._timers.stop()
+        if self._queues is not None:
+            await self._queues.stop()
         # What runs may still ask its durable client for something, so the server goes last.
         await self._scheduler.drain(_DRAIN_SECONDS)
         await self._scheduler.stop()
         await self._worker.stop(_CANCEL_SECONDS)
+        if self._storage is not None:
+            await self._storage.close()
         self._engine.leave()
         await self._runner.cleanup()
         self._store.close()
@@ -182,6 +203,39 @@ class Host:
         _LOG.info("instances, entities and functions in a browser: %s/devhost", self.base_url)
         for hub in sorted(hubs.hubs):
             _LOG.info("events for hub %s: POST %s/devhost/eventhubs/%s/events", hub, self.base_url, hub)
+
+
+def _storage(app: App, options: HostOptions) -> "Storage | None":
+    """The storage accounts of queue and blob bindings, if the app has any: its packages take a while to import."""
+    if not any(each.kind is Kind.QUEUE or each.inputs or each.outputs for each in app.functions):
+        return None
+    from devhost.bindings import Storage
+
+    return Storage(is_base64=options.queues.is_base64)
+
+
+def _queue_triggers(
+    app: App,
+    storage: "Storage | None",
+    scheduler: Scheduler,
+    worker: Worker,
+    options: HostOptions,
+    background: Sequence[str],
+) -> "QueueTriggers | None":
+    if storage is None or not app.of(Kind.QUEUE):
+        return None
+    from devhost.queues import QueueTriggers
+
+    return QueueTriggers(app, storage, scheduler, worker, options.queues, background)
+
+
+async def _warm_up(app: App, worker: Worker) -> None:
+    """Run the warm-up triggers, before anything else."""
+    for function in app.of(Kind.WARM_UP):
+        try:
+            await worker.call(function, WarmUpContext())
+        except FunctionFailedError as failure:
+            _LOG.error("warm-up trigger %s raised", function.name, exc_info=failure.__cause__)
 
 
 def _check_named(app: App, arguments: HostArguments) -> None:

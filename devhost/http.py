@@ -88,7 +88,8 @@ class HttpTriggers:
             body=await request.read(),
         )
         try:
-            return _response(await self._worker.call(function, given))
+            known = {**request.query, **request.match_info}
+            return _response(await self._worker.call(function, given, known=known))
         except FunctionFailedError as failure:
             _LOG.error("HTTP trigger %s raised", function.name, exc_info=failure.__cause__)
         except TypeError as error:

@@ -11,9 +11,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
+import azure.functions as func
 import msgspec
 from azure.durable_functions.models.utils import http_utils
 from azure.functions import Context
@@ -100,14 +101,42 @@ class Episode(msgspec.Struct, frozen=True):
     advice: Sequence[Advice] = ()
 
 
+class Bindings(Protocol):
+    """What gives functions their inputs and takes their outputs, beside the trigger's."""
+
+    async def inputs(self, bindings: Sequence[Mapping[str, Any]], known: Mapping[str, str]) -> dict[str, Any]:
+        """The arguments for input bindings."""
+
+    async def write(
+        self, bindings: Sequence[Mapping[str, Any]], values: Mapping[str, Any], known: Mapping[str, str]
+    ) -> None:
+        """Write what was set for output bindings."""
+
+
+class Out(func.Out[Any]):
+    """What a function sets for one of its outputs."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, val: Any) -> None:
+        """Give a value; the last one counts."""
+        self._value = val
+
+    def get(self) -> Any:
+        """The value; None if none was set."""
+        return self._value
+
+
 class Worker:
     """Threads and an event loop for the functions, until `stop`.
 
     `threads` is the size of the pool for synchronous functions; `client_binding` is the JSON text that a durable client
-    is made of.
+    is made of; `bindings` serves queue and blob bindings.
     """
 
-    def __init__(self, threads: int, client_binding: str) -> None:
+    def __init__(self, threads: int, client_binding: str, bindings: Bindings | None = None) -> None:
+        self._bindings = bindings
         self._host_loop = asyncio.get_running_loop()
         self._client_binding = client_binding
         self._functions = _Pool(threads, "function")
@@ -117,9 +146,31 @@ class Worker:
         self._thread = threading.Thread(target=self._loop.run_forever, name="worker-loop", daemon=True)
         self._thread.start()
 
-    async def call(self, function: Function, argument: Any, retry: int = 0) -> Any:
-        """Call a function with what its trigger gives. Raises FunctionFailedError if it raises."""
-        arguments: dict[str, Any] = {function.trigger_parameter: argument}
+    async def call(
+        self, function: Function, argument: Any, retry: int = 0, known: Mapping[str, str] | None = None
+    ) -> Any:
+        """Call a function with what its trigger gives, and write its outputs.
+
+        Raises FunctionFailedError if it raises, or if an input or output fails. `known` is what the names in its
+        bindings may refer to.
+        """
+        if not (function.inputs or function.outputs):
+            return await self._called(function, {function.trigger_parameter: argument}, retry)
+        if self._bindings is None:
+            raise FunctionFailedError(RuntimeError(f"{function.name}: queue and blob bindings are not served here"))
+        outs = {each["name"]: Out() for each in function.outputs if each["name"] != "$return"}
+        try:
+            found = await self._bindings.inputs(function.inputs, known or {})
+            result = await self._called(function, {function.trigger_parameter: argument, **found, **outs}, retry)
+            values = {"$return": result, **{name: out.get() for name, out in outs.items()}}
+            await self._bindings.write(function.outputs, values, known or {})
+        except FunctionFailedError:
+            raise
+        except Exception as error:
+            raise FunctionFailedError(error) from error
+        return result
+
+    async def _called(self, function: Function, arguments: dict[str, Any], retry: int) -> Any:
         for name in function.client_parameters:
             arguments[name] = self._client_binding
         if function.wants_context:
