@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -15,6 +16,9 @@ from devhost.eventhub import EventHubs, IncomingBatch, OrderError, UnknownHubErr
 from devhost.history import stamp
 from devhost.scheduler import Scheduler
 from devhost.schedules import TimerTriggers
+
+if TYPE_CHECKING:
+    from devhost.queues import QueueTriggers
 
 _LONGEST_WAIT = 3600.0
 
@@ -37,7 +41,9 @@ class AdminApi:
         hubs: EventHubs,
         timers: TimerTriggers,
         base_url: str,
+        queues: "QueueTriggers | None" = None,
     ) -> None:
+        self._queues = queues
         self._app = app
         self._engine = engine
         self._clock = clock
@@ -92,13 +98,20 @@ class AdminApi:
         function = self._find(request.match_info["name"])
         if function is None:
             return web.Response(status=404)
-        if not isinstance(_decoded(await request.read(), Any), dict):
+        body = _decoded(await request.read(), Any)
+        if not isinstance(body, dict):
             return _error(400, 'the body must be a JSON object such as {"input": ""}')
-        if function.kind is not Kind.TIMER:
+        if function.kind is Kind.TIMER:
+            run = partial(self._timers.run_now, function)
+        elif function.kind is Kind.QUEUE and self._queues is not None:
+            run = partial(self._queues.run_now, function, str(body.get("input", "")))
+        else:
             return _error(
-                400, f"{function.name} has a {function.kind.value}; only timer triggers are run this way here"
+                400,
+                f"{function.name} has a {function.kind.value}; only timer and queue triggers are run this way here."
+                " Events for an Event Hub trigger go to POST /devhost/eventhubs/HUB/events",
             )
-        self._scheduler.submit_background(f"timer trigger {function.name}", lambda: self._timers.run_now(function))
+        self._scheduler.submit_background(f"{function.kind.value} {function.name}", run)
         return web.Response(status=202)
 
     async def _show_clock(self, _: web.Request) -> web.Response:

@@ -122,6 +122,7 @@ def examine(found: Sequence[Any]) -> App:
         functions.append(function)
         warnings.extend(_warnings(function))
     _check_routes(functions)
+    warnings.extend(_shared_groups(functions))
     return App(tuple(functions), tuple(warnings))
 
 
@@ -362,6 +363,21 @@ def http_methods(function: Function) -> tuple[str, ...]:
     """The methods of an HTTP trigger in capitals; `*` alone if it names none."""
     methods = function.trigger.get("methods") or ["*"]
     return tuple(str(method).rpartition(".")[2].upper() for method in methods)
+
+
+def _shared_groups(functions: Sequence[Function]) -> list[str]:
+    """Event Hub functions that would have to share the partitions of their hub."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for function in functions:
+        if function.kind is Kind.EVENT_HUB:
+            group = str(function.trigger.get("consumerGroup") or "$Default")
+            found.setdefault((str(function.trigger["eventHubName"]), group), []).append(function.name)
+    return [
+        f"{', '.join(names)}: all listen to the hub '{hub}' in the consumer group '{group}'; in Azure each event goes"
+        " to one of them, here it goes to each: give them groups of their own"
+        for (hub, group), names in found.items()
+        if len(names) > 1
+    ]
 
 
 def _warnings(function: Function) -> list[str]:

@@ -25,8 +25,9 @@ _WRONG_USE = 2
 _EXIT_SECONDS = 0.8
 _DESCRIPTION = """Runs an azure-functions app (Python, v2 model: function_app.py) with Durable Functions.
 
-It serves the app's HTTP, timer and Event Hub triggers and runs its orchestrators, activities and entities.
+It serves the app's HTTP, timer, queue and Event Hub triggers and runs its orchestrators, activities and entities.
 All state is in one SQLite file: after any end, kill -9 included, the next start goes on where the last one was.
+Several hosts may serve one file. http://127.0.0.1:PORT/devhost shows instances and their histories in a browser.
 
   python -m devhost start                        the app in this folder, on port 7071
   python -m devhost start --app ../other --port 0    another app, on a free port

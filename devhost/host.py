@@ -148,7 +148,7 @@ class Host:
         http = HttpTriggers(app, scheduler, worker, route_prefix=options.route_prefix, background=background, keys=keys)
         links = msgspec.json.decode(binding)["managementUrls"]
         api = DurableApi(engine, self._store, lambda identifier: links_for(links, identifier))
-        admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url)
+        admin = AdminApi(app, engine, clock, scheduler, hubs, self._timers, self.base_url, self._queues)
         self._log_functions(http, hubs)
         page = Page(app, self._store, clock, scheduler, options.route_prefix)
         server = web.Application(client_max_size=_LARGEST_BODY, middlewares=[refuse_other_sites])

@@ -9,15 +9,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.functions.meta import Datum
 from azure.functions.queue import QueueMessageInConverter
+from azure.storage.queue import QueueMessage
 
 from devhost.app import App, Function, Kind
 from devhost.bindings import Storage
+from devhost.clock import utc_now
 from devhost.configuration import QueueOptions
 from devhost.scheduler import Scheduler
 from devhost.worker import FunctionFailedError, Worker
@@ -25,6 +29,7 @@ from devhost.worker import FunctionFailedError, Worker
 _LOG = logging.getLogger("devhost")
 _HIDDEN_SECONDS = 5
 _SHORTEST_PAUSE = 0.1
+_LIFE = timedelta(days=7)
 
 
 class QueueTriggers:
@@ -59,6 +64,20 @@ class QueueTriggers:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def run_now(self, function: Function, content: str) -> None:
+        """Run a trigger once, on a message that is in no queue."""
+        now = utc_now()
+        message = QueueMessage(content=content)
+        message.id, message.pop_receipt, message.dequeue_count = str(uuid4()), "", 1
+        message.inserted_on = message.next_visible_on = now
+        message.expires_on = now + _LIFE
+        try:
+            await self._worker.call(
+                function, _decoded(content.encode(), message), known=_known(content.encode(), message)
+            )
+        except FunctionFailedError as failure:
+            _LOG.error("queue trigger %s raised", function.name, exc_info=failure.__cause__)
 
     async def _poll(self, function: Function) -> None:
         queue = self._storage.queues(str(function.trigger["connection"])).get_queue_client(

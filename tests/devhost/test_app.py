@@ -184,6 +184,25 @@ def test_what_breaks_later_is_warned_of() -> None:
     assert any(each.startswith("answer: with a durable client the function must be async") for each in warnings)
 
 
+def test_event_hub_functions_in_one_consumer_group_are_warned_of() -> None:
+    def declare(app: Any) -> None:
+        for name, group in (("one", None), ("two", None), ("three", "own")):
+
+            def on_events(events: typing.List[func.EventHubEvent]) -> None: ...  # noqa: UP006
+
+            on_events.__name__ = name
+            app.event_hub_message_trigger(
+                arg_name="events",
+                event_hub_name="hub",
+                connection="Connection",
+                cardinality=func.Cardinality.MANY,
+                consumer_group=group,
+            )(on_events)
+
+    (warning,) = examined(declare).warnings
+    assert warning.startswith("one, two: all listen to the hub 'hub' in the consumer group '$Default'")
+
+
 def test_an_async_activity_may_have_a_durable_client_and_a_context() -> None:
     def declare(app: Any) -> None:
         @app.activity_trigger(input_name="value")

@@ -106,6 +106,13 @@ def test_an_output_that_cannot_be_written_fails_the_function(host: RunningHost) 
     assert "wants {nobody}, which the trigger does not know; it knows nothing" in host.log
 
 
+def test_a_queue_trigger_can_be_run_by_hand(host: RunningHost, storage: str) -> None:
+    order = json.dumps({"n": 55, "customer": "eve"})
+    assert host.call("POST", "/admin/functions/take_order", {"input": order})[0] == 202
+    wait_until(lambda: "order 55" in waiting(storage, "confirmed"), "the confirmation")
+    assert host.call("POST", "/admin/functions/put_note", {"input": ""})[0] == 400
+
+
 def test_the_message_of_a_killed_host_comes_back(tmp_path: Path, storage: str) -> None:
     send(storage, "later", {"n": 7, "customer": "ann", "hang": True})
     with start(tmp_path, storage, "later") as host:
