@@ -1,5 +1,6 @@
 """The durable extension's HTTP API (DURABLE.md, section 7): for the SDK's client, and for outsiders."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -22,6 +23,8 @@ from devhost.store import InstanceRow, Store
 
 RPC_PREFIX = "/durabletask"
 WEBHOOK_PREFIX = "/runtime/webhooks/durabletask"
+_ALL = -1
+_LONGEST_WAIT = 600
 _PAGE = 100
 """Instances in one answer, unless the request says how many."""
 
@@ -64,6 +67,9 @@ class DurableApi:
                 web.post(f"{instance}/resume", self._resume),
                 web.post(f"{instance}/restart", self._restart),
                 web.post(f"{instance}/rewind", self._rewind),
+                web.get(f"{prefix}/entities", self._list_entities, allow_head=False),
+                web.get(f"{prefix}/entities/", self._list_entities, allow_head=False),
+                web.get(entity, self._list_entities, allow_head=False),
                 web.get(f"{entity}/{{key}}", self._show_entity, allow_head=False),
                 web.post(f"{entity}/{{key}}", self._signal),
             ]
@@ -80,7 +86,27 @@ class DurableApi:
             )
         except EngineError as error:
             _refuse(error)
+        if "timeout" in request.query:
+            row = await self._over(
+                identifier, _seconds(request, "timeout", 10), _seconds(request, "pollingInterval", 1)
+            )
+            if row is not None and row.status is Status.COMPLETED:
+                return web.Response(text=row.output or "null", content_type="application/json")
+            if row is not None:
+                return _json(_shown(row, with_input=True), 500 if row.status is Status.FAILED else 200)
         return self._accepted(identifier)
+
+    async def _over(self, instance_id: str, within: float, interval: float) -> InstanceRow | None:
+        """The instance once it has ended, looked at in intervals; None if it has not within the time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        while True:
+            row = self._store.instance(instance_id)
+            if row is None or row.status.is_over:
+                return row
+            if loop.time() >= deadline:
+                return None
+            await asyncio.sleep(min(interval, max(deadline - loop.time(), 0)))
 
     def _accepted(self, instance_id: str) -> web.Response:
         links = self._links(instance_id)
@@ -99,6 +125,8 @@ class DurableApi:
                 with_output=_flag(request, "showHistoryOutput"),
                 with_input=_flag(request, "showInput", default=True),
             )
+        if row.status is Status.FAILED and _flag(request, "returnInternalServerErrorOnFailure"):
+            return _json(shown, 500)
         if row.status.is_over:
             return _json(shown)
         headers = {"Location": self._links(row.id)["statusQueryGetUri"], "Retry-After": "10"}
@@ -161,6 +189,16 @@ class DurableApi:
             _refuse(error)
         return self._accepted(identifier)
 
+    async def _list_entities(self, request: web.Request) -> web.Response:
+        begin = f"@{request.match_info['name'].lower()}@" if "name" in request.match_info else "@"
+        found = []
+        for identifier, state, updated in self._store.entities(begin, _ALL):
+            if identifier.startswith(begin):
+                name, key = entities.name_and_key(identifier)
+                shown = {"entityId": {"name": name, "key": key}, "lastOperationTime": updated}
+                found.append(shown | ({"state": msgspec.Raw(state.encode())} if _flag(request, "fetchState") else {}))
+        return _json(found)
+
     async def _show_entity(self, request: web.Request) -> web.Response:
         state = self._store.entity(entities.entity_id(request.match_info["name"], request.match_info["key"]))
         if state is None:
@@ -218,6 +256,18 @@ async def _json_body(request: web.Request) -> str | None:
 def _flag(request: web.Request, name: str, *, default: bool = False) -> bool:
     value = request.query.get(name)
     return default if value is None else value.lower() == "true"
+
+
+def _seconds(request: web.Request, name: str, default: float) -> float:
+    text = request.query.get(name)
+    try:
+        seconds = default if text is None else float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_WAIT:
+        message = f"{name} is '{text}', it must be a number of seconds, {_LONGEST_WAIT} at most"
+        raise _HttpError(400, msgspec.json.encode({"Message": message, "ExceptionMessage": message}))
+    return seconds
 
 
 def _moment(text: str | None, name: str) -> str | None:

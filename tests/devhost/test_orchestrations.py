@@ -127,6 +127,35 @@ def test_an_instance_that_runs_cannot_be_started_and_one_that_ended_can(host: Ru
     assert host.run("chain", "twice", 1) == 4
 
 
+def test_a_start_may_wait_for_the_end(host: RunningHost) -> None:
+    """The URL createAndWaitOnNewInstancePostUri of a client's binding."""
+    start = "/runtime/webhooks/durabletask/orchestrators"
+    assert host.call("POST", f"{start}/chain/waited?timeout=10&pollingInterval=0.05", "1") == (200, 4)
+    assert host.call("POST", f"{start}/approval/not-waited?timeout=0.1&pollingInterval=0.05", "3600")[0] == 202
+    status, answer = host.call("POST", f"{start}/unknown_activity/failing?timeout=10&pollingInterval=0.05")
+    assert (status, answer["runtimeStatus"]) == (500, "Failed")
+    assert host.call("POST", f"{start}/chain/wrong?timeout=soon", "1")[0] == 400
+
+
+def test_a_failed_instance_is_a_server_error_only_if_that_is_asked_for(host: RunningHost) -> None:
+    host.start("unknown_activity", "fails", None)
+    host.wait_for("fails", "Failed")
+    path = "/durabletask/instances/fails"
+    assert host.call("GET", path)[0] == 200
+    assert host.call("GET", f"{path}?returnInternalServerErrorOnFailure=true")[0] == 500
+
+
+def test_entities_are_listed_by_name(host: RunningHost) -> None:
+    for key in ("list-a", "list-b"):
+        host.call("POST", f"/durabletask/entities/counter/{key}?op=add", "4")
+    wait_until(lambda: host.entity("counter", "list-b") == 4, "the state")
+    _, listed = host.call("GET", "/durabletask/entities/Counter?fetchState=true")
+    found = {each["entityId"]["key"]: each["state"] for each in listed}
+    assert (found["list-a"], found["list-b"]) == (4, 4)
+    assert host.call("GET", "/durabletask/entities/nobody") == (200, [])
+    assert all("state" not in each for each in host.call("GET", "/durabletask/entities/")[1])
+
+
 @pytest.mark.parametrize("identifier", ["@me", "a%23b", "a%3Fb", "x" * 257])
 def test_an_id_that_the_host_refuses_is_a_bad_request(host: RunningHost, identifier: str) -> None:
     status, answer = host.call("POST", f"/durabletask/orchestrators/chain/{identifier}", "1")
