@@ -313,6 +313,11 @@ def _script(history: History) -> _Script:
             f"{whose} begins with events of the types {kinds[:2]}; it must begin with OrchestratorStarted (12) and "
             "ExecutionStarted (0)"
         )
+    if EventType.GENERIC in kinds:
+        raise HistoryError(
+            f"{whose} has been rewound (event {kinds.index(EventType.GENERIC)}): what failed is no longer in it, so it"
+            " cannot be replayed; record an instance that was not"
+        )
     begun = events[1]
     execution_id = (begun.get("OrchestrationInstance") or {}).get("ExecutionId") or ""
     version = history.version if begun.get("Version") is None else begun["Version"]

@@ -11,6 +11,8 @@ import pytest
 from devhost.history import EventType, Status
 from devhost.instances import NoInstanceError, NotFailedError, OverError
 from replay.environment import DurableTestEnvironment, OrchestrationError
+from replay.history import HistoryError
+from replay.replayer import replay_history
 
 app = df.DFApp()
 
@@ -112,6 +114,20 @@ async def test_an_orchestrator_that_broke_by_itself_is_run_again() -> None:
         await env.rewind("i")
         with pytest.raises(OrchestrationError, match="broken by itself"):
             await env.result("i")
+
+
+async def test_a_rewound_history_is_not_replayed_but_refused() -> None:
+    work = Work("second")
+    async with DurableTestEnvironment(app, activities={"work": work}) as env:
+        await env.start("three_steps", instance_id="i")
+        with pytest.raises(OrchestrationError):
+            await env.result("i")
+        replay_history(env.history("i"), app)
+        work.failing.clear()
+        await env.rewind("i")
+        await env.result("i")
+        with pytest.raises(HistoryError, match=r"the history of i has been rewound \(event \d+\)"):
+            replay_history(env.history("i"), app)
 
 
 async def test_a_rewound_instance_survives_a_crash() -> None:
