@@ -121,7 +121,7 @@ def test_background_work_does_not_count(host: RunningHost) -> None:
 def test_idle_tells_what_is_left_to_do(host: RunningHost) -> None:
     gate = host.folder / "gate"
     host.start("gated", "gated", str(gate))
-    wait_until(lambda: "activity gate of gated" in host.call("GET", "/devhost/idle")[1]["busy"], "the activity")
+    wait_until(lambda: host.call("GET", "/devhost/idle")[1]["busy"] == ["activity gate of gated"], "the activity")
     status, answer = host.call("GET", "/devhost/idle?wait=0.05")
     assert (status, answer["idle"], answer["work"]) == (200, False, 1)
     gate.touch()
