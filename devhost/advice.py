@@ -36,15 +36,15 @@ def of_plan(plan: Plan) -> list[Advice]:
                 "HELD_BACK",
                 f"the orchestrator has gone on, but the host still waits for {_listed(plan.held_back_by)}: what was"
                 " asked for since then begins only after that. Cancel a timer that has lost; task_all is over when all"
-                " are",
+                " are; let a call_http that is answered by 202 be the last call",
             )
         )
     if plan.kept_open_by:
         found.append(
             Advice(
                 "KEPT_OPEN",
-                f"the orchestrator is done, but stays Running until {_listed(plan.kept_open_by)} is over: cancel timers"
-                " that are not needed any more",
+                f"the orchestrator is done, but stays Running until {_listed(plan.kept_open_by)} is over: cancel what"
+                " can be cancelled, a timer that is not needed any more",
             )
         )
     if plan.dropped_events:

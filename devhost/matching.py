@@ -356,7 +356,7 @@ class _HttpCall(_Task):
             self.is_done = True
             return
         self._next_request, at = poll
-        self._walk.schedule_timer(at, _Delay(self))
+        self._walk.schedule_timer(at, _Delay(self), f"the next poll of {self._next_request.uri}")
 
     def delay_over(self) -> None:
         """It is time to ask again."""
@@ -457,9 +457,9 @@ class _Walk:
         number = self._number(task, f"'{name}'")
         self._scheduled[number] = Activity(number, name, input_text)
 
-    def schedule_timer(self, fire_at: datetime, task: _Task) -> int:
-        """Schedule a timer; its sequence id."""
-        number = self._number(task, f"the timer that fires at {fire_at:%Y-%m-%dT%H:%M:%SZ}")
+    def schedule_timer(self, fire_at: datetime, task: _Task, name: str = "") -> int:
+        """Schedule a timer; its sequence id. `name` says what it is for, where it is not the orchestrator's own."""
+        number = self._number(task, name or f"the timer that fires at {fire_at:%Y-%m-%dT%H:%M:%SZ}")
         self._scheduled[number] = Timer(number, fire_at)
         return number
 

@@ -100,11 +100,16 @@ async def test_a_202_is_polled_at_its_location_until_it_is_done_and_only_then_do
         assert kinds.count(EventType.TIMER_FIRED) == 2
 
 
-async def test_what_follows_a_polled_request_gets_what_the_polling_brought(service: Service) -> None:
+async def test_what_follows_a_polled_request_gets_what_the_polling_brought_and_the_author_is_warned(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     """The SDK counts one id for the request and one for the activity; the host's second id is the pause's timer."""
     service.polls = 1
     async with DurableTestEnvironment(app) as env:
         assert await env.run("fetch_then_echo", f"{service.url}/work") == [202, None]
+    assert f"HELD_BACK: the orchestrator has gone on, but the host still waits for the next poll of {service.url}" in (
+        caplog.text
+    )
 
 
 async def test_a_request_that_nobody_answers_fails_the_orchestration() -> None:
