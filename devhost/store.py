@@ -177,12 +177,17 @@ class Transaction:
         self._executemany = connection.executemany
         self._partition_of = partition_of
         self.last_number, self.handovers = self._execute("SELECT number, handovers FROM head").fetchone()
+        self._first_number = self.last_number
 
     def number(self) -> int:
         """The next number: they rise through all that all hosts of the file do."""
-        self._execute("UPDATE head SET number = number + 1")
         self.last_number += 1
         return int(self.last_number)
+
+    def keep_numbers(self) -> None:
+        """Let the next transaction go on behind the numbers that this one has taken."""
+        if self.last_number != self._first_number:
+            self._execute("UPDATE head SET number = ?", (self.last_number,))
 
     def set_setting(self, name: str, value: str) -> None:
         """Keep a single value of the host's own."""
@@ -405,7 +410,9 @@ class Store:
         """A transaction that commits when the block ends, and changes nothing if it raises. `label` says what for."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            yield Transaction(self._connection, self.partition_of)
+            tx = Transaction(self._connection, self.partition_of)
+            yield tx
+            tx.keep_numbers()
             if self._before_commit is not None:
                 self._before_commit(label)
         except BaseException:
