@@ -61,6 +61,8 @@ export DATA SPEED LIMIT
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@# Only its data is used; what it depends on (pandas and more) is not wanted.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps bokeh-sampledata==2026.1
+	@# So that this Python finds devhost and replay from the folder of any other app.
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/durable-orders.pth"
 	@touch $@
 
 # The tests of the host's page need a Chromium: the machine's own, or Debian's package.
