@@ -175,8 +175,9 @@ async function instance(id) {
           button("Terminate", "terminate", { danger: true }),
         ])),
       isOver ? null : raise(at),
-      payload("Input", found.input), payload("Custom status", found.custom_status), payload("Output", found.output),
-      make("h3", {}, "History"), timeline(found.events, isOver), make("details", { open: opened.has("events"), ontoggle: remember("events") },
+      make("h3", {}, "History"), timeline(found.events, isOver), make("div", { class: "payloads" },
+        payload("Input", found.input), payload("Custom status", found.custom_status), payload("Output", found.output)),
+      make("details", { open: opened.has("events"), ontoggle: remember("events") },
         make("summary", {}, `All ${found.events.length} events`), eventTable(found.events)),
     ];
   }];
