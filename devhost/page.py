@@ -50,14 +50,18 @@ class Page:
 
     async def _instances(self, request: web.Request) -> web.Response:
         query = request.query
-        top = query.get("top", "50")
-        status = {each.text: each for each in Status}.get(query.get("status", ""))
+        top, wanted = query.get("top", "50"), query.get("status", "")
+        statuses = {each.text: each for each in Status}
+        if not top.isdecimal() or not 1 <= int(top) <= _MOST:
+            return _json({"error": f"top is '{top}', it must be 1 to {_MOST}"}, 400)
+        if wanted and wanted not in statuses:
+            return _json({"error": f"status is '{wanted}', it must be one of {', '.join(statuses)}"}, 400)
         rows = self._store.newest_instances(
             prefix=query.get("prefix", ""),
             name=query.get("name", ""),
-            status=status,
-            before=query.get("before"),
-            limit=min(int(top), _MOST) if top.isdecimal() else _MOST,
+            status=statuses.get(wanted),
+            before=(query["before"], query.get("behind", "")) if "before" in query else None,
+            limit=int(top),
         )
         return _json([_shown(row) for row in rows])
 

@@ -471,14 +471,16 @@ class Store:
         return [_instance(row) for row in self._connection.execute(query, (*values, limit))]
 
     def newest_instances(
-        self, *, prefix: str, name: str, status: Status | None, before: str | None, limit: int
+        self, *, prefix: str, name: str, status: Status | None, before: tuple[str, str] | None, limit: int
     ) -> list[InstanceRow]:
-        """Instances by the time of their creation, the newest first, from before that time, that fit all given."""
-        conditions, values = ["substr(id, 1, ?) = ?"], [len(prefix), prefix]
-        for condition, value in (("name LIKE ?", f"%{name}%" if name else None), ("created < ?", before)):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
+        """Instances that fit all that is given, by the time of their creation, the newest first, and by id.
+
+        `before` is time and id of the last one of the page before.
+        """
+        conditions, values = ["substr(id, 1, ?) = ?", "instr(lower(name), lower(?))"], [len(prefix), prefix, name]
+        if before is not None:
+            conditions.append("(created < ? OR (created = ? AND id > ?))")
+            values += [before[0], *before]
         if status is not None:
             conditions.append("status = ?")
             values.append(int(status))

@@ -113,7 +113,7 @@ async function instances(query) {
   const found = await ask(`/devhost/instances?${wanted}`);
   return [found, () => {
     const older = new URLSearchParams(query);
-    if (found.length === PAGE) older.set("before", found.at(-1).created);
+    if (found.length === PAGE) { older.set("before", found.at(-1).created); older.set("behind", found.at(-1).id); }
     return [
       filters(query),
       found.length === 0 ? make("p", { class: "empty" }, "No instances.") : table(

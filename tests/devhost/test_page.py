@@ -71,6 +71,24 @@ def test_the_list_shows_the_newest_first_and_filters_by_id_name_and_status(page:
     expect(page.get_by_text("No instances.")).to_be_visible()
 
 
+def test_pages_of_the_list_leave_nothing_out(host: RunningHost) -> None:
+    for number in range(7):
+        host.run("chain", f"paged-{number}", 1)
+    found: list[str] = []
+    query = "prefix=paged-&top=3"
+    while page := host.call("GET", f"/devhost/instances?{query}")[1]:
+        found += [each["id"] for each in page]
+        query = f"prefix=paged-&top=3&before={page[-1]['created']}&behind={page[-1]['id']}"
+    assert found == [f"paged-{number}" for number in reversed(range(7))]
+
+
+@pytest.mark.parametrize("query", ["top=x", "top=0", "top=9999", "status=Asleep"])
+def test_a_query_that_cannot_be_answered_is_refused(host: RunningHost, query: str) -> None:
+    status, answer = host.call("GET", f"/devhost/instances?{query}")
+    assert status == 400
+    assert query.split("=")[1] in answer["error"]
+
+
 def test_the_timeline_shows_what_failed_and_how_long_things_took(page: Page, host: RunningHost) -> None:
     host.start("stubborn", "timeline")
     wait_until(lambda: host.status("timeline")["runtimeStatus"] not in ("Pending", "Running"), "the end")
