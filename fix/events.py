@@ -27,6 +27,8 @@ class Rejected(msgspec.Struct, frozen=True):
     ref_number: int
     """RefSeqNum (45): the number of our message."""
     message: Message
+    number: int
+    """MsgSeqNum (34) of the Reject itself."""
 
 
 class NumbersReset(msgspec.Struct, frozen=True):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-SECRET_TAGS = frozenset({96, 554, 925})
-"""RawData, Password and NewPassword: never shown."""
+SECRET_TAGS = frozenset({96, 554, 925, 1402, 1404})
+"""RawData, Password, NewPassword and the encrypted forms of both: never shown."""
 
 Field = tuple[int, str]
 
@@ -35,17 +35,26 @@ class Message:
     Values are text, one character for one byte (Latin-1), so that what was received can be had again exactly.
     """
 
-    __slots__ = ("_first", "fields", "msg_type")
+    __slots__ = ("_fields", "_first", "msg_type")
 
     msg_type: str
-    fields: tuple[Field, ...]
-    _first: dict[int, str]
+    # One of the two is there, the other made when it is asked for: what is only passed on needs but one.
+    _fields: tuple[Field, ...] | None
+    _first: dict[int, str] | None
 
     def __init__(self, msg_type: str, fields: Sequence[Field] = ()) -> None:
-        object.__setattr__(self, "msg_type", msg_type)
-        object.__setattr__(self, "fields", tuple(fields))
-        # Of a tag that repeats (a group), the first counts.
-        object.__setattr__(self, "_first", dict(reversed(self.fields)))
+        _set_msg_type(self, msg_type)
+        _set_fields(self, tuple(fields))
+        _set_first(self, None)
+
+    @staticmethod
+    def of_single_fields(msg_type: str, fields: dict[int, str]) -> "Message":
+        """One in which each tag is there once; the dictionary is the message's from then on."""
+        message = Message.__new__(Message)
+        _set_msg_type(message, msg_type)
+        _set_fields(message, None)
+        _set_first(message, fields)
+        return message
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Message does not change: {name}")
@@ -53,13 +62,38 @@ class Message:
     def __reduce__(self) -> tuple[type["Message"], tuple[str, tuple[Field, ...]]]:
         return Message, (self.msg_type, self.fields)
 
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        fields = self._fields
+        if fields is None:
+            assert self._first is not None
+            fields = tuple(self._first.items())
+            _set_fields(self, fields)
+        return fields
+
+    @property
+    def first(self) -> dict[int, str]:
+        """The first value of each tag (of one that repeats, in a group, the others do not count). Not to be changed."""
+        first = self._first
+        if first is None:
+            first = dict(self.fields)
+            if len(first) != len(self.fields):
+                first = dict(reversed(self.fields))
+            _set_first(self, first)
+        return first
+
+    @property
+    def has_repeats(self) -> bool:
+        """Whether a tag is there more than once, as in a group."""
+        return self._fields is not None and len(self._fields) != len(self.first)
+
     def get(self, tag: int) -> str | None:
         """The first value of the tag, or None."""
-        return self._first.get(tag)
+        return self.first.get(tag)
 
     def require(self, tag: int) -> str:
         """The first value of the tag; raises `MissingTag`."""
-        value = self.get(tag)
+        value = self.first.get(tag)
         if value is None:
             raise MissingTag(tag, self.msg_type)
         return value
@@ -78,3 +112,9 @@ class Message:
     def _shown(self) -> Iterator[str]:
         for tag, value in self.fields:
             yield f"{tag}={'***' if tag in SECRET_TAGS else value}"
+
+
+# Past __setattr__, and quicker: every message goes through here.
+_set_msg_type = Message.msg_type.__set__  # type: ignore[misc, attr-defined]
+_set_fields = Message._fields.__set__  # type: ignore[misc, union-attr]
+_set_first = Message._first.__set__  # type: ignore[misc, union-attr]

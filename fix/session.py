@@ -24,20 +24,24 @@ any            disconnected()                            DISCONNECTED
 A hole in the numbers is no state of its own: it can be there in IN_SESSION and in LOGOUT_SENT. While it is, what comes
 too early waits and is handled in order once the peer has resent or gap-filled what is missing.
 
-What is kept from one connection to the next: both numbers and the last 10,000 application messages sent. So after a
-reconnect of the same `Session` the peer can have resent what got lost. A new `Session(next_outbound=N)` has nothing
-from before N and gap-fills it.
+CLOSING and DISCONNECTED are also where a session is outside its schedule: `connected` then ends at once, and `tick`
+logs out at the window's end (`out_of_hours` tells).
+
+What is kept from one connection to the next is in the store: both numbers, and the application messages that were sent.
+So after a reconnect the peer can have resent what got lost. What the store does not have is gap-filled.
 """
 
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from math import inf
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from fix.codec import Decoded, Decoder, encode
+from fix.codec import Decoded, Decoder, Defect, assemble, decode_frame
+from fix.config import LogonRequest, SessionConfig
 from fix.events import (
     Disconnect,
     LoggedOn,
@@ -47,29 +51,21 @@ from fix.events import (
     Rejected,
     SessionEvent,
 )
+from fix.log import Log
 from fix.message import Field, FieldError, Message
-from fix.sent import Sent, SentMessages
+from fix.store import MemoryStore, Store
 from fix.values import format_timestamp, parse_boolean, parse_integer, parse_timestamp
-
-__all__ = [
-    "Disconnect",
-    "LoggedOn",
-    "LoggedOut",
-    "MessageReceived",
-    "NotLoggedOn",
-    "NumbersReset",
-    "Reading",
-    "Rejected",
-    "Session",
-    "SessionConfig",
-    "SessionEvent",
-    "State",
-]
 
 _HEARTBEAT, _TEST_REQUEST, _RESEND_REQUEST, _REJECT = "0", "1", "2", "3"
 _SEQUENCE_RESET, _LOGOUT, _LOGON = "4", "5", "A"
 _ADMINISTRATIVE = frozenset({_HEARTBEAT, _TEST_REQUEST, _RESEND_REQUEST, _REJECT, _SEQUENCE_RESET, _LOGOUT, _LOGON})
 
+_SESSIONS_OWN = frozenset({8, 9, 35, 49, 56, 34, 52, 43, 122, 369, 10})
+"""What a message that is sent again gets anew."""
+_MSG_TYPE = re.compile(r"[0-9A-Za-z]|[A-D][0-9A-Za-z]|U.{0,19}", re.DOTALL)
+"""MsgTypes that a version of FIX may know, and the users' own. Any other is no MsgType."""
+_HIGHEST_REASON_OF_4_2 = 11
+_UNSUPPORTED_MESSAGE_TYPE = 3
 _ONCE = frozenset({8, 9, 35, 49, 56, 34, 52, 43, 97, 122})
 """Header fields that decide how a message is handled: of two values, neither can be trusted."""
 _REVERSE_ROUTES = ((115, 128), (116, 129), (144, 145), (128, 115), (129, 116), (145, 144))
@@ -108,46 +104,6 @@ class State(Enum):
     CLOSING = "closing"
 
 
-@dataclass(frozen=True)
-class SessionConfig:
-    """One side of a session; all times in seconds."""
-
-    role: Literal["initiator", "acceptor"]
-    sender_comp_id: str
-    target_comp_id: str
-    begin_string: str = "FIX.4.4"
-    heartbeat_interval: int = 30
-    """The initiator's, HeartBtInt (108); 0 turns heartbeats off. An acceptor takes what the initiator says."""
-    credentials: Callable[[], tuple[str, str]] | None = field(default=None, repr=False)
-    """Initiator: Username and Password (553, 554), asked for at each Logon."""
-    authenticate: Callable[[Message], str | None] | None = field(default=None, repr=False)
-    """Acceptor: why this Logon is refused, or None."""
-    may_resend: Callable[[Message], bool] | None = field(default=None, repr=False)
-    """Whether an application message that the peer asks for may leave again, asked when it would; without it, all may.
-    What may not is gap-filled (volume 2, ResendRequest: the sender may choose not to resend, as for a stale order)."""
-    reset_on_logon: bool = False
-    """Initiator: begin at 1 with every Logon (141=Y). Without it a reset that the acceptor wants is refused."""
-    logon_timeout: float = 10
-    logout_timeout: float = 2
-    maximum_time_difference: float = 120
-    """Between SendingTime (52) and our clock, both ways."""
-
-    def __post_init__(self) -> None:
-        for name in ("sender_comp_id", "target_comp_id", "begin_string"):
-            value = getattr(self, name)
-            if not (value and value.isascii() and value.isprintable()):
-                raise ValueError(f"{name} is {value!r}: it must be printable ASCII, at least one character")
-        if self.heartbeat_interval < 0:
-            raise ValueError(f"heartbeat_interval is {self.heartbeat_interval}: it must be 0 (off) or more seconds")
-        for name in ("logon_timeout", "logout_timeout", "maximum_time_difference"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be more than 0 seconds")
-
-    @property
-    def session_id(self) -> str:
-        return f"{self.begin_string}-{self.sender_comp_id}-{self.target_comp_id}"
-
-
 @dataclass
 class _Gap:
     """A hole in what was received that the peer was asked to fill."""
@@ -157,7 +113,9 @@ class _Gap:
     expected: int
     """The first number missing when we last looked."""
     asked_at: float
-    times: int = 1
+    times: int
+    asked_to: int = 0
+    """The end of what was asked for; 0 is everything."""
 
 
 @dataclass
@@ -171,21 +129,33 @@ class Session:
     """One FIX session over any number of connections, one after another.
 
     `next_outbound` and `next_inbound` are the MsgSeqNum of the next message to send and to receive. Methods that take
-    `now` need its monotonic clock to never go back. None of them raises for anything the peer does.
+    `now` need its monotonic clock to never go back. None of them raises for anything the peer does; what the store
+    raises, they do.
     """
 
-    def __init__(self, config: SessionConfig, *, next_outbound: int = 1, next_inbound: int = 1) -> None:
-        for name, number in (("next_outbound", next_outbound), ("next_inbound", next_inbound)):
-            if number < 1:
-                raise ValueError(f"{name} is {number}: sequence numbers begin at 1")
+    def __init__(self, config: SessionConfig, store: Store | None = None, log: Log | None = None) -> None:
         self.config = config
-        self._next_outbound = next_outbound
-        self._next_inbound = next_inbound
-        self._sent = SentMessages()
+        self._store = MemoryStore() if store is None else store
+        self._log = log
+        self._next_outbound = self._store.next_outbound
+        self._next_inbound = self._store.next_inbound
+        self._under_way: dict[int, None] = {}
+        self._dictionary = config.dictionary
+        self._says_processed = config.last_processed
+        self._validates_all = config.validate == "all"
+        # What stands at the beginning and in the middle of every message.
+        self._opening = f"8={config.begin_string}\x019="
+        self._comp_ids = f"\x0149={config.sender_comp_id}\x0156={config.target_comp_id}\x0134="
         self._state = State.DISCONNECTED
         self._interval = config.heartbeat_interval
         self._now: Reading
+        self._stamped: Reading | None = None
+        self._stamp = ""
+        self._good_stamp = ""  # a SendingTime found good, by this reading of the clock
+        self._good_at: Reading | None = None
         self._deadline = inf
+        self._window_ends: datetime | None = None
+        self._reset_asked = False
         self._last_sent = 0.0
         self._last_received = 0.0
         self._test_pending = False
@@ -224,25 +194,60 @@ class Session:
     def next_inbound(self) -> int:
         return self._next_inbound
 
+    @property
+    def next_unprocessed(self) -> int:
+        """The number of the first message that the application is not done with: where a successor begins."""
+        return next(iter(self._under_way), self._next_inbound)
+
+    @property
+    def has_under_way(self) -> bool:
+        """Whether the application was given messages that it is not done with."""
+        return bool(self._under_way)
+
+    def out_of_hours(self, utc: datetime) -> bool:
+        """Whether the schedule does not allow the session to be logged on."""
+        schedule = self.config.schedule
+        return schedule is not None and schedule.window_at(utc) is None
+
     # What the transport and the application call
 
     def connected(self, now: Reading) -> list[SessionEvent]:
         """A connection is there. The initiator's Logon is then among the bytes to send."""
         if self._state is not State.DISCONNECTED:
             raise RuntimeError(f"{self!r} has a connection already")
-        # First what may fail, so that a session without its secrets stays disconnected.
-        credentials = self.config.credentials() if self.config.credentials else None
+        config = self.config
         self._now = now
         self._last_sent = self._last_received = now.monotonic
-        self._deadline = now.monotonic + self.config.logon_timeout
-        if self.config.role == "acceptor":
-            self._state = State.LOGON_AWAITED
-            return []
-        self._state = State.LOGON_SENT
-        if self.config.reset_on_logon:
+        if self.out_of_hours(now.utc):
+            self._close("out of session hours")
+            return self._take_events()
+        begins_again = self._begins_again(now.utc)
+        resets = config.reset_on_logon or begins_again
+        # First what may fail, so that a session without its secrets stays disconnected.
+        number = 1 if resets else self._next_outbound
+        request = LogonRequest(config.sender_comp_id, config.target_comp_id, number, self._sending_time())
+        logon_fields = config.logon_fields(request) if config.logon_fields else ()
+        if resets:
             self._reset_numbers()
-        self._send_logon(reset=self.config.reset_on_logon, credentials=credentials)
+        elif self._store.created is None:
+            self._store.created = now.utc
+        self._deadline = now.monotonic + config.logon_timeout
+        if config.role == "acceptor":
+            self._state = State.LOGON_AWAITED
+        else:
+            self._state = State.LOGON_SENT
+            self._send_logon(reset=config.reset_on_logon, fields=logon_fields)
         return self._take_events()
+
+    def _begins_again(self, utc: datetime) -> bool:
+        """Whether the numbers are of an earlier window: the session's hours began anew, seen or in a downtime."""
+        schedule, created = self.config.schedule, self._store.created
+        self._window_ends = None
+        if schedule is None:
+            return False
+        window = schedule.window_at(utc)
+        self._window_ends = window.end if window else None
+        return created is not None and not schedule.same_window(created, utc)
 
     def receive(self, data: bytes, now: Reading) -> list[SessionEvent]:
         """Bytes from the peer, cut anyhow."""
@@ -255,10 +260,23 @@ class Session:
             decoded = self._decoder.next()
             if decoded is None:
                 break
+            if self._log is not None:
+                self._log.received(now.utc, decoded.frame)
             self._last_received = now.monotonic
             self._test_pending = False
             self._handle(decoded)
+        if self._log is not None and self._decoder.dropped:
+            self._log.event(now.utc, f"{self._decoder.dropped} bytes that are no message were ignored")
+        self._decoder.dropped = 0
+        if not self._under_way:
+            self._store.processed(self._next_inbound)
         return self._take_events()
+
+    def processed(self, number: int) -> None:
+        """The application is done with a message (`MessageReceived`, `Rejected`). What it is not done with comes again
+        after a crash, as a possible duplicate: each at least once."""
+        self._under_way.pop(number, None)
+        self._store.processed(self.next_unprocessed)
 
     def send(self, message: Message, now: Reading) -> int:
         """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
@@ -267,9 +285,21 @@ class Session:
         if message.msg_type in _ADMINISTRATIVE:
             raise FieldError(35, message.msg_type, "an application message's")
         self._now = now
-        number = self._transmit(message.msg_type, message.fields)
-        self._sent.add(number, Sent(message, self._sending_time()))
-        return number
+        return self._transmit(message.msg_type, message.fields, keep=True)
+
+    def reset(self, now: Reading) -> list[SessionEvent]:
+        """Have both sides begin again at 1 without ending the session (ResetSeqNumFlag, 141=Y). What was sent cannot be
+        resent any more. Raises `NotLoggedOn`."""
+        if self._state is not State.IN_SESSION:
+            raise NotLoggedOn(f"{self.config.session_id} is {self._state.value}")
+        self._now = now
+        # What the peer has under way still counts by the old numbers: ours for it change with its answer.
+        inbound = self._next_inbound
+        self._reset_numbers()
+        self._next_inbound = inbound
+        self._reset_asked = True
+        self._send_logon(reset=True)
+        return self._take_events()
 
     def tick(self, now: Reading, *, reading: bool = True) -> list[SessionEvent]:
         """Do what is due: heartbeats, test requests, timeouts. `reading` False: the transport does not listen just
@@ -283,6 +313,8 @@ class Session:
                 if self._state is State.LOGOUT_SENT
                 else f"no Logon within {self.config.logon_timeout:g} s"
             )
+        if self._state is State.IN_SESSION and self._window_ends is not None and now.utc >= self._window_ends:
+            self._begin_logout("the session's hours are over")
         if self._state is State.IN_SESSION:
             self._watch_gap()
             self._watch_silence()
@@ -293,6 +325,8 @@ class Session:
         if self._state is not State.IN_SESSION:
             return self._deadline
         due = inf if self._gap is None else self._gap.asked_at + self._gap_patience()
+        if self._window_ends is not None:
+            due = min(due, self._now.monotonic + max(0.0, (self._window_ends - self._now.utc).total_seconds()))
         if self._interval:
             due = min(due, self._last_sent + self._interval, self._silence_ends())
         return due
@@ -315,13 +349,24 @@ class Session:
         self._deadline = inf
         self._test_pending = False
         self._decoder = Decoder()
+        self._reset_asked = False
         self._outbound.clear()
         self._forget_recovery()
+        self._store.commit()
+        if self._log is not None:
+            self._log.flush()
         return self._take_events()
 
     def bytes_to_send(self) -> bytes:
-        """What is to be written now. Call until it is empty; while the peer does not read, do not call."""
+        """What is to be written now. Call until it is empty; while the peer does not read, do not call.
+
+        What it gives is in the store by then.
+        """
         data, self._outbound = self._outbound, bytearray()
+        if data:
+            self._store.commit()
+            if self._log is not None:
+                self._log.flush()
         while self._resends and len(data) < _RESEND_PIECE:
             frame = next(self._resends[0].frames, None)
             if frame is None:
@@ -339,11 +384,12 @@ class Session:
 
     def _handle(self, decoded: Decoded) -> None:
         message = decoded.message
-        if message.get(8) != self.config.begin_string:
-            self._end(f"BeginString (8) is {message.get(8)!r}, it must be {self.config.begin_string}")
+        first = message.first
+        if first.get(8) != self.config.begin_string:
+            self._end(f"BeginString (8) is {first.get(8)!r}, it must be {self.config.begin_string}")
             return
         try:
-            number = parse_integer(34, message.require(34))
+            number = parse_integer(34, first.get(34) or message.require(34))
         except FieldError as error:
             self._end(str(error))  # without a number it cannot even be rejected
             return
@@ -352,15 +398,16 @@ class Session:
         except FieldError as error:
             self._refuse_header(message, number, error)
             return
-        if self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
+        state, msg_type = self._state, message.msg_type
+        if state is State.LOGON_SENT or state is State.LOGON_AWAITED:
             self._handle_first(decoded, number)
-        elif message.msg_type == _SEQUENCE_RESET and message.get(123) != "Y":
+        elif msg_type == _SEQUENCE_RESET and first.get(123) != "Y":
             self._handle_reset(decoded)
-        elif message.msg_type == _LOGON and message.get(141) == "Y":
+        elif msg_type == _LOGON and first.get(141) == "Y":
             self._handle_reset_request(number)
         elif possible_duplicate and number < self._next_inbound:
             return  # had it already
-        elif message.msg_type == _LOGOUT:
+        elif msg_type == _LOGOUT:
             self._handle_logout(message, number)
         elif number < self._next_inbound:
             self._end(self._too_low(number))
@@ -368,25 +415,33 @@ class Session:
             self._keep_early(decoded, number)
         else:
             self._take(decoded, number)
-            self._take_early()
+            if self._gap is not None or self._early or self._filled_to > self._next_inbound:
+                self._take_early()
 
     def _check_header(self, message: Message) -> bool:
         """Whether it is a possible duplicate; raises `FieldError`."""
-        tags = [tag for tag, _ in message.fields if tag in _ONCE]
-        if len(tags) != len(set(tags)):
-            repeated = next(tag for tag in tags if tags.count(tag) > 1)
-            raise FieldError(repeated, message.get(repeated), "there once", reason=13)
-        for tag, expected in ((49, self.config.target_comp_id), (56, self.config.sender_comp_id)):
-            if message.require(tag) != expected:
-                raise FieldError(tag, message.get(tag), expected, reason=9)
-        sending_time = parse_timestamp(52, message.require(52))
+        first = message.first
+        if message.has_repeats:
+            tags = [tag for tag, _ in message.fields if tag in _ONCE]
+            if len(tags) != len(set(tags)):
+                repeated = next(tag for tag in tags if tags.count(tag) > 1)
+                raise FieldError(repeated, message.get(repeated), "there once", reason=13)
+        if first.get(49) != self.config.target_comp_id:
+            raise FieldError(49, message.require(49), self.config.target_comp_id, reason=9)
+        if first.get(56) != self.config.sender_comp_id:
+            raise FieldError(56, message.require(56), self.config.sender_comp_id, reason=9)
+        stamp = first.get(52) or message.require(52)
+        if stamp == self._good_stamp and self._good_at is self._now and 43 not in first:
+            return False
+        sending_time = parse_timestamp(52, stamp)
         if abs((sending_time - self._now.utc).total_seconds()) > self.config.maximum_time_difference:
-            expected = f"within {self.config.maximum_time_difference:g} s of {format_timestamp(52, self._now.utc)}"
-            raise FieldError(52, message.get(52), expected, reason=10)
-        if not parse_boolean(43, message.get(43) or "N"):
+            limit = f"within {self.config.maximum_time_difference:g} s of {format_timestamp(52, self._now.utc)}"
+            raise FieldError(52, message.get(52), limit, reason=10)
+        self._good_stamp, self._good_at = stamp, self._now
+        if 43 not in first or not parse_boolean(43, first[43]):
             return False
         # Gap fills of many engines carry 43=Y without 122, and nothing depends on it there.
-        if message.msg_type != _SEQUENCE_RESET or message.get(122) is not None:
+        if message.msg_type != _SEQUENCE_RESET or 122 in first:
             original = parse_timestamp(122, message.require(122))
             if original > sending_time:
                 raise FieldError(122, message.get(122), f"not after SendingTime {message.get(52)}", reason=10)
@@ -423,35 +478,58 @@ class Session:
         if reset and (refusal := self._refuses_reset(number)):
             self._end(refusal)
             return
-        if reset and self.config.role == "acceptor":
+        acceptor = self.config.role == "acceptor"
+        if reset and acceptor:
             self._reset_numbers()
         if number < self._next_inbound:
             self._end(self._too_low(number))
             return
-        if self.config.role == "acceptor":
+        sent = self._next_outbound - 1 if acceptor else self._next_outbound - 2
+        early = number > self._next_inbound
+        self._use_up(number)
+        try:
+            wanted = self._wanted_from(message, sent + (1 if acceptor else 2))
+        except FieldError as error:
+            self._end(str(error))
+            return
+        if acceptor:
             self._send_logon(reset=reset)
         self._state = State.IN_SESSION
         self._deadline = inf
         self._events.append(LoggedOn())
-        if number > self._next_inbound:
+        if wanted is not None and wanted <= sent:
+            self._resends.append(_Resend(wanted, sent, self._resend(wanted, sent)))
+        if early:
             self._early[number] = None
-            self._ask_for_gap(number)
-        self._use_up(number)
+            # Who reads our 789 resends by itself.
+            self._ask_for_gap(number, ask=wanted is None)
+
+    def _wanted_from(self, logon: Message, highest: int) -> int | None:
+        """NextExpectedMsgSeqNum (789), where both sides use it; raises `FieldError`."""
+        if not self.config.next_expected or logon.get(789) is None:
+            return None
+        wanted = parse_integer(789, logon.require(789))
+        if not 1 <= wanted <= highest:
+            raise FieldError(789, logon.get(789), f"from 1 to {highest}, the next number that is sent")
+        return wanted
 
     def _check_logon(self, decoded: Decoded) -> None:
-        if decoded.defect is not None:
-            raise _LogonRefusedError(decoded.defect.text)
+        defect = self._defect_of(decoded)
+        if defect is not None:
+            raise _LogonRefusedError(defect.text)
         message = decoded.message
-        if self.config.role == "initiator":
-            return
         try:
             if message.require(98) != "0":
                 raise FieldError(98, message.get(98), "0, no encryption")
             interval = parse_integer(108, message.require(108))
             if interval < 0:
                 raise FieldError(108, message.get(108), "0 (off) or more seconds")
+            if self.config.begin_string == "FIXT.1.1":
+                message.require(1137)
         except FieldError as error:
             raise _LogonRefusedError(str(error)) from None
+        if self.config.role == "initiator":
+            return
         if self.config.authenticate is not None:
             refusal = self.config.authenticate(message)
             if refusal is not None:
@@ -460,7 +538,7 @@ class Session:
 
     def _handle_reset(self, decoded: Decoded) -> None:
         """SequenceReset in its Reset mode (123=N): its own number says nothing, 36 is the next one."""
-        message, defect = decoded
+        message, defect = decoded.message, self._defect_of(decoded)
         if defect is not None:
             self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
             return
@@ -476,13 +554,24 @@ class Session:
 
     def _handle_reset_request(self, number: int) -> None:
         """Logon with ResetSeqNumFlag (141=Y) in mid-session: answered in kind, the connection stays."""
+        if self._reset_asked and number == 1:
+            self._reset_asked = False
+            self._begin_inbound()
+            return
         refusal = self._refuses_reset(number)
         if refusal:
             self._end(refusal)
             return
         self._reset_numbers()
-        self._next_inbound = 2
+        self._begin_inbound()
         self._send_logon(reset=True)
+
+    def _begin_inbound(self) -> None:
+        """The peer's Logon was its first message."""
+        self._early.clear()
+        self._gap = None
+        self._filled_to = 0
+        self._next_inbound = 2
 
     def _refuses_reset(self, number: int) -> str | None:
         if self.config.role == "initiator" and not self.config.reset_on_logon:
@@ -501,10 +590,10 @@ class Session:
         self._close(reason)
 
     def _keep_early(self, decoded: Decoded, number: int) -> None:
+        answered = decoded.message.msg_type == _RESEND_REQUEST and self._defect_of(decoded) is None
         if len(self._early) < _MOST_EARLY:
-            handled = decoded.message.msg_type == _RESEND_REQUEST and decoded.defect is None
-            self._early.setdefault(number, None if handled else decoded)
-        if decoded.message.msg_type == _RESEND_REQUEST and decoded.defect is None:
+            self._early.setdefault(number, None if answered else decoded)
+        if answered:
             # At once: were both sides to wait for their own gap first, they would wait for ever.
             self._perform(decoded.message, number, self._answer_resend_request)
         self._ask_for_gap(number)
@@ -529,8 +618,11 @@ class Session:
                 )
             else:
                 break
-        if self._gap is not None and self._next_inbound > self._gap.up_to:
+        gap = self._gap
+        if gap is not None and self._next_inbound > gap.up_to:
             self._gap = None
+        elif gap is not None and gap.asked_to and self._next_inbound > gap.asked_to:
+            self._request_resend(gap)
         if self._early and self._state is not State.CLOSING:
             # After a reset to a higher number, what waited below it is void.
             self._early = {early: waiting for early, waiting in self._early.items() if early > self._next_inbound}
@@ -539,16 +631,42 @@ class Session:
 
     def _take(self, decoded: Decoded, number: int) -> None:
         """A message in its turn. Its number is used up, also if its body is then rejected."""
-        message, defect = decoded
+        message = decoded.message
         self._next_inbound = number + 1
+        defect = self._defect_of(decoded)
         if defect is not None:
             self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
             return
         action = self._actions.get(message.msg_type)
         if action is not None:
             self._perform(message, number, action)
+        elif self._knows(message.msg_type):
+            self._under_way[number] = None
+            first = message.first
+            self._events.append(MessageReceived(message, number, first.get(43) == "Y", first.get(97) == "Y"))
+        else:
+            self._refuse_type(message)
+
+    def _defect_of(self, decoded: Decoded) -> Defect | None:
+        dictionary = self._dictionary
+        if decoded.defect is not None or dictionary is None:
+            return decoded.defect
+        if not self._validates_all and decoded.message.msg_type not in _ADMINISTRATIVE:
+            return None
+        return dictionary.check(decoded.message)
+
+    def _knows(self, msg_type: str) -> bool:
+        return self._dictionary is None or not self._validates_all or self._dictionary.is_known_type(msg_type)
+
+    def _refuse_type(self, message: Message) -> None:
+        """Of a type that is none, or none of ours (volume 2, "Reject" and "Business Message Reject")."""
+        msg_type = message.msg_type
+        if not _MSG_TYPE.fullmatch(msg_type):
+            self._send_reject(message, 11, 35, f"invalid MsgType (35) {msg_type!r}")
             return
-        self._events.append(MessageReceived(message, number, message.get(43) == "Y", message.get(97) == "Y"))
+        text = f"MsgType (35) {msg_type} is not supported"
+        fields = [(45, message.require(34)), (372, msg_type), (380, str(_UNSUPPORTED_MESSAGE_TYPE)), (58, text)]
+        self._transmit("j", [*self._way_back(message), *fields], keep=True)
 
     def _perform(self, message: Message, number: int, action: Callable[[Message, int], None]) -> None:
         try:
@@ -572,8 +690,9 @@ class Session:
         self._resends = deque(resend for resend in self._resends if resend.first < first or resend.last > last)
         self._resends.append(_Resend(first, last, self._resend(first, last)))
 
-    def _note_reject(self, message: Message, _number: int) -> None:
-        self._events.append(Rejected(parse_integer(45, message.require(45)), message))
+    def _note_reject(self, message: Message, number: int) -> None:
+        self._events.append(Rejected(parse_integer(45, message.require(45)), message, number))
+        self._under_way[number] = None
 
     def _refuse_second_logon(self, message: Message, _number: int) -> None:
         if message.get(43) != "Y":
@@ -587,73 +706,79 @@ class Session:
 
     # What leaves
 
-    def _transmit(self, msg_type: str, fields: tuple[Field, ...] | list[Field]) -> int:
+    def _transmit(self, msg_type: str, fields: Sequence[Field], *, keep: bool = False) -> int:
         number = self._next_outbound
-        self._outbound += self._frame(msg_type, number, [], fields)
-        self._next_outbound += 1
+        frame = self._frame(msg_type, number, "", fields)
+        self._store.sent(number, frame if keep else None)
+        self._outbound += frame
+        self._next_outbound = number + 1
         self._last_sent = self._now.monotonic
         return number
 
-    def _frame(
-        self, msg_type: str, number: int, duplicate: list[Field], fields: tuple[Field, ...] | list[Field]
-    ) -> bytes:
-        session_fields = [
-            (49, self.config.sender_comp_id),
-            (56, self.config.target_comp_id),
-            (34, str(number)),
-            (52, self._sending_time()),
-            *duplicate,
-        ]
-        return encode(self.config.begin_string, msg_type, session_fields, fields)
+    def _frame(self, msg_type: str, number: int, duplicate: str, fields: Sequence[Field]) -> bytes:
+        head = f"35={msg_type}{self._comp_ids}{number}\x0152={self._sending_time()}{duplicate}"
+        if self._says_processed:
+            head += f"\x01369={self._next_inbound - 1}"
+        frame = assemble(self._opening, head, fields)
+        if self._log is not None:
+            self._log.sent(self._now.utc, frame)
+        return frame
+
+    def _duplicate_frame(self, msg_type: str, number: int, sending_time: str, fields: Sequence[Field]) -> bytes:
+        self._last_sent = self._now.monotonic
+        return self._frame(msg_type, number, f"\x0143=Y\x01122={sending_time}", fields)
 
     def _sending_time(self) -> str:
-        return format_timestamp(52, self._now.utc)
+        if self._stamped is not self._now:
+            self._stamped = self._now
+            self._stamp = format_timestamp(52, self._now.utc, self.config.sending_time_digits)
+        return self._stamp
 
-    def _send_logon(self, *, reset: bool, credentials: tuple[str, str] | None = None) -> None:
-        fields: list[Field] = [(98, "0"), (108, str(self._interval))]
+    def _send_logon(self, *, reset: bool, fields: Sequence[Field] = ()) -> None:
+        logon: list[Field] = [(98, "0"), (108, str(self._interval))]
         if reset:
-            fields.append((141, "Y"))
-        if credentials is not None:
-            fields += [(553, credentials[0]), (554, credentials[1])]
-        self._transmit(_LOGON, fields)
+            logon.append((141, "Y"))
+        if self.config.next_expected:
+            logon.append((789, str(self._next_inbound)))
+        if self.config.begin_string == "FIXT.1.1":
+            logon.append((1137, self.config.default_appl_ver_id))
+        self._transmit(_LOGON, [*logon, *fields])
 
     def _resend(self, first: int, last: int) -> Iterator[bytes]:
         """Application messages as they were; each run of anything else as one gap fill."""
         number = first
         may_resend = self.config.may_resend
-        for sent_number, sent in self._sent.between(first, last):
-            if may_resend is not None and not may_resend(sent.message):
+        for sent_number, frame in self._store.between(first, last):
+            sent = decode_frame(frame)
+            if may_resend is not None and not may_resend(sent):
                 continue
             if sent_number > number:
                 yield self._gap_fill(number, sent_number)
-            self._last_sent = self._now.monotonic
-            duplicate = [(43, "Y"), (122, sent.sending_time)]
-            yield self._frame(sent.message.msg_type, sent_number, duplicate, sent.message.fields)
+            fields = [field for field in sent.fields if field[0] not in _SESSIONS_OWN]
+            yield self._duplicate_frame(sent.msg_type, sent_number, sent.require(52), fields)
             number = sent_number + 1
         if number <= last:
             yield self._gap_fill(number, last + 1)
 
     def _gap_fill(self, number: int, new: int) -> bytes:
-        self._last_sent = self._now.monotonic
-        duplicate = [(43, "Y"), (122, self._sending_time())]
-        return self._frame(_SEQUENCE_RESET, number, duplicate, [(123, "Y"), (36, str(new))])
+        return self._duplicate_frame(_SEQUENCE_RESET, number, self._sending_time(), [(123, "Y"), (36, str(new))])
 
     def _reject(self, message: Message, error: FieldError) -> None:
         self._send_reject(message, error.reason, error.tag or None, str(error))
 
     def _send_reject(self, message: Message, reason: int, ref_tag: int | None, text: str) -> None:
-        fields: list[Field] = []
-        for theirs, ours in _REVERSE_ROUTES:
-            route = message.get(theirs)
-            if route:
-                fields.append((ours, route))
-        fields.append((45, message.require(34)))
+        fields = [*self._way_back(message), (45, message.require(34))]
         if ref_tag is not None:
             fields.append((371, str(ref_tag)))
         if message.msg_type:
-            fields.append((372, message.msg_type))
-        fields += [(373, str(reason)), (58, _sayable(text))]
-        self._transmit(_REJECT, fields)
+            fields.append((372, _sayable(message.msg_type)))
+        if self.config.begin_string != "FIX.4.2" or reason <= _HIGHEST_REASON_OF_4_2:
+            fields.append((373, str(reason)))
+        self._transmit(_REJECT, [*fields, (58, _sayable(text))])
+
+    def _way_back(self, message: Message) -> list[Field]:
+        """Who it was from and for, turned round (volume 2, "Third party message routing")."""
+        return [(ours, route) for theirs, ours in _REVERSE_ROUTES if (route := message.get(theirs))]
 
     def _begin_logout(self, text: str) -> None:
         self._transmit_logout(text)
@@ -688,7 +813,8 @@ class Session:
 
     def _reset_numbers(self) -> None:
         self._next_outbound = self._next_inbound = 1
-        self._sent.clear()
+        self._under_way.clear()
+        self._store.reset(self._now.utc)
         self._forget_recovery()
         self._events.append(NumbersReset())
 
@@ -698,15 +824,23 @@ class Session:
         self._gap = None
         self._filled_to = 0
 
-    def _ask_for_gap(self, up_to: int) -> None:
+    def _ask_for_gap(self, up_to: int, *, ask: bool = True) -> None:
         if self._gap is not None:
             return
-        self._gap = _Gap(up_to, self._next_inbound, self._now.monotonic)
-        self._request_resend()
+        self._gap = _Gap(up_to, self._next_inbound, self._now.monotonic, times=0)
+        if ask:
+            self._request_resend(self._gap)
 
-    def _request_resend(self) -> None:
-        # Open end (16=0): whatever was sent meanwhile is in it, so the gap needs no second request.
-        self._transmit(_RESEND_REQUEST, [(7, str(self._next_inbound)), (16, "0")])
+    def _request_resend(self, gap: _Gap) -> None:
+        """Ask for what is missing: all of it at once, or the next chunk. The open end (16=0) has in it whatever was
+        sent meanwhile, so that the gap needs no second request."""
+        chunk = self.config.resend_chunk
+        if self._next_inbound > gap.expected:
+            gap.expected, gap.times = self._next_inbound, 0
+        gap.asked_at = self._now.monotonic
+        gap.times += 1
+        gap.asked_to = min(gap.expected + chunk, gap.up_to) - 1 if chunk else 0
+        self._transmit(_RESEND_REQUEST, [(7, str(gap.expected)), (16, str(gap.asked_to))])
 
     def _gap_patience(self) -> float:
         return self._interval or _GAP_PATIENCE
@@ -720,9 +854,7 @@ class Session:
         if self._next_inbound > gap.expected:
             gap.expected, gap.asked_at, gap.times = self._next_inbound, self._now.monotonic, 1
         elif gap.times < _MOST_REQUESTS:
-            gap.asked_at = self._now.monotonic
-            gap.times += 1
-            self._request_resend()
+            self._request_resend(gap)
         else:
             self._end(f"messages from {gap.expected} were asked for {gap.times} times and did not come")
 

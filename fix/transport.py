@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import cast
+from ssl import SSLContext
+from typing import Literal, cast
 
 from fix.codec import Decoder
+from fix.events import Disconnect, MessageReceived, Rejected, SessionEvent
 from fix.message import Message
-from fix.session import Disconnect, NotLoggedOn, Reading, Session, SessionEvent, State
+from fix.session import NotLoggedOn, Reading, Session, State
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,6 +27,8 @@ _WRITE_LIMIT = 4 << 20
 """Bytes that may wait for a peer that does not read, before the connection is dropped."""
 _SLICE = 0.005
 """Seconds of application callbacks before the loop gets its turn."""
+_WRITE_AFTER = 0.0002
+"""Seconds for which what several callbacks send is gathered into one write."""
 _MOST_WAITING = 1000
 """Events that wait for the application before reading pauses."""
 _CLOSE_TIMEOUT = 2.0
@@ -33,6 +37,10 @@ _GREETING_LIMIT = 1 << 16
 _GREETING_TIMEOUT = 10.0
 """Bytes and seconds that a new connection has for its Logon."""
 
+_NUMBERED = (MessageReceived, Rejected)
+
+ProcessedBy = Literal["callback", "application"]
+"""When a message is done with: once `on_event` has returned, or when the application calls `session.processed`."""
 EventHandler = Callable[["Connection", SessionEvent], None]
 SessionLookup = Callable[[str, str], Session | None]
 
@@ -40,9 +48,17 @@ SessionLookup = Callable[[str, str], Session | None]
 class Connection(asyncio.Protocol):
     """A session on a socket. Made by `connect` and by `serve`; all of it belongs to one event loop's thread."""
 
-    def __init__(self, session: Session, on_event: EventHandler, *, write_limit: int = _WRITE_LIMIT) -> None:
+    def __init__(
+        self,
+        session: Session,
+        on_event: EventHandler,
+        *,
+        write_limit: int = _WRITE_LIMIT,
+        processed_by: ProcessedBy = "callback",
+    ) -> None:
         self.session = session
         self._on_event = on_event
+        self._tells_processed = processed_by == "callback"
         self._write_limit = write_limit
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[str] = self._loop.create_future()
@@ -50,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[SessionEvent] = deque()
         self._delivery: asyncio.Handle | None = None
         self._delivering = False
+        self._now: Reading
         self._timer: asyncio.TimerHandle | None = None
         self._tick_is_due = False
         self._closing: asyncio.TimerHandle | None = None
@@ -62,9 +79,8 @@ class Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Not closed, and not about to be."""
-        if self._over or self._closing is not None:
-            return False
-        return self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        return transport is not None and self._closing is None and not self._over and not transport.is_closing()
 
     @property
     def peer(self) -> str:
@@ -72,12 +88,20 @@ class Connection(asyncio.Protocol):
         return _peer_name(self._transport)
 
     def send(self, message: Message) -> int:
-        """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
+        """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent.
+
+        Called from within `on_event`, it leaves when that has returned; what several calls of `on_event` send may be
+        gathered for a fraction of a millisecond.
+        """
         if not self.is_open:
             # The session may not know yet; it would keep the message to resend it after the next Logon.
             raise NotLoggedOn(f"{self.session.config.session_id}: the connection is closed")
-        number = self.session.send(message, read_clocks())
-        self._flush()
+        if self._delivering and time.monotonic() - self._now.monotonic < _WRITE_AFTER:
+            return self.session.send(message, self._now)
+        self._now = read_clocks()
+        number = self.session.send(message, self._now)
+        if not self._delivering:
+            self._flush()
         return number
 
     def logout(self, text: str = "") -> None:
@@ -171,13 +195,25 @@ class Connection(asyncio.Protocol):
             self._delivery.cancel()
             self._delivery = None
         self._delivering = True
-        until = time.monotonic() + _SLICE
-        while self._waiting and (until_empty or time.monotonic() < until):
+        self._now = read_clocks()
+        began = written = self._now.monotonic
+        while self._waiting:
+            event = self._waiting.popleft()
             try:
-                self._on_event(self, self._waiting.popleft())
+                self._on_event(self, event)
+                if self._tells_processed and isinstance(event, _NUMBERED):
+                    self.session.processed(event.number)
             except Exception as error:
                 self._fail(error)
+            now = time.monotonic()
+            if now - written > _WRITE_AFTER:
+                self._flush()
+                written = now
+                self._now = read_clocks()
+            if now - began > _SLICE and not until_empty:
+                break
         self._delivering = False
+        self._flush()
         if self._waiting:
             self._delivery = self._loop.call_soon(self._deliver)
         elif self._over:
@@ -278,10 +314,13 @@ async def connect(
     session: Session,
     on_event: EventHandler,
     *,
+    tls: SSLContext | None = None,
     connect_timeout: float = 10,
     write_limit: int = _WRITE_LIMIT,
+    processed_by: ProcessedBy = "callback",
 ) -> Connection:
-    """Connect an initiator's session; its Logon is then on its way.
+    """Connect an initiator's session; its Logon is then on its way. `tls` as of `fix.tls.client_tls`: the certificate
+    must be for `host`, which is also told to the server (SNI).
 
     `on_event(connection, event)` may be called before this returns. Raises `OSError` (`TimeoutError` after
     `connect_timeout` seconds) where there is no connection to be had, and what the credentials raise.
@@ -292,7 +331,10 @@ async def connect(
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(connect_timeout):
         _, connection = await loop.create_connection(
-            lambda: Connection(session, on_event, write_limit=write_limit), host, port
+            lambda: Connection(session, on_event, write_limit=write_limit, processed_by=processed_by),
+            host,
+            port,
+            ssl=tls,
         )
     if connection.session.state is State.DISCONNECTED:
         await connection.closed()
@@ -302,7 +344,16 @@ async def connect(
 class Server:
     """The listening side of any number of sessions; made by `serve`."""
 
-    def __init__(self, session_for: SessionLookup, on_event: EventHandler, write_limit: int) -> None:
+    def __init__(
+        self,
+        session_for: SessionLookup,
+        on_event: EventHandler,
+        tls: SSLContext | None,
+        write_limit: int,
+        processed_by: ProcessedBy,
+    ) -> None:
+        self._tls = tls
+        self._processed_by = processed_by
         self._session_for = session_for
         self._on_event = on_event
         self._write_limit = write_limit
@@ -323,7 +374,7 @@ class Server:
 
     async def listen(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Greeting(self), host, port)
+        self._listener = await loop.create_server(lambda: _Greeting(self), host, port, ssl=self._tls)
 
     def logout(self, text: str = "") -> None:
         """End every session in good form; go on listening."""
@@ -362,7 +413,7 @@ class Server:
                 transport.abort()
                 return
             old.abort("a new Logon of this session came on another connection")
-        connection = Connection(session, self._on_event, write_limit=self._write_limit)
+        connection = Connection(session, self._on_event, write_limit=self._write_limit, processed_by=self._processed_by)
         self._connections[session] = connection
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -423,15 +474,18 @@ async def serve(
     session_for: SessionLookup,
     on_event: EventHandler,
     *,
+    tls: SSLContext | None = None,
     write_limit: int = _WRITE_LIMIT,
+    processed_by: ProcessedBy = "callback",
 ) -> Server:
     """Listen for initiators. Raises `OSError` where the port cannot be had.
 
     `session_for(sender, target)` gets SenderCompID (49) and TargetCompID (56) of the first Logon as the initiator sent
     them, and gives the acceptor's session for it, the same object at every reconnect, or None: then the connection is
-    closed without an answer. A new Logon of a session that has a connection ends that one first.
+    closed without an answer. A new Logon of a session that has a connection ends that one first. `tls` as of
+    `fix.tls.server_tls`.
     """
-    server = Server(session_for, on_event, write_limit)
+    server = Server(session_for, on_event, tls, write_limit, processed_by)
     await server.listen(host, port)
     return server
 

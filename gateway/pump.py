@@ -18,10 +18,12 @@ from typing import Any, TypeVar
 import msgspec
 from azure.core.exceptions import AzureError
 
+from fix.config import SessionConfig, password
 from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
-from fix.session import NotLoggedOn, Reading, Session, SessionConfig
+from fix.session import NotLoggedOn, Session
+from fix.store import MemoryStore
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.delivery import Delivery, Received, Recorder, Wake
@@ -55,39 +57,19 @@ _ADMINISTRATIVE_RESERVE = 10
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
-_TELLING = MessageReceived | Rejected
-
-
-def _number(event: MessageReceived | Rejected) -> int:
-    return event.number if isinstance(event, MessageReceived) else int(event.message.require(34))
-
-
 class _NumberedSession(Session):
-    """A session that knows which messages it has handed out, also while the transport still holds their events.
+    """A session whose numbers are reserved.
 
     Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
     there. The session cannot go on then; its pump ends the connection, and reserves more before the next.
     """
 
-    def __init__(
-        self, config: SessionConfig, *, next_outbound: int, next_inbound: int, block_end: Callable[[], int]
-    ) -> None:
-        super().__init__(config, next_outbound=next_outbound, next_inbound=next_inbound)
-        self.under_way: dict[int, None] = {}
+    def __init__(self, config: SessionConfig, store: MemoryStore, *, block_end: Callable[[], int]) -> None:
+        super().__init__(config, store)
         self._block_end = block_end
 
     def bytes_to_send(self) -> bytes:
         return super().bytes_to_send() if self.next_outbound <= self._block_end() else b""
-
-    def receive(self, data: bytes, now: Reading) -> list[SessionEvent]:
-        events = super().receive(data, now)
-        self.under_way.update((_number(event), None) for event in events if isinstance(event, _TELLING))
-        return events
-
-    @property
-    def next_unprocessed(self) -> int:
-        """The number of the first message that is not done with."""
-        return next(iter(self.under_way), self.next_inbound)
 
 
 class _Outgoing(msgspec.Struct, frozen=True):
@@ -126,11 +108,10 @@ class Pump:
                 sender_comp_id=settings.fix_sender_comp_id,
                 target_comp_id=settings.fix_target_comp_id,
                 heartbeat_interval=settings.fix_heartbeat_seconds,
-                credentials=(lambda: self._logon) if credentials else None,
+                logon_fields=password(lambda: self._logon) if credentials else None,
                 may_resend=self._may_resend,
             ),
-            next_outbound=held.lease.block_start,
-            next_inbound=held.lease.inbound,
+            MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
         )
         self._delivery = Delivery(wake, pool, self._on_processed)
@@ -181,7 +162,7 @@ class Pump:
         """Whether anything is under way that does not wait for release() or for a connection."""
         recovering = self.logged_on and (not self._ready or self._look.is_set() or self._looking)
         unsent = self.logged_on and bool(self._queue)
-        return recovering or unsent or bool(self._claiming or self._session.under_way) or self._delivery.busy
+        return recovering or unsent or bool(self._claiming or self._session.has_under_way) or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -353,7 +334,9 @@ class Pump:
         while not self._has_room:
             await self._reserve()
         try:
-            self._connection = await connect(settings.fix_host, settings.fix_port, self._session, self._on_event)
+            self._connection = await connect(
+                settings.fix_host, settings.fix_port, self._session, self._on_event, processed_by="application"
+            )
         except OSError as error:
             return False, str(error) or "no answer"
         recovery: asyncio.Task[None] | None = None
@@ -406,7 +389,7 @@ class Pump:
                 self._on_activity()
                 self._processed.clear()
                 text = event.message.get(58) or f"SessionRejectReason (373) {event.message.get(373)}"
-                self._on_refusal(_number(event), *self._sent_numbers.get(event.ref_number, ("", "")), text)
+                self._on_refusal(event.number, *self._sent_numbers.get(event.ref_number, ("", "")), text)
             case _:
                 pass
         self._keep_numbers()
@@ -750,8 +733,8 @@ class Pump:
             self._writer.later(*self._outbox.acknowledging(entry))
 
     def _on_processed(self, number: int) -> None:
-        self._session.under_way.pop(number, None)
-        if not self._session.under_way:
+        self._session.processed(number)
+        if not self._session.has_under_way:
             self._processed.set()
         self._on_activity()
         self._writer.advance_inbound(self.next_inbound)

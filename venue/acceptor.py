@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import TypeVar
 
 from fix import orders as fix_orders
+from fix.config import SessionConfig
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
 from fix.message import FieldError, Message, MissingTag
 from fix.orders import MsgType
-from fix.session import NotLoggedOn, Session, SessionConfig
+from fix.session import NotLoggedOn, Session
 from fix.transport import Connection
 from venue.clock import MarketClock
 from venue.exchange import Exchange

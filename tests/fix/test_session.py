@@ -2,20 +2,11 @@
 
 import pytest
 
+from fix.config import SessionConfig, password
+from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, Rejected, SessionEvent
 from fix.message import FieldError, Message
-from fix.session import (
-    Disconnect,
-    LoggedOn,
-    LoggedOut,
-    MessageReceived,
-    NotLoggedOn,
-    NumbersReset,
-    Rejected,
-    Session,
-    SessionConfig,
-    SessionEvent,
-    State,
-)
+from fix.session import NotLoggedOn, State
+from fix.store import MemoryStore
 from tests.fix.wire import Side, body_of, brief, frame, logged_on, order
 
 RESEND_FROM_2 = ("2", "2", "0")
@@ -39,7 +30,9 @@ def ended(events: list[SessionEvent]) -> str:
 
 
 def test_the_initiator_logs_on_first_with_its_interval_and_credentials() -> None:
-    config = SessionConfig("initiator", "SELF", "PEER", heartbeat_interval=7, credentials=lambda: ("desk", "hunter2"))
+    config = SessionConfig(
+        "initiator", "SELF", "PEER", heartbeat_interval=7, logon_fields=password(lambda: ("desk", "hunter2"))
+    )
     side = Side(config=config)
     assert side.session.connected(side.now) == []
     assert side.session.state is State.LOGON_SENT
@@ -64,11 +57,11 @@ def test_the_acceptor_waits_for_the_logon_and_answers_with_the_initiators_interv
 
 def test_credentials_are_asked_for_at_every_logon_and_a_failure_leaves_the_session_disconnected() -> None:
     passwords = iter(["first", "second"])
-    config = SessionConfig("initiator", "SELF", "PEER", credentials=lambda: ("desk", next(passwords)))
+    config = SessionConfig("initiator", "SELF", "PEER", logon_fields=password(lambda: ("desk", next(passwords))))
     side = Side(config=config)
-    for password in ("first", "second"):
+    for secret in ("first", "second"):
         side.session.connected(side.now)
-        assert brief(side.sends(), 554) == [("A", password)]
+        assert brief(side.sends(), 554) == [("A", secret)]
         side.session.disconnected(side.now)
     with pytest.raises(StopIteration):
         side.session.connected(side.now)
@@ -835,15 +828,14 @@ def test_a_wrong_setting_is_refused_at_once(changed: dict[str, object], what: st
 
 
 def test_sequence_numbers_begin_at_one() -> None:
-    config = SessionConfig("initiator", "A", "B")
     with pytest.raises(ValueError, match="next_inbound is 0"):
-        Session(config, next_inbound=0)
+        MemoryStore(next_inbound=0)
     with pytest.raises(ValueError, match="next_outbound is 0"):
-        Session(config, next_outbound=0)
+        MemoryStore(next_outbound=0)
 
 
 def test_no_password_is_in_what_a_session_shows() -> None:
-    config = SessionConfig("initiator", "SELF", "PEER", credentials=lambda: ("desk", "hunter2"))
+    config = SessionConfig("initiator", "SELF", "PEER", logon_fields=password(lambda: ("desk", "hunter2")))
     side = Side(config=config)
     side.session.connected(side.now)
     assert "hunter2" not in repr(side.session) + repr(config) + repr(side.sends())

@@ -6,17 +6,10 @@ from typing import Literal
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from fix.session import (
-    Disconnect,
-    MessageReceived,
-    NotLoggedOn,
-    NumbersReset,
-    Reading,
-    Session,
-    SessionConfig,
-    SessionEvent,
-    State,
-)
+from fix.config import SessionConfig
+from fix.events import Disconnect, MessageReceived, NumbersReset, SessionEvent
+from fix.session import NotLoggedOn, Reading, Session, State
+from fix.store import MemoryStore
 from tests.fix.wire import START, Side, order
 
 DESK, VENUE = 0, 1
@@ -88,7 +81,7 @@ class Line:
         self.cut()
         old = self.sessions[DESK]
         block_end = (old.next_outbound // 100 + 1) * 100
-        self.sessions[DESK] = Session(old.config, next_outbound=block_end, next_inbound=old.next_inbound)
+        self.sessions[DESK] = Session(old.config, MemoryStore(next_outbound=block_end, next_inbound=old.next_inbound))
 
     def wait(self, seconds: float) -> None:
         end = self.seconds + seconds

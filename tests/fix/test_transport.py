@@ -11,18 +11,10 @@ import pytest
 
 from fix import transport
 from fix.codec import Decoder, encode
+from fix.config import SessionConfig, password
+from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, SessionEvent
 from fix.message import Message
-from fix.session import (
-    Disconnect,
-    LoggedOn,
-    LoggedOut,
-    MessageReceived,
-    NotLoggedOn,
-    Session,
-    SessionConfig,
-    SessionEvent,
-    State,
-)
+from fix.session import NotLoggedOn, Session, State
 from fix.transport import Connection, Server, connect, read_clocks, serve
 from tests.fix.wire import order
 
@@ -193,7 +185,9 @@ async def test_a_logon_that_is_refused_does_not_end_the_connection_of_another() 
     venue = Log()
     session = venue_session(authenticate=lambda logon: None if logon.get(554) == "right" else "bad password")
     async with listening(session, venue) as server:
-        connection = await connect(HOST, server.port, desk_session(credentials=lambda: ("desk", "right")), Log())
+        connection = await connect(
+            HOST, server.port, desk_session(logon_fields=password(lambda: ("desk", "right"))), Log()
+        )
         await until(lambda: venue.events)
         rival = RawPeer(server.port)
         await rival.send("A", [(98, "0"), (108, "30"), (554, "wrong")])
@@ -279,7 +273,7 @@ async def test_missing_credentials_are_raised_by_connect() -> None:
         raise PermissionError("the vault is closed")
 
     async with listening(venue_session(), Log()) as server:
-        session = desk_session(credentials=no_vault)
+        session = desk_session(logon_fields=password(no_vault))
         with pytest.raises(PermissionError, match="the vault is closed"):
             await connect(HOST, server.port, session, Log())
         assert session.state is State.DISCONNECTED

@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from fix.codec import Decoder
+from fix.config import SessionConfig
+from fix.events import Disconnect, LoggedOn, SessionEvent
 from fix.message import Field, Message
-from fix.session import Disconnect, LoggedOn, Reading, Session, SessionConfig, SessionEvent, State
+from fix.session import Reading, Session, State
+from fix.store import MemoryStore
 
 START = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
@@ -45,9 +48,8 @@ class Side:
         next_inbound: int = 1,
         config: SessionConfig | None = None,
     ) -> None:
-        self.session = Session(
-            config or SessionConfig(role, "SELF", "PEER"), next_outbound=next_outbound, next_inbound=next_inbound
-        )
+        self.store = MemoryStore(next_outbound=next_outbound, next_inbound=next_inbound)
+        self.session = Session(config or SessionConfig(role, "SELF", "PEER"), self.store)
         self.seconds = 0.0
 
     @property

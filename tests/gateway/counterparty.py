@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import TypeVar
 
 from fix import orders as fix
+from fix.config import SessionConfig
 from fix.events import LoggedOn, LoggedOut, MessageReceived, SessionEvent
 from fix.message import Message
-from fix.sent import Sent
-from fix.session import Session, SessionConfig
+from fix.session import Session
+from fix.store import MemoryStore
 from fix.transport import Connection, Server, serve
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class Counterparty:
             target_comp_id=client,
             authenticate=self._authenticate,
         )
-        self.session = Session(self._config)
+        self.memory = MemoryStore()
+        self.session = Session(self._config, self.memory)
         self._server: Server
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -95,7 +97,7 @@ class Counterparty:
     def lose_sent(self) -> None:
         """Have no orders and nothing left to resend: what is asked for is gap-filled."""
         self.call(self.known.clear)
-        self.call(self.session._sent.clear)
+        self.call(self.memory.forget_sent)
 
     def store(self, message: Message) -> None:
         """Have sent a message that got lost on its way: it is resent when it is asked for."""
@@ -141,8 +143,8 @@ class Counterparty:
         del self.received[-messages:]
 
     def _store(self, message: Message) -> None:
-        self.session._sent.add(self.session._next_outbound, Sent(message, "20131007-13:30:00.000"))
-        self.session._next_outbound += 1
+        self.session._transmit(message.msg_type, message.fields, keep=True)
+        self.session._outbound.clear()
 
     def _run(self) -> None:
         async def start() -> None:

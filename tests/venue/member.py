@@ -12,6 +12,8 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from fix.config import SessionConfig
+from fix.config import password as fix_password
 from fix.events import Disconnect, LoggedOn, MessageReceived, SessionEvent
 from fix.message import Message
 from fix.orders import (
@@ -24,7 +26,8 @@ from fix.orders import (
     order_cancel_request,
     read_execution_report,
 )
-from fix.session import Session, SessionConfig
+from fix.session import Session
+from fix.store import MemoryStore
 from fix.transport import Connection, connect
 from tests.venue.desk import AT
 
@@ -106,9 +109,9 @@ class Member:
             role="initiator",
             sender_comp_id=comp_id,
             target_comp_id=target,
-            credentials=lambda: (USER, password),
+            logon_fields=fix_password(lambda: (USER, password)),
         )
-        self.session = Session(config, next_outbound=next_outbound, next_inbound=next_inbound)
+        self.session = Session(config, MemoryStore(next_outbound=next_outbound, next_inbound=next_inbound))
         self.events: asyncio.Queue[SessionEvent] = asyncio.Queue()
         self._connection: Connection | None = None
 
