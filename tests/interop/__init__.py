@@ -1,0 +1,1 @@
+"""Our engine against QuickFIX, in processes of their own: `make interop`."""
