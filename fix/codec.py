@@ -33,7 +33,7 @@ _DATA_TAGS = frozenset(_DATA_OF.values())
 
 HEADER_TAGS = frozenset(
     {8, 9, 34, 35, 43, 49, 50, 52, 56, 57, 90, 91, 97, 115, 116, 122, 128, 129, 142, 143, 144, 145, 212, 213, 347, 369}
-    | {627, 628, 629, 630, 1128, 1129, 1156}
+    | {370, 627, 628, 629, 630, 1128, 1129, 1156}
 )
 _SESSION_TAGS = frozenset({8, 9, 10, 34, 35, 43, 49, 52, 56, 122, 369})
 """What the session alone says of a message that leaves."""

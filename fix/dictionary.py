@@ -90,7 +90,11 @@ class Dictionary:
         self.messages = messages
         self._strict_user_defined = strict_user_defined
         self._fits = {tag: _FITS[one.type] for tag, one in fields.items() if one.type in _FITS}
-        self._quick = {tag: _quick_check(one) for tag, one in fields.items() if one.values or one.type in _FITS}
+        self._quick = {
+            tag: _quick_check(one, may_be_agreed=version.startswith("FIXT"))
+            for tag, one in fields.items()
+            if one.values or one.type in _FITS
+        }
         self._header_tags = frozenset(member.tag for member in header)
         self._trailer_tags = frozenset(member.tag for member in trailer)
         self._layouts = {
@@ -167,7 +171,7 @@ class Dictionary:
                 self._check_value(tag, value)
                 at += 1
                 if member is not None and member.entry:
-                    at = self._check_group(fields, at, member, int(value))
+                    at = self._check_group(fields, at, member, value)
             for tag in layout.required:
                 if tag not in seen:
                     raise _DefectError(1, tag, f"tag {tag} ({self.field_name(tag)}) is missing")
@@ -178,14 +182,19 @@ class Dictionary:
     def _member(self, tag: int, layout: _Layout, msg_type: str) -> Member | None:
         """The tag's place in the message, None for a user-defined one that is good anywhere."""
         member = layout.members.get(tag)
-        if member is None and (self._strict_user_defined or not _is_user_defined(tag)):
+        if member is None and not self._is_good_anywhere(tag):
             if tag not in self.fields:
                 raise _DefectError(0, tag, f"tag {tag} is not known in {self.version}")
             raise _DefectError(2, tag, f"tag {tag} ({self.field_name(tag)}) is not of a message of type {msg_type}")
         return member
 
-    def _check_group(self, fields: tuple[Field, ...], at: int, group: Member, count: int) -> int:
+    def _is_good_anywhere(self, tag: int) -> bool:
+        return not self._strict_user_defined and (5000 <= tag < 10_000 or tag >= 20_000)
+
+    def _check_group(self, fields: tuple[Field, ...], at: int, group: Member, digits: str) -> int:
         """Where the group that begins at `at` ends."""
+        # A message has not room for so many entries, nor Python patience for so many digits.
+        count = int(digits) if len(digits) < 10 else -1
         begins = group.entry[0].tag
         places = {member.tag: place for place, member in enumerate(group.entry)}
         if count and at < len(fields) and fields[at][0] != begins and fields[at][0] in places:
@@ -195,7 +204,7 @@ class Dictionary:
             entries += 1
             at = self._check_entry(fields, at, group, places)
         if entries != count:
-            raise _DefectError(16, group.tag, f"group {group.tag} has {entries} entries, and says {count}")
+            raise _DefectError(16, group.tag, f"group {group.tag} has {entries} entries, and says {digits[:20]}")
         return at
 
     def _check_entry(self, fields: tuple[Field, ...], at: int, group: Member, places: dict[int, int]) -> int:
@@ -204,6 +213,9 @@ class Dictionary:
         while at < len(fields):
             tag, value = fields[at]
             place = places.get(tag)
+            if place is None and last >= 0 and self._is_good_anywhere(tag):
+                at += 1
+                continue
             if place is None or (place == 0 and last >= 0):
                 break
             if place <= last:
@@ -214,7 +226,7 @@ class Dictionary:
             at += 1
             member = group.entry[place]
             if member.entry:
-                at = self._check_group(fields, at, member, int(value))
+                at = self._check_group(fields, at, member, value)
         for member in group.entry:
             if member.required and member.tag not in seen:
                 raise _DefectError(1, member.tag, f"tag {member.tag} is missing in an entry of group {group.tag}")
@@ -238,18 +250,22 @@ class _DefectError(Exception):
         self.defect = Defect(reason, tag, text)
 
 
-def _is_user_defined(tag: int) -> bool:
-    return 5000 <= tag < 10_000 or tag >= 20_000
-
-
 # ---- data types (FIX 4.4 volume 1, "FIX Field Data Types")
 
-_DATE = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
+_DAY = re.compile(r"0?[1-9]|[12][0-9]|3[01]")
 _MONTH = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01]|w[1-5])?")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]{1,12})?")
 _ZONED_TIME = re.compile(
-    r"(([0-9]{8})-)?([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)(\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+    r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)(\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
+
+
+def _is_date(value: str) -> bool:
+    return len(value) == 8 and _is_timestamp(f"{value}-00:00:00")
+
+
+def _is_zoned_timestamp(value: str) -> bool:
+    return _is_date(value[:8]) and value[8:9] == "-" and _ZONED_TIME.fullmatch(value, 9) is not None
 
 
 def _is_int(value: str) -> bool:
@@ -273,31 +289,38 @@ def _is_timestamp(value: str) -> bool:
 
 _FITS: dict[str, Callable[[str], object]] = {
     **dict.fromkeys(("INT",), _is_int),
-    **dict.fromkeys(("LENGTH", "SEQNUM", "NUMINGROUP", "TAGNUM", "DAYOFMONTH"), str.isdecimal),
+    **dict.fromkeys(("LENGTH", "SEQNUM", "NUMINGROUP", "TAGNUM"), str.isdecimal),
+    "DAYOFMONTH": _DAY.fullmatch,
     **dict.fromkeys(("FLOAT", "QTY", "PRICE", "PRICEOFFSET", "AMT", "PERCENTAGE"), _is_float),
     "CHAR": lambda value: len(value) == 1,
     "BOOLEAN": frozenset("YN").__contains__,
     "UTCTIMESTAMP": _is_timestamp,
     **dict.fromkeys(("UTCTIMEONLY", "LOCALMKTTIME"), _TIME.fullmatch),
-    **dict.fromkeys(("UTCDATE", "UTCDATEONLY", "LOCALMKTDATE", "DATE"), _DATE.fullmatch),
+    **dict.fromkeys(("UTCDATE", "UTCDATEONLY", "LOCALMKTDATE", "DATE"), _is_date),
     "MONTHYEAR": _MONTH.fullmatch,
-    **dict.fromkeys(("TZTIMEONLY", "TZTIMESTAMP"), _ZONED_TIME.fullmatch),
+    "TZTIMEONLY": _ZONED_TIME.fullmatch,
+    "TZTIMESTAMP": _is_zoned_timestamp,
 }
 """By type, whether a value has its form; what is not here is text or data. `DATE` is what 4.2 calls a LocalMktDate."""
 
+_TEXT = frozenset(
+    {"STRING", "CURRENCY", "COUNTRY", "EXCHANGE", "DATA", "XMLDATA", "LANGUAGE", "XID", "XIDREF"}
+    | {"MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"}
+)
+"""Types of any form."""
 _SEVERAL = frozenset({"MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"})
 
 
-def _quick_check(one: FieldType) -> Callable[[str], object]:
-    """Whether a value is good, in one call."""
+def _quick_check(one: FieldType, *, may_be_agreed: bool) -> Callable[[str], object]:
+    """Whether a value is good, in one call. `may_be_agreed`: from FIX 5.0 on, numbers from 100 are for the two sides to
+    agree on ("Reserved100Plus")."""
     if not one.values:
         return _FITS[one.type]
     values = frozenset(one.values)
     if one.type in _SEVERAL:
         return lambda value: values.issuperset(value.split(" "))
-    if one.type == "INT":
-        # From 5.0 on, numbers from 100 are for the two sides to agree on ("Reserved100Plus").
-        return lambda value: value in values or (value.isdecimal() and int(value) >= 100)
+    if one.type == "INT" and may_be_agreed:
+        return lambda value: value in values or (value.isdecimal() and len(value.lstrip("0")) >= 3)
     return values.__contains__
 
 
@@ -339,7 +362,15 @@ class _Source(NamedTuple):
 
 def _read(path: Path) -> _Source:
     try:
-        return _read_xml(path) if path.suffix == ".xml" else _read_toml(path)
+        source = _read_xml(path) if path.suffix == ".xml" else _read_toml(path)
+        for one in source.fields.values():
+            if one.type not in _FITS and one.type not in _TEXT:
+                raise ValueError(f"field {one.tag} ({one.name}) is of type {one.type}, which is not known")
+        return source
+    except RecursionError as error:
+        raise DictionaryError(f"{path}: a block is part of itself") from error
+    except AttributeError as error:
+        raise DictionaryError(f"{path}: a field or a message must be one text: {error}") from error
     except (OSError, ET.ParseError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DictionaryError(f"{path}: cannot be read as a dictionary: {error}") from error
     except KeyError as error:
@@ -355,6 +386,8 @@ def _read_toml(path: Path) -> _Source:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     fields = {}
     for tag, line in content["fields"].items():
+        if not tag.isdecimal() or len(line.split()) < 2:
+            raise ValueError(f"field {tag} is {line!r}: it must be a number and a text such as 'Account STRING'")
         name, kind, *values = line.split()
         split = [value.partition(":") for value in values]
         fields[int(tag)] = FieldType(int(tag), name, kind, {value: meaning for value, _, meaning in split})
@@ -392,7 +425,9 @@ def _read_toml(path: Path) -> _Source:
 
     messages = {}
     for msg_type, text in content.get("messages", {}).items():
-        name, _, body = text.partition(":")
+        name, colon, body = text.partition(":")
+        if not colon or text.count("(") != text.count(")"):
+            raise ValueError(f"message {msg_type} must be a name, a colon and its fields, with brackets that match")
         messages[msg_type] = MessageType(name, layout(body))
     header, trailer = layout(content.get("header", "")), layout(content.get("trailer", ""))
     return _Source(content["version"], fields, header, trailer, messages)
@@ -433,9 +468,14 @@ def _read_xml(path: Path) -> _Source:
             elif name not in tags:
                 raise ValueError(f"field {name}, of {parent.get('name')}, is missing")
             elif element.tag == "group":
-                yield Member(tags[name], must, tuple(members(element)))
-            else:
+                entry = tuple(members(element))
+                if not entry:
+                    raise ValueError(f"group {name}, of {parent.get('name')}, has no fields")
+                yield Member(tags[name], must, entry)
+            elif element.tag == "field":
                 yield Member(tags[name], must)
+            else:
+                raise ValueError(f"<{element.tag}> in {parent.get('name')}: it must be a field, group or component")
 
     messages = {
         _attribute(element, "msgtype"): MessageType(_attribute(element, "name"), tuple(members(element)))

@@ -66,7 +66,7 @@ class Side:
             tag, _, value = field.partition("=")
             fields[tag] = value
         text = "|".join([f"35={msg_type}", *(f"{tag}={value}" for tag, value in fields.items() if value), body])
-        return self.session.receive(frame(text), self.now)
+        return self.session.receive(frame(text, begin=self.session.config.begin_string), self.now)
 
     def sends(self) -> list[Message]:
         data = b""
@@ -87,6 +87,8 @@ class Side:
 
     def logs_on(self, number: int = 1, body: str = "98=0|108=30") -> list[SessionEvent]:
         """Connect, and have the peer's Logon arrive."""
+        if self.session.config.begin_string == "FIXT.1.1":
+            body += "|1137=9"
         events = self.session.connected(self.now)
         events += self.receives("A", number, body)
         assert LoggedOn() in events
