@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import NamedTuple
 
@@ -23,9 +24,9 @@ class Pauses:
     over and over, does not become a hot loop."""
 
     def __post_init__(self) -> None:
-        for name in ("first", "stable_after"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be more than 0 seconds")
+        for name in ("first", "longest", "stable_after"):
+            if not 0 < getattr(self, name) < inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be more than 0 seconds, and finite")
         if self.longest < self.first:
             raise ValueError(f"longest is {self.longest}: it must be at least first, which is {self.first}")
 
@@ -55,9 +56,13 @@ class Reconnect:
         if not hosts:
             raise ValueError("hosts is empty: there must be at least one (name, port)")
         for name, port in hosts:
-            if not name or not 0 < port < 65536:
-                raise ValueError(f"hosts has {name!r}, {port}: it must be a name and a port from 1 to 65535")
+            if not name or not isinstance(port, int) or not 0 < port < 65536:
+                raise ValueError(f"hosts has {name!r}, {port!r}: it must be a name and a port from 1 to 65535")
         self._hosts = [Host(name, port) for name, port in hosts]
+        for host in self._hosts:
+            # Of a host that is there twice the second attempt would come at once.
+            if self._hosts.count(host) > 1:
+                raise ValueError(f"hosts has {host.name!r}, {host.port} twice: each must be there once")
         self._pauses = pauses or Pauses()
         self._return_to_first = return_to_first
         self._random = random or Random()
