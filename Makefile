@@ -4,14 +4,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench histories crash lint
+.PHONY: help setup run host test bench bench-engines histories crash interop fuzz lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
 SETUP := .venv/.packages $(NODE_MODULES)/.installed
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## install what is missing: a virtual environment, the packages, Azurite, sample prices
 
@@ -31,11 +31,21 @@ bench: $(SETUP) .venv/.bench ## all benchmarks: one JSON object a line, also wri
 		$(BIN)/python -m "bench.$$name" | tee "bench/results/$$name.jsonl"; \
 	done
 
+bench-engines: $(SETUP) .venv/.quickfix ## this FIX engine, QuickFIX and simplefix in one run (QuickFIX compiles for five minutes, once)
+	@mkdir -p bench/results
+	@$(BIN)/python -m bench.engines | tee bench/results/engines.jsonl
+
 histories: $(SETUP) ## record the golden histories in tests/histories/ afresh: review them with git diff
 	@$(BIN)/python -m tests.replay.goldens
 
 crash: $(SETUP) ## kill development hosts at random instants, compare with undisturbed runs; KILLS=n (500) SEED=n (1)
 	@$(BIN)/python -m tests.crashes --kills "$(or $(KILLS),500)" --seed "$(or $(SEED),1)"
+
+interop: $(SETUP) .venv/.quickfix ## this FIX engine against QuickFIX, in both roles, killed and resumed; ONLY=text of a scenario's name
+	@$(BIN)/python -m tests.interop $(if $(ONLY),--only "$$ONLY")
+
+fuzz: $(SETUP) ## a million damaged FIX messages and streams; FRAMES=n (1000000) SEED=n (1)
+	@$(BIN)/python -m tests.fuzz --frames "$(or $(FRAMES),1000000)" --seed "$(or $(SEED),1)"
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/ruff format --check .
@@ -43,7 +53,7 @@ lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-export DATA SPEED LIMIT
+export DATA SPEED LIMIT ONLY
 
 .venv/.packages: requirements.txt requirements-dev.txt constraints.txt
 	@python=""; \
@@ -86,6 +96,25 @@ export DATA SPEED LIMIT
 	@echo "Installing what the benchmarks compare with"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check grpcio==1.85.1 protobuf==7.36.2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps durabletask==1.12.0
+	@touch $@
+
+# QuickFIX comes as source. Its TLS needs OpenSSL's headers: the machine's own, or Debian's package.
+.venv/.quickfix: .venv/.packages
+	@if ! echo '#include <openssl/ssl.h>' | $${CXX:-c++} -E -x c++ - >/dev/null 2>&1; then \
+		as_root=""; \
+		if [ "$$(id -u)" != 0 ]; then as_root="sudo -n"; fi; \
+		if command -v apt-get >/dev/null && $$as_root true 2>/dev/null; then \
+			echo "Installing a C++ compiler and OpenSSL's headers"; \
+			$$as_root apt-get update -qq; \
+			DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -y -qq --no-install-recommends g++ libssl-dev >/dev/null; \
+		else \
+			echo "A C++ compiler and OpenSSL's headers are needed (Debian's packages are g++ and libssl-dev)." >&2; \
+			exit 1; \
+		fi; \
+	fi
+	@echo "Compiling QuickFIX: about five minutes"
+	@CXXFLAGS="-DHAVE_SSL=1 -O3 -DNDEBUG -fPIC -g0" CFLAGS="-DHAVE_SSL=1" LDFLAGS="-lssl -lcrypto" \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-binary quickfix quickfix==1.16.0
 	@touch $@
 
 # A machine's Node is taken where it is new enough for Azurite and has npm; else PyPI brings one.

@@ -20,8 +20,8 @@ class Pauses:
     first: float = 0.5
     longest: float = 30.0
     stable_after: float = 5.0
-    """Time logged on after which the next pause is the first again. A Logon that is followed by a Logout at once,
-    over and over, does not become a hot loop."""
+    """Time logged on after which a session is a success, and the next pause is the first again. A Logon that is
+    followed by a Logout at once, over and over, does not become a hot loop."""
 
     def __post_init__(self) -> None:
         for name in ("first", "longest", "stable_after"):
@@ -86,12 +86,15 @@ class Reconnect:
             self._wait_longer()
 
     def ended(self, lasted: float) -> None:
-        """A session is over that was logged on for so many seconds."""
+        """A session is over that was logged on for so many seconds. One that was not stable counts as a failure: a host
+        that takes every Logon and drops it is not the only one that is ever tried."""
+        if lasted < self._pauses.stable_after:
+            self.failed()
+            return
         self._failures = 0
         if self._return_to_first:
             self._at = 0
-        if lasted >= self._pauses.stable_after:
-            self._pause = self._pauses.first
+        self._pause = self._pauses.first
         self._wait_longer()
 
     def _wait_longer(self) -> None:

@@ -87,7 +87,7 @@ class Schedule:
         # A window of a week may have begun eight days ago, by the widest of zones.
         first = utc.astimezone(UTC).date() - 9 * _DAY
         windows = self._windows(first)
-        following = [window.start for window in windows[1:]] + [datetime.max.replace(tzinfo=UTC)]
+        following = [*(window.start for window in windows[1:]), datetime.max.replace(tzinfo=UTC)][: len(windows)]
         for window, next_start in zip(windows, following, strict=True):
             end = min(window.end, next_start)
             if window.start <= utc < end:
@@ -95,9 +95,16 @@ class Schedule:
         return None
 
     def next_start(self, utc: datetime) -> datetime:
-        """When the next window begins: at the moment itself or later."""
+        """When the next window begins: at the moment itself or later. Raises `ValueError` as `window_at` does."""
+        if utc.utcoffset() is None:
+            raise ValueError(f"utc is {utc.isoformat()}: it must have a time zone")
         first = utc.astimezone(UTC).date() - 2 * _DAY
-        return min(window.start for window in self._windows(first) if window.start >= utc)
+        while True:
+            # A week may have none: where its only window lies in the hour that is left out in spring.
+            starts = [window.start for window in self._windows(first) if window.start >= utc]
+            if starts:
+                return starts[0]
+            first += 7 * _DAY
 
     def same_window(self, one: datetime, other: datetime) -> bool:
         """Whether both are in one and the same window: then numbers of the one are good at the other."""
@@ -120,9 +127,14 @@ class Schedule:
         last = day
         if self.end_day:
             last += (WEEKDAYS.index(self.end_day) - day.weekday()) % 7 * _DAY
-        ends_later = self.end <= self.start if start_zone == end_zone else _instant(last, self.end, end_zone) <= start
-        if last == day and ends_later:
-            last += 7 * _DAY if self.end_day else _DAY
+        step = 7 * _DAY if self.end_day else _DAY
+        if start_zone == end_zone:
+            # By the clock, so that hours within the spring gap are no hours rather than a day.
+            if last == day and self.end <= self.start:
+                last += step
+        else:
+            while _instant(last, self.end, end_zone) <= start:
+                last += step
         return Window(start, _instant(last, self.end, end_zone))
 
 
@@ -137,7 +149,7 @@ def _zone(name: str, key: str) -> ZoneInfo:
 
 def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """When the clock in the zone shows it, the first time; when it jumps over it, the moment of the jump."""
-    local = datetime.combine(day, at, zone)
+    local = datetime.combine(day, at.replace(fold=0), zone)
     utc = local.astimezone(UTC)
     if utc.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return utc

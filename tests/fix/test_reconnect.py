@@ -72,13 +72,15 @@ def test_what_is_tried_and_after_what_pause(
     assert attempts(reconnect, outcomes) == expected
 
 
+def test_a_session_that_was_not_stable_is_a_failure_of_its_host() -> None:
+    tried = attempts(Reconnect([A, B], Pauses(first=1), random=NoChance()), [SHORT, SHORT, SHORT])
+    assert tried == [(A, 0), (B, 0), (A, 1), (B, 0)]
+
+
 @pytest.mark.parametrize(("return_to_first", "expected"), [(True, A), (False, C)])
-@pytest.mark.parametrize("lasted", [SHORT, STABLE])
-def test_after_a_session_comes_the_first_host_or_the_one_it_had(
-    return_to_first: bool, expected: Host, lasted: float
-) -> None:
+def test_after_a_session_comes_the_first_host_or_the_one_it_had(return_to_first: bool, expected: Host) -> None:
     reconnect = Reconnect([A, B, C], return_to_first=return_to_first)
-    tried = attempts(reconnect, [REFUSED, REFUSED, lasted])
+    tried = attempts(reconnect, [REFUSED, REFUSED, STABLE])
     assert [attempt.host for attempt in tried] == [A, B, C, expected]
 
 
