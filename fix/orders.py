@@ -1,29 +1,53 @@
 """The order messages of FIX 4.4, typed: builders for who sends them, readers for who receives them.
 
-D NewOrderSingle, F OrderCancelRequest, G OrderCancelReplaceRequest, H OrderStatusRequest, 8 ExecutionReport,
-9 OrderCancelReject, j BusinessMessageReject. Names, tags and what is required are those of FIX 4.4 volume 4. A builder
-or reader raises `FieldError` (or `MissingTag`, which is one) naming the tag, the value and what would be right.
+D NewOrderSingle, F OrderCancelRequest, G OrderCancelReplaceRequest, H OrderStatusRequest, AF OrderMassStatusRequest,
+q OrderMassCancelRequest, r OrderMassCancelReport, 8 ExecutionReport, 9 OrderCancelReject, j BusinessMessageReject; and
+3 Reject, which only the session builds. Names, tags, what is required and the order of the fields are those of FIX 4.4
+volume 4. A builder or reader raises `FieldError` (or `MissingTag`, which is one) naming the tag, the value and what
+would be right.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+import re
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
 
 import msgspec
 
-from fix.message import Field, FieldError, Message
-from fix.values import format_decimal, format_timestamp, parse_boolean, parse_decimal, parse_integer, parse_timestamp
+from fix.groups import (
+    Group,
+    boolean_field,
+    build,
+    date_field,
+    expect_type,
+    integer_field,
+    number_field,
+    optional_field,
+    quantity_field,
+    read_boolean,
+    read_date,
+    read_enum,
+    read_integer,
+    read_number,
+    read_optional_enum,
+    read_quantity,
+    text_field,
+)
+from fix.message import Field, FieldError, Message, MissingTag
+from fix.values import format_timestamp, parse_boolean, parse_decimal, parse_integer, parse_timestamp
 
 
 class MsgType:
     """MsgType (35) of the messages here."""
 
+    REJECT = "3"
     NEW_ORDER_SINGLE = "D"
     ORDER_CANCEL_REQUEST = "F"
     ORDER_CANCEL_REPLACE_REQUEST = "G"
     ORDER_STATUS_REQUEST = "H"
+    ORDER_MASS_STATUS_REQUEST = "AF"
+    ORDER_MASS_CANCEL_REQUEST = "q"
+    ORDER_MASS_CANCEL_REPORT = "r"
     EXECUTION_REPORT = "8"
     ORDER_CANCEL_REJECT = "9"
     BUSINESS_MESSAGE_REJECT = "j"
@@ -84,6 +108,15 @@ class ExecType(StrEnum):
     ORDER_STATUS = "I"
 
 
+class ExecTransType(StrEnum):
+    """ExecTransType (20) of FIX 4.2, which 4.4 says with ExecType (150)."""
+
+    NEW = "0"
+    CANCEL = "1"
+    CORRECT = "2"
+    STATUS = "3"
+
+
 class OrdStatus(StrEnum):
     """OrdStatus (39): how the order stands after it."""
 
@@ -111,8 +144,51 @@ class CxlRejResponseTo(StrEnum):
     REPLACE = "2"
 
 
+class MassStatusReqType(StrEnum):
+    """MassStatusReqType (585): which orders the status is asked of."""
+
+    SECURITY = "1"
+    UNDERLYING_SECURITY = "2"
+    PRODUCT = "3"
+    CFI_CODE = "4"
+    SECURITY_TYPE = "5"
+    TRADING_SESSION = "6"
+    ALL_ORDERS = "7"
+    PARTY_ID = "8"
+
+
+class MassCancelRequestType(StrEnum):
+    """MassCancelRequestType (530): which orders shall be canceled."""
+
+    SECURITY = "1"
+    UNDERLYING_SECURITY = "2"
+    PRODUCT = "3"
+    CFI_CODE = "4"
+    SECURITY_TYPE = "5"
+    TRADING_SESSION = "6"
+    ALL_ORDERS = "7"
+
+
+class MassCancelResponse(StrEnum):
+    """MassCancelResponse (531): which orders are canceled, or that none is."""
+
+    REJECTED = "0"
+    SECURITY = "1"
+    UNDERLYING_SECURITY = "2"
+    PRODUCT = "3"
+    CFI_CODE = "4"
+    SECURITY_TYPE = "5"
+    TRADING_SESSION = "6"
+    ALL_ORDERS = "7"
+
+
 class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True):
-    """35=D."""
+    """35=D.
+
+    `exec_inst` are the values of ExecInst (18), one character each. Quantities are in the order's units: `min_qty` must
+    be filled at once or nothing, `max_floor` is what may be shown. An order of TimeInForce GTD says when it ends:
+    `expire_time`, or `expire_date`, the last day by the market's calendar.
+    """
 
     cl_ord_id: str
     symbol: str
@@ -125,6 +201,12 @@ class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True):
     transact_time: datetime
     text: str
     poss_resend: bool
+    account: str | None = None
+    exec_inst: tuple[str, ...] = ()
+    min_qty: Decimal | None = None
+    max_floor: Decimal | None = None
+    expire_date: date | None = None
+    expire_time: datetime | None = None
 
 
 class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +224,10 @@ class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """35=G. `order_qty` is the whole order's quantity as it shall be, with what is filled of it."""
+    """35=G. `order_qty` is the whole order's quantity as it shall be, with what is filled of it.
+
+    The other terms of the order are those of `NewOrderSingle`, and are said again: what is left out is no more wanted.
+    """
 
     cl_ord_id: str
     orig_cl_ord_id: str
@@ -157,6 +242,12 @@ class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     transact_time: datetime
     text: str
     poss_resend: bool
+    account: str | None = None
+    exec_inst: tuple[str, ...] = ()
+    min_qty: Decimal | None = None
+    max_floor: Decimal | None = None
+    expire_date: date | None = None
+    expire_time: datetime | None = None
 
 
 class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,10 +261,64 @@ class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True):
     poss_resend: bool
 
 
+class OrderMassStatusRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """35=AF: asks for a report of each order that is meant. `mass_status_req_id` (584) comes back in each."""
+
+    mass_status_req_id: str
+    mass_status_req_type: MassStatusReqType
+    account: str | None
+    symbol: str | None
+    side: Side | None
+    poss_resend: bool
+
+
+class OrderMassCancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """35=q. Without `side`, orders of either side are meant."""
+
+    cl_ord_id: str
+    mass_cancel_request_type: MassCancelRequestType
+    symbol: str | None
+    side: Side | None
+    transact_time: datetime
+    text: str
+    poss_resend: bool
+
+
+class AffectedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of NoAffectedOrders (534). `orig_cl_ord_id` is "MANUAL" for an order that has no ClOrdID."""
+
+    orig_cl_ord_id: str
+    affected_order_id: str | None = None
+    affected_secondary_order_id: str | None = None
+
+
+class OrderMassCancelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """35=r: what becomes of an OrderMassCancelRequest; each order's end is reported on its own (35=8 or 9).
+
+    `order_id` is the venue's identifier of the request. `cl_ord_id` is the request's, empty where none asked.
+    `transact_time` as in `ExecutionReport`.
+    """
+
+    cl_ord_id: str
+    order_id: str
+    mass_cancel_request_type: MassCancelRequestType
+    mass_cancel_response: MassCancelResponse
+    mass_cancel_reject_reason: int | None
+    total_affected_orders: int | None
+    affected_orders: tuple[AffectedOrder, ...]
+    symbol: str | None
+    side: Side | None
+    transact_time: datetime
+    text: str
+    poss_resend: bool
+
+
 class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     """35=8. None is a field that the report does not have; `cl_ord_id` and `text` are then empty.
 
-    `transact_time` is TransactTime (60), or SendingTime (52) of a report without one.
+    `transact_time` is TransactTime (60), or SendingTime (52) of a report without one. Of the reports that answer an
+    OrderMassStatusRequest, `tot_num_reports` (911) is how many they are, `last_rpt_requested` (912) whether it is the
+    last.
     """
 
     order_id: str
@@ -201,6 +346,10 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     transact_time: datetime
     text: str
     poss_resend: bool
+    mass_status_req_id: str | None = None
+    tot_num_reports: int | None = None
+    last_rpt_requested: bool | None = None
+    account: str | None = None
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +376,17 @@ class BusinessMessageReject(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class SessionReject(msgspec.Struct, frozen=True, kw_only=True):
+    """35=3: the peer's session refuses a message. `ref_seq_num` is that one's MsgSeqNum, `ref_tag_id` the field that is
+    wrong, `session_reject_reason` (373) why, `text` what the peer says about it."""
+
+    ref_seq_num: int
+    ref_tag_id: int | None
+    ref_msg_type: str | None
+    session_reject_reason: int | None
+    text: str
+
+
 def new_order_single(
     *,
     cl_ord_id: str,
@@ -240,23 +400,36 @@ def new_order_single(
     time_in_force: TimeInForce = TimeInForce.DAY,
     text: str = "",
     poss_resend: bool = False,
+    account: str | None = None,
+    exec_inst: tuple[str, ...] = (),
+    min_qty: Decimal | None = None,
+    max_floor: Decimal | None = None,
+    expire_date: date | None = None,
+    expire_time: datetime | None = None,
 ) -> Message:
-    """35=D, handled automatically (21=1)."""
+    """35=D, handled automatically (21=1). TimeInForce GTD needs `expire_time` or `expire_date`; no other has them."""
     _check_prices(ord_type, price, stop_px)
-    return _build(
+    _check_expiry(time_in_force, expire_date, expire_time)
+    return build(
         MsgType.NEW_ORDER_SINGLE,
         _poss_resend(poss_resend),
-        _text(11, cl_ord_id),
+        text_field(11, cl_ord_id),
+        optional_field(1, account),
         (21, "1"),
-        _text(55, symbol),
+        _exec_inst(exec_inst),
+        _part(110, min_qty),
+        _part(111, max_floor),
+        text_field(55, symbol),
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
-        _quantity(38, order_qty),
+        quantity_field(38, order_qty),
         (40, ord_type.value),
-        _number(44, price),
-        _number(99, stop_px),
+        number_field(44, price),
+        number_field(99, stop_px),
         (59, time_in_force.value),
-        _optional(58, text),
+        date_field(432, expire_date),
+        None if expire_time is None else (126, format_timestamp(126, expire_time)),
+        optional_field(58, text),
     )
 
 
@@ -273,17 +446,17 @@ def order_cancel_request(
     poss_resend: bool = False,
 ) -> Message:
     """35=F."""
-    return _build(
+    return build(
         MsgType.ORDER_CANCEL_REQUEST,
         _poss_resend(poss_resend),
-        _text(41, orig_cl_ord_id),
-        _optional(37, order_id),
-        _text(11, cl_ord_id),
-        _text(55, symbol),
+        text_field(41, orig_cl_ord_id),
+        optional_field(37, order_id),
+        text_field(11, cl_ord_id),
+        text_field(55, symbol),
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
-        None if order_qty is None else _quantity(38, order_qty),
-        _optional(58, text),
+        None if order_qty is None else quantity_field(38, order_qty),
+        optional_field(58, text),
     )
 
 
@@ -302,25 +475,38 @@ def order_cancel_replace_request(
     order_id: str | None = None,
     text: str = "",
     poss_resend: bool = False,
+    account: str | None = None,
+    exec_inst: tuple[str, ...] = (),
+    min_qty: Decimal | None = None,
+    max_floor: Decimal | None = None,
+    expire_date: date | None = None,
+    expire_time: datetime | None = None,
 ) -> Message:
-    """35=G, handled automatically (21=1)."""
+    """35=G, handled automatically (21=1). `expire_time` and `expire_date` as in `new_order_single`."""
     _check_prices(ord_type, price, stop_px)
-    return _build(
+    _check_expiry(time_in_force, expire_date, expire_time)
+    return build(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
         _poss_resend(poss_resend),
-        _optional(37, order_id),
-        _text(41, orig_cl_ord_id),
-        _text(11, cl_ord_id),
+        optional_field(37, order_id),
+        text_field(41, orig_cl_ord_id),
+        text_field(11, cl_ord_id),
+        optional_field(1, account),
         (21, "1"),
-        _text(55, symbol),
+        _exec_inst(exec_inst),
+        _part(110, min_qty),
+        _part(111, max_floor),
+        text_field(55, symbol),
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
-        _quantity(38, order_qty),
+        quantity_field(38, order_qty),
         (40, ord_type.value),
-        _number(44, price),
-        _number(99, stop_px),
+        number_field(44, price),
+        number_field(99, stop_px),
         (59, time_in_force.value),
-        _optional(58, text),
+        date_field(432, expire_date),
+        None if expire_time is None else (126, format_timestamp(126, expire_time)),
+        optional_field(58, text),
     )
 
 
@@ -334,14 +520,105 @@ def order_status_request(
     poss_resend: bool = False,
 ) -> Message:
     """35=H."""
-    return _build(
+    return build(
         MsgType.ORDER_STATUS_REQUEST,
         _poss_resend(poss_resend),
-        _optional(37, order_id),
-        _text(11, cl_ord_id),
-        _optional(790, ord_status_req_id),
-        _text(55, symbol),
+        optional_field(37, order_id),
+        text_field(11, cl_ord_id),
+        optional_field(790, ord_status_req_id),
+        text_field(55, symbol),
         (54, side.value),
+    )
+
+
+def order_mass_status_request(
+    *,
+    mass_status_req_id: str,
+    mass_status_req_type: MassStatusReqType,
+    account: str | None = None,
+    symbol: str | None = None,
+    side: Side | None = None,
+    poss_resend: bool = False,
+) -> Message:
+    """35=AF, of the orders of one security (`symbol`) or of all."""
+    _check_scope(585, mass_status_req_type, symbol)
+    return build(
+        MsgType.ORDER_MASS_STATUS_REQUEST,
+        _poss_resend(poss_resend),
+        text_field(584, mass_status_req_id),
+        (585, mass_status_req_type.value),
+        optional_field(1, account),
+        optional_field(55, symbol),
+        optional_field(54, side),
+    )
+
+
+def order_mass_cancel_request(
+    *,
+    cl_ord_id: str,
+    mass_cancel_request_type: MassCancelRequestType,
+    transact_time: datetime,
+    symbol: str | None = None,
+    side: Side | None = None,
+    text: str = "",
+    poss_resend: bool = False,
+) -> Message:
+    """35=q, of the orders of one security (`symbol`) or of all. TransactTime is required of it (volume 4)."""
+    _check_scope(530, mass_cancel_request_type, symbol)
+    return build(
+        MsgType.ORDER_MASS_CANCEL_REQUEST,
+        _poss_resend(poss_resend),
+        text_field(11, cl_ord_id),
+        (530, mass_cancel_request_type.value),
+        optional_field(55, symbol),
+        optional_field(54, side),
+        (60, format_timestamp(60, transact_time)),
+        optional_field(58, text),
+    )
+
+
+def order_mass_cancel_report(
+    *,
+    order_id: str,
+    mass_cancel_request_type: MassCancelRequestType,
+    mass_cancel_response: MassCancelResponse,
+    transact_time: datetime,
+    cl_ord_id: str = "",
+    mass_cancel_reject_reason: int | None = None,
+    total_affected_orders: int | None = None,
+    affected_orders: tuple[AffectedOrder, ...] = (),
+    symbol: str | None = None,
+    side: Side | None = None,
+    text: str = "",
+    poss_resend: bool = False,
+) -> Message:
+    """35=r. A rejection, and nothing else, has a `mass_cancel_reject_reason`."""
+    rejected = mass_cancel_response is MassCancelResponse.REJECTED
+    if rejected != (mass_cancel_reject_reason is not None):
+        right = f"{'given' if rejected else 'left out'} for MassCancelResponse (531) {mass_cancel_response.value}"
+        raise FieldError(532, mass_cancel_reject_reason, right)
+    affected = [
+        (
+            text_field(41, order.orig_cl_ord_id),
+            optional_field(535, order.affected_order_id),
+            optional_field(536, order.affected_secondary_order_id),
+        )
+        for order in affected_orders
+    ]
+    return build(
+        MsgType.ORDER_MASS_CANCEL_REPORT,
+        _poss_resend(poss_resend),
+        optional_field(11, cl_ord_id),
+        text_field(37, order_id),
+        (530, mass_cancel_request_type.value),
+        (531, mass_cancel_response.value),
+        integer_field(532, mass_cancel_reject_reason),
+        integer_field(533, total_affected_orders),
+        *(_AFFECTED_ORDERS.fields(affected) if affected else ()),
+        optional_field(55, symbol),
+        optional_field(54, side),
+        (60, format_timestamp(60, transact_time)),
+        optional_field(58, text),
     )
 
 
@@ -372,39 +649,47 @@ def execution_report(
     last_px: Decimal | None = None,
     text: str = "",
     poss_resend: bool = False,
+    mass_status_req_id: str | None = None,
+    tot_num_reports: int | None = None,
+    last_rpt_requested: bool | None = None,
+    account: str | None = None,
 ) -> Message:
     """35=8. A trade needs `last_qty` and `last_px`, a trade's cancel or correction also `exec_ref_id`."""
     if exec_type in _TRADES and (last_qty is None or last_px is None):
         raise FieldError(32, last_qty, f"given, with LastPx (31), in a report of ExecType {exec_type.value}")
     if exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT) and not exec_ref_id:
         raise FieldError(19, exec_ref_id, f"the trade's ExecID in a report of ExecType {exec_type.value}")
-    return _build(
+    return build(
         MsgType.EXECUTION_REPORT,
         _poss_resend(poss_resend),
-        _text(37, order_id),
-        _optional(11, cl_ord_id),
-        _optional(41, orig_cl_ord_id),
-        _optional(790, ord_status_req_id),
-        _text(17, exec_id),
-        _optional(19, exec_ref_id),
+        text_field(37, order_id),
+        optional_field(11, cl_ord_id),
+        optional_field(41, orig_cl_ord_id),
+        optional_field(790, ord_status_req_id),
+        optional_field(584, mass_status_req_id),
+        integer_field(911, tot_num_reports),
+        boolean_field(912, last_rpt_requested),
+        text_field(17, exec_id),
+        optional_field(19, exec_ref_id),
         (150, exec_type.value),
         (39, ord_status.value),
-        _integer(103, ord_rej_reason),
-        _integer(378, exec_restatement_reason),
-        _text(55, symbol),
+        integer_field(103, ord_rej_reason),
+        integer_field(378, exec_restatement_reason),
+        optional_field(1, account),
+        text_field(55, symbol),
         (54, side.value),
-        _number(38, order_qty),
-        _optional(40, ord_type.value if ord_type else None),
-        _number(44, price),
-        _number(99, stop_px),
-        _optional(59, time_in_force.value if time_in_force else None),
-        _number(32, last_qty),
-        _number(31, last_px),
-        _number(151, leaves_qty),
-        _number(14, cum_qty),
-        _number(6, avg_px),
+        number_field(38, order_qty),
+        optional_field(40, ord_type),
+        number_field(44, price),
+        number_field(99, stop_px),
+        optional_field(59, time_in_force),
+        number_field(32, last_qty),
+        number_field(31, last_px),
+        number_field(151, leaves_qty),
+        number_field(14, cum_qty),
+        number_field(6, avg_px),
         (60, format_timestamp(60, transact_time)),
-        _optional(58, text),
+        optional_field(58, text),
     )
 
 
@@ -421,17 +706,17 @@ def order_cancel_reject(
     poss_resend: bool = False,
 ) -> Message:
     """35=9. Of an unknown order, `order_id` is "NONE" and `ord_status` rejected (volume 4, OrderCancelReject)."""
-    return _build(
+    return build(
         MsgType.ORDER_CANCEL_REJECT,
         _poss_resend(poss_resend),
-        _text(37, order_id),
-        _text(11, cl_ord_id),
-        _text(41, orig_cl_ord_id),
+        text_field(37, order_id),
+        text_field(11, cl_ord_id),
+        text_field(41, orig_cl_ord_id),
         (39, ord_status.value),
         (60, format_timestamp(60, transact_time)),
         (434, cxl_rej_response_to.value),
-        _integer(102, cxl_rej_reason),
-        _optional(58, text),
+        integer_field(102, cxl_rej_reason),
+        optional_field(58, text),
     )
 
 
@@ -444,45 +729,52 @@ def business_message_reject(
     text: str = "",
 ) -> Message:
     """35=j: for a message that the session can read and the application cannot; reason 3 is an unknown MsgType."""
-    return _build(
+    return build(
         MsgType.BUSINESS_MESSAGE_REJECT,
-        _integer(45, ref_seq_num),
-        _text(372, ref_msg_type),
-        _optional(379, business_reject_ref_id),
-        _integer(380, business_reject_reason),
-        _optional(58, text),
+        integer_field(45, ref_seq_num),
+        text_field(372, ref_msg_type),
+        optional_field(379, business_reject_ref_id),
+        integer_field(380, business_reject_reason),
+        optional_field(58, text),
     )
 
 
 def read_new_order_single(message: Message) -> NewOrderSingle:
     """35=D. TimeInForce is Day where it is not said."""
-    _expect(message, MsgType.NEW_ORDER_SINGLE)
+    expect_type(message, MsgType.NEW_ORDER_SINGLE)
     ord_type, price, stop_px = _read_type_and_prices(message)
+    time_in_force, expire_date, expire_time = _read_time_in_force(message)
     return NewOrderSingle(
         cl_ord_id=message.require(11),
         symbol=message.require(55),
-        side=_read_enum(Side, 54, message.require(54)),
-        order_qty=_read_quantity(message, 38),
+        side=read_enum(Side, 54, message.require(54)),
+        order_qty=read_quantity(message, 38),
         ord_type=ord_type,
         price=price,
         stop_px=stop_px,
-        time_in_force=_read_enum(TimeInForce, 59, message.get(59) or TimeInForce.DAY.value),
+        time_in_force=time_in_force,
         transact_time=parse_timestamp(60, message.require(60)),
         text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
+        account=message.get(1),
+        exec_inst=_read_exec_inst(message),
+        min_qty=_read_part(message, 110),
+        max_floor=_read_part(message, 111),
+        expire_date=expire_date,
+        expire_time=expire_time,
     )
 
 
 def read_order_cancel_request(message: Message) -> OrderCancelRequest:
     """35=F."""
-    _expect(message, MsgType.ORDER_CANCEL_REQUEST)
+    expect_type(message, MsgType.ORDER_CANCEL_REQUEST)
     return OrderCancelRequest(
         cl_ord_id=message.require(11),
         orig_cl_ord_id=message.require(41),
         order_id=message.get(37),
         symbol=message.require(55),
-        side=_read_enum(Side, 54, message.require(54)),
-        order_qty=_read_number(message, 38),
+        side=read_enum(Side, 54, message.require(54)),
+        order_qty=read_number(message, 38),
         transact_time=parse_timestamp(60, message.require(60)),
         text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
@@ -491,44 +783,116 @@ def read_order_cancel_request(message: Message) -> OrderCancelRequest:
 
 def read_order_cancel_replace_request(message: Message) -> OrderCancelReplaceRequest:
     """35=G. TimeInForce is Day where it is not said."""
-    _expect(message, MsgType.ORDER_CANCEL_REPLACE_REQUEST)
+    expect_type(message, MsgType.ORDER_CANCEL_REPLACE_REQUEST)
     ord_type, price, stop_px = _read_type_and_prices(message)
+    time_in_force, expire_date, expire_time = _read_time_in_force(message)
     return OrderCancelReplaceRequest(
         cl_ord_id=message.require(11),
         orig_cl_ord_id=message.require(41),
         order_id=message.get(37),
         symbol=message.require(55),
-        side=_read_enum(Side, 54, message.require(54)),
-        order_qty=_read_quantity(message, 38),
+        side=read_enum(Side, 54, message.require(54)),
+        order_qty=read_quantity(message, 38),
         ord_type=ord_type,
         price=price,
         stop_px=stop_px,
-        time_in_force=_read_enum(TimeInForce, 59, message.get(59) or TimeInForce.DAY.value),
+        time_in_force=time_in_force,
+        transact_time=parse_timestamp(60, message.require(60)),
+        text=message.get(58) or "",
+        poss_resend=_read_poss_resend(message),
+        account=message.get(1),
+        exec_inst=_read_exec_inst(message),
+        min_qty=_read_part(message, 110),
+        max_floor=_read_part(message, 111),
+        expire_date=expire_date,
+        expire_time=expire_time,
+    )
+
+
+def read_order_status_request(message: Message) -> OrderStatusRequest:
+    """35=H."""
+    expect_type(message, MsgType.ORDER_STATUS_REQUEST)
+    return OrderStatusRequest(
+        cl_ord_id=message.require(11),
+        order_id=message.get(37),
+        ord_status_req_id=message.get(790),
+        symbol=message.require(55),
+        side=read_enum(Side, 54, message.require(54)),
+        poss_resend=_read_poss_resend(message),
+    )
+
+
+def read_order_mass_status_request(message: Message) -> OrderMassStatusRequest:
+    """35=AF."""
+    expect_type(message, MsgType.ORDER_MASS_STATUS_REQUEST)
+    scope = read_enum(MassStatusReqType, 585, message.require(585))
+    return OrderMassStatusRequest(
+        mass_status_req_id=message.require(584),
+        mass_status_req_type=scope,
+        account=message.get(1),
+        symbol=_read_scope_symbol(message, 585, scope),
+        side=read_optional_enum(message, Side, 54),
+        poss_resend=_read_poss_resend(message),
+    )
+
+
+def read_order_mass_cancel_request(message: Message) -> OrderMassCancelRequest:
+    """35=q."""
+    expect_type(message, MsgType.ORDER_MASS_CANCEL_REQUEST)
+    scope = read_enum(MassCancelRequestType, 530, message.require(530))
+    return OrderMassCancelRequest(
+        cl_ord_id=message.require(11),
+        mass_cancel_request_type=scope,
+        symbol=_read_scope_symbol(message, 530, scope),
+        side=read_optional_enum(message, Side, 54),
         transact_time=parse_timestamp(60, message.require(60)),
         text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
     )
 
 
-def read_order_status_request(message: Message) -> OrderStatusRequest:
-    """35=H."""
-    _expect(message, MsgType.ORDER_STATUS_REQUEST)
-    return OrderStatusRequest(
-        cl_ord_id=message.require(11),
-        order_id=message.get(37),
-        ord_status_req_id=message.get(790),
-        symbol=message.require(55),
-        side=_read_enum(Side, 54, message.require(54)),
+def read_order_mass_cancel_report(message: Message) -> OrderMassCancelReport:
+    """35=r. A rejection is one also without MassCancelRejectReason (532)."""
+    expect_type(message, MsgType.ORDER_MASS_CANCEL_REPORT)
+    return OrderMassCancelReport(
+        cl_ord_id=message.get(11) or "",
+        order_id=message.require(37),
+        mass_cancel_request_type=read_enum(MassCancelRequestType, 530, message.require(530)),
+        mass_cancel_response=read_enum(MassCancelResponse, 531, message.require(531)),
+        mass_cancel_reject_reason=read_integer(message, 532),
+        total_affected_orders=read_integer(message, 533),
+        affected_orders=tuple(
+            AffectedOrder(
+                orig_cl_ord_id=entry.require(41),
+                affected_order_id=entry.get(535),
+                affected_secondary_order_id=entry.get(536),
+            )
+            for entry in _AFFECTED_ORDERS.read(message)
+        ),
+        symbol=message.get(55),
+        side=read_optional_enum(message, Side, 54),
+        transact_time=_read_transact_time(message),
+        text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
     )
 
 
 def read_execution_report(message: Message) -> ExecutionReport:
-    """35=8."""
-    _expect(message, MsgType.EXECUTION_REPORT)
-    exec_type = _read_enum(ExecType, 150, message.require(150))
-    ord_type = message.get(40)
-    time_in_force = message.get(59)
+    """35=8, of FIX 4.4 and of 4.2; what 4.2 says otherwise is given as 4.4 says it.
+
+    FIX 4.2 (its volume 1, ExecutionReport) has ExecTransType (20), required, and ExecType (150) tells how the order
+    stands after it. It is such a report if its BeginString (8) is FIX.4.2, or if it has tag 20:
+
+    20          150           `exec_type`
+    ----------  ------------  ------------------------------------------
+    0 new       1, 2 (fills)  TRADE; LastShares (32) is `last_qty`
+    0 new       any other     the same as in 4.4
+    1 cancel    any           TRADE_CANCEL, of the trade in ExecRefID (19)
+    2 correct   any           TRADE_CORRECT, of the trade in ExecRefID
+    3 status    any           ORDER_STATUS
+    """
+    expect_type(message, MsgType.EXECUTION_REPORT)
+    exec_type = _read_exec_type(message)
     if exec_type in _TRADES:
         message.require(32)
         message.require(31)
@@ -540,37 +904,41 @@ def read_execution_report(message: Message) -> ExecutionReport:
         exec_id=message.require(17),
         exec_ref_id=message.get(19),
         exec_type=exec_type,
-        ord_status=_read_enum(OrdStatus, 39, message.require(39)),
-        ord_rej_reason=_read_integer(message, 103),
-        exec_restatement_reason=_read_integer(message, 378),
+        ord_status=read_enum(OrdStatus, 39, message.require(39)),
+        ord_rej_reason=read_integer(message, 103),
+        exec_restatement_reason=read_integer(message, 378),
         symbol=message.require(55),
-        side=_read_enum(Side, 54, message.require(54)),
-        order_qty=_read_number(message, 38),
-        ord_type=None if ord_type is None else _read_enum(OrdType, 40, ord_type),
-        price=_read_number(message, 44),
-        stop_px=_read_number(message, 99),
-        time_in_force=None if time_in_force is None else _read_enum(TimeInForce, 59, time_in_force),
-        last_qty=_read_number(message, 32),
-        last_px=_read_number(message, 31),
+        side=read_enum(Side, 54, message.require(54)),
+        order_qty=read_number(message, 38),
+        ord_type=read_optional_enum(message, OrdType, 40),
+        price=read_number(message, 44),
+        stop_px=read_number(message, 99),
+        time_in_force=read_optional_enum(message, TimeInForce, 59),
+        last_qty=read_number(message, 32),
+        last_px=read_number(message, 31),
         leaves_qty=parse_decimal(151, message.require(151)),
         cum_qty=parse_decimal(14, message.require(14)),
-        avg_px=_read_number(message, 6),
+        avg_px=read_number(message, 6),
         transact_time=_read_transact_time(message),
         text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
+        mass_status_req_id=message.get(584),
+        tot_num_reports=read_integer(message, 911),
+        last_rpt_requested=read_boolean(message, 912),
+        account=message.get(1),
     )
 
 
 def read_order_cancel_reject(message: Message) -> OrderCancelReject:
     """35=9."""
-    _expect(message, MsgType.ORDER_CANCEL_REJECT)
+    expect_type(message, MsgType.ORDER_CANCEL_REJECT)
     return OrderCancelReject(
         order_id=message.require(37),
         cl_ord_id=message.require(11),
         orig_cl_ord_id=message.require(41),
-        ord_status=_read_enum(OrdStatus, 39, message.require(39)),
-        cxl_rej_response_to=_read_enum(CxlRejResponseTo, 434, message.require(434)),
-        cxl_rej_reason=_read_integer(message, 102),
+        ord_status=read_enum(OrdStatus, 39, message.require(39)),
+        cxl_rej_response_to=read_enum(CxlRejResponseTo, 434, message.require(434)),
+        cxl_rej_reason=read_integer(message, 102),
         transact_time=_read_transact_time(message),
         text=message.get(58) or "",
         poss_resend=_read_poss_resend(message),
@@ -579,9 +947,9 @@ def read_order_cancel_reject(message: Message) -> OrderCancelReject:
 
 def read_business_message_reject(message: Message) -> BusinessMessageReject:
     """35=j."""
-    _expect(message, MsgType.BUSINESS_MESSAGE_REJECT)
+    expect_type(message, MsgType.BUSINESS_MESSAGE_REJECT)
     return BusinessMessageReject(
-        ref_seq_num=_read_integer(message, 45),
+        ref_seq_num=read_integer(message, 45),
         ref_msg_type=message.require(372),
         business_reject_ref_id=message.get(379),
         business_reject_reason=parse_integer(380, message.require(380)),
@@ -589,48 +957,39 @@ def read_business_message_reject(message: Message) -> BusinessMessageReject:
     )
 
 
+def read_session_reject(message: Message) -> SessionReject:
+    """35=3. Before FIX 4.2 it has only `ref_seq_num` and `text`."""
+    expect_type(message, MsgType.REJECT)
+    return SessionReject(
+        ref_seq_num=parse_integer(45, message.require(45)),
+        ref_tag_id=read_integer(message, 371),
+        ref_msg_type=message.get(372),
+        session_reject_reason=read_integer(message, 373),
+        text=message.get(58) or "",
+    )
+
+
+_AFFECTED_ORDERS = Group(534, 41, 535, 536)
+
+_FILLS_OF_4_2 = frozenset({"1", "2"})
+"""ExecType (150): partial fill, and fill."""
+_MEANING_IN_4_4 = {
+    ExecTransType.CANCEL: ExecType.TRADE_CANCEL,
+    ExecTransType.CORRECT: ExecType.TRADE_CORRECT,
+    ExecTransType.STATUS: ExecType.ORDER_STATUS,
+}
+
+_SECURITY, _ALL_ORDERS = "1", "7"
+"""Of MassStatusReqType (585) and MassCancelRequestType (530) alike."""
+_INSTRUCTION = re.compile("[0-9A-Za-z]")
+
 _TRADES = frozenset({ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT})
 _LIMITED = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT})
 _STOPPED = frozenset({OrdType.STOP, OrdType.STOP_LIMIT})
 
-_E = TypeVar("_E", bound=StrEnum)
-
-
-def _build(msg_type: str, *fields: Field | None) -> Message:
-    return Message(msg_type, _present(fields))
-
-
-def _present(fields: Iterable[Field | None]) -> list[Field]:
-    return [field for field in fields if field is not None]
-
 
 def _poss_resend(poss_resend: bool) -> Field | None:
     return (97, "Y") if poss_resend else None
-
-
-def _text(tag: int, value: str) -> Field:
-    if not value:
-        raise FieldError(tag, value, "a value")
-    return (tag, value)
-
-
-def _optional(tag: int, value: str | None) -> Field | None:
-    return (tag, value) if value else None
-
-
-def _integer(tag: int, value: int | None) -> Field | None:
-    return None if value is None else (tag, str(value))
-
-
-def _number(tag: int, value: Decimal | None) -> Field | None:
-    return None if value is None else (tag, format_decimal(tag, value))
-
-
-def _quantity(tag: int, value: Decimal) -> Field:
-    text = format_decimal(tag, value)
-    if value <= 0:
-        raise FieldError(tag, text, "above 0")
-    return (tag, text)
 
 
 def _check_prices(ord_type: OrdType, price: Decimal | None, stop_px: Decimal | None) -> None:
@@ -640,44 +999,90 @@ def _check_prices(ord_type: OrdType, price: Decimal | None, stop_px: Decimal | N
         raise FieldError(99, stop_px, f"{'given' if stop_px is None else 'left out'} for OrdType {ord_type.value}")
 
 
-def _expect(message: Message, msg_type: str) -> None:
-    if message.msg_type != msg_type:
-        raise FieldError(35, message.msg_type, f"{msg_type} here")
+def _check_expiry(time_in_force: TimeInForce, expire_date: date | None, expire_time: datetime | None) -> None:
+    """Volume 4: ExpireTime (126) and ExpireDate (432) are conditionally required, one of them, for GTD."""
+    if time_in_force is TimeInForce.GTD:
+        if (expire_date is None) == (expire_time is None):
+            raise FieldError(126, expire_time, "given for TimeInForce 6, or ExpireDate (432) is, and not both")
+        return
+    for tag, value in ((126, expire_time), (432, expire_date)):
+        if value is not None:
+            raise FieldError(tag, value.isoformat(), f"left out for TimeInForce {time_in_force.value}")
 
 
-def _read_enum(values: type[_E], tag: int, text: str) -> _E:
-    try:
-        return values(text)
-    except ValueError:
-        right = ", ".join(f"{value.value} ({value.name})" for value in values)
-        raise FieldError(tag, text, f"one of {right}") from None
+def _check_scope(tag: int, scope: StrEnum, symbol: str | None) -> None:
+    if scope not in (_SECURITY, _ALL_ORDERS):
+        # Without the fields that name a product, a session, ..., the request would be about more than is meant.
+        raise FieldError(tag, scope.value, "1 (SECURITY) or 7 (ALL_ORDERS): what others refer to is not built here")
+    if (scope == _SECURITY) != bool(symbol):
+        raise FieldError(55, symbol, f"{'left out' if symbol else 'given'} where tag {tag} is {scope.value}")
+
+
+def _exec_inst(values: tuple[str, ...]) -> Field | None:
+    for value in values:
+        if not _INSTRUCTION.fullmatch(value):
+            raise FieldError(18, value, "one letter or digit for each instruction")
+    return (18, " ".join(values)) if values else None
+
+
+def _part(tag: int, value: Decimal | None) -> Field | None:
+    """A quantity that may be 0: of the order, nothing."""
+    field = number_field(tag, value)
+    if value is not None and value < 0:
+        raise FieldError(tag, value, "0 or more")
+    return field
 
 
 def _read_type_and_prices(message: Message) -> tuple[OrdType, Decimal | None, Decimal | None]:
-    ord_type = _read_enum(OrdType, 40, message.require(40))
+    ord_type = read_enum(OrdType, 40, message.require(40))
     if ord_type in _LIMITED:
         message.require(44)
     if ord_type in _STOPPED:
         message.require(99)
-    return ord_type, _read_number(message, 44), _read_number(message, 99)
+    return ord_type, read_number(message, 44), read_number(message, 99)
 
 
-def _read_number(message: Message, tag: int) -> Decimal | None:
-    text = message.get(tag)
-    return None if text is None else parse_decimal(tag, text)
+def _read_time_in_force(message: Message) -> tuple[TimeInForce, date | None, datetime | None]:
+    time_in_force = read_enum(TimeInForce, 59, message.get(59) or TimeInForce.DAY.value)
+    expire_date, expire_time = read_date(message, 432), message.get(126)
+    if time_in_force is TimeInForce.GTD and expire_date is None and expire_time is None:
+        raise MissingTag(126, f"{message.msg_type} with TimeInForce 6 and no ExpireDate (432)")
+    return time_in_force, expire_date, None if expire_time is None else parse_timestamp(126, expire_time)
 
 
-def _read_integer(message: Message, tag: int) -> int | None:
-    text = message.get(tag)
-    return None if text is None else parse_integer(tag, text)
+def _read_exec_inst(message: Message) -> tuple[str, ...]:
+    text = message.get(18)
+    if text is None:
+        return ()
+    values = tuple(text.split(" "))
+    if not all(map(_INSTRUCTION.fullmatch, values)):
+        raise FieldError(18, text, "letters and digits, each an instruction, with a space between", reason=6)
+    return values
 
 
-def _read_quantity(message: Message, tag: int) -> Decimal:
-    text = message.require(tag)
-    quantity = parse_decimal(tag, text)
-    if quantity <= 0:
-        raise FieldError(tag, text, "above 0")
-    return quantity
+def _read_part(message: Message, tag: int) -> Decimal | None:
+    value = read_number(message, tag)
+    if value is not None and value < 0:
+        raise FieldError(tag, message.get(tag), "0 or more")
+    return value
+
+
+def _read_scope_symbol(message: Message, tag: int, scope: StrEnum) -> str | None:
+    symbol = message.get(55)
+    if symbol is None and scope == _SECURITY:
+        raise MissingTag(55, f"{message.msg_type} with tag {tag} being {scope.value}")
+    return symbol
+
+
+def _read_exec_type(message: Message) -> ExecType:
+    exec_type, exec_trans_type = message.require(150), message.get(20)
+    if exec_trans_type is None and message.get(8) != "FIX.4.2":
+        return read_enum(ExecType, 150, exec_type)
+    transaction = read_enum(ExecTransType, 20, message.require(20))
+    meaning = ExecType.TRADE if exec_type in _FILLS_OF_4_2 else read_enum(ExecType, 150, exec_type)
+    if transaction in (ExecTransType.CANCEL, ExecTransType.CORRECT):
+        message.require(19)
+    return _MEANING_IN_4_4.get(transaction, meaning)
 
 
 def _read_poss_resend(message: Message) -> bool:
