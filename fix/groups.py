@@ -23,12 +23,13 @@ _E = TypeVar("_E", bound=StrEnum)
 class Group:
     """A repeating group: the tag that counts its entries, the tag that begins each, and the others that are read.
 
-    `nested` are groups within an entry. An entry is a Message, so that they are read from it as this one is from a
-    message; and their fields are no longer there once for the entry.
+    An entry is given as a Message, so that it is read like one; and a group within it, of which it is told as `nested`,
+    is read from it with `Group.read` again.
 
-    An entry goes from the tag that begins it to the next one, the last entry to the last tag named here. What stands
-    between and is not named (other versions' fields, user-defined ones) is in the entry and does no harm. So the tags
-    named must not be in the message after the group; to hold a message to the full list is a dictionary's work.
+    An entry goes from the tag that begins it to the next such tag, the last entry to the last tag that is named here.
+    Fields in between that are not named (user-defined, or of another version) stay in their entry and do no harm. So
+    a tag that is named must not follow in the message outside the group. Whether a message has only what it may have,
+    and in order, `fix.dictionary` tells.
     Source: FIX 4.4 volume 1, "Repeating groups".
     """
 
@@ -36,7 +37,9 @@ class Group:
         self.count = count
         self.begins = begins
         self._others = frozenset(others)
-        self._tags = frozenset({begins, *others}).union(*({group.count} | group._tags for group in nested))
+        self._tags: frozenset[int] = frozenset({begins, *others}).union(
+            *({group.count} | group._tags for group in nested)
+        )
 
     def read(self, message: Message) -> tuple[Message, ...]:
         """The entries; none where the group is not there.
