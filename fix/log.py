@@ -10,21 +10,28 @@ values.
 
 import logging
 import re
-from datetime import datetime
-from logging.handlers import RotatingFileHandler
+from contextlib import suppress
+from datetime import UTC, datetime
+from io import SEEK_END, FileIO
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from fix.message import SECRET_TAGS
 
 _LOG = logging.getLogger(__name__)
-_DATA = {95: 96, 1401: 1402, 1403: 1404}
+_MOST_PENDING = 1 << 16
+"""Characters that wait for `flush` at most."""
+
+_LENGTH_OF = {96: 95, 1402: 1401, 1404: 1403}
 """Secrets that are data: their length is in the field before, and they may hold delimiters."""
-_SECRET = re.compile(
-    r"(?:^|(?<=\x01))(?:(?P<length>[0-9]+)=(?P<digits>[0-9]{1,7})\x01)?(?P<tag>"
-    + "|".join(str(tag) for tag in sorted(SECRET_TAGS))
-    + r")=(?P<value>[^\x01]*)"
-)
+_TAG = "|".join(str(tag) for tag in sorted(SECRET_TAGS))
+_MAY_BE_SECRET = re.compile(rf"(?:{_TAG})=")
+_SECRET = re.compile(rf"(?:\A|[^0-9])0*(?P<tag>{_TAG})=")
+_FIELD_BEFORE = re.compile(r"(?:\A|\x01)(?P<tag>[0-9]{1,4})=(?P<value>[0-9]{1,7})\Z")
+_LONGEST_FIELD_BEFORE = 1 + 4 + 1 + 7
+_FIELD_ENDS = re.compile(r"\x01(?=[0-9]+=|\Z)")
+_PADDING = re.compile(r"=?(?:\x01|\Z)")
 _TO_ESCAPE = re.compile(r"[\x00\x02-\x1f\x7f-\x9f|\\]")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
@@ -57,60 +64,111 @@ class FileLog:
         if largest_file < 1 or keep < 1:
             raise ValueError(f"largest_file is {largest_file} and keep is {keep}: both must be at least 1")
         folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^A-Za-z0-9._-]", "_", session_id)
-        self._largest_file = largest_file
-        self._messages = RotatingFileHandler(
-            folder / f"{name}.messages.log", maxBytes=largest_file, backupCount=keep, encoding="utf-8"
-        )
-        self._events = RotatingFileHandler(
-            folder / f"{name}.events.log", maxBytes=largest_file, backupCount=keep, encoding="utf-8"
-        )
-        self.lost = 0
+        name = quote(session_id, safe="")
+        self._messages = _LineFile(folder / f"{name}.messages.log", largest_file, keep)
+        self._events = _LineFile(folder / f"{name}.events.log", largest_file, keep)
+
+    @property
+    def lost(self) -> int:
         """Lines that could not be written."""
-        self._failing = False
+        return self._messages.lost + self._events.lost
 
     def sent(self, utc: datetime, frame: bytes) -> None:
-        self._write(self._messages, f"{_time(utc)} > {to_line(frame)}\n")
+        self._messages.add(f"{_time(utc)} > {to_line(frame)}\n")
 
     def received(self, utc: datetime, frame: bytes) -> None:
-        self._write(self._messages, f"{_time(utc)} < {to_line(frame)}\n")
+        self._messages.add(f"{_time(utc)} < {to_line(frame)}\n")
 
     def event(self, utc: datetime, text: str) -> None:
-        self._write(self._events, f"{_time(utc)} {_escape(text)}\n")
+        self._events.add(f"{_time(utc)} {escape(_mask(text))}\n")
 
     def flush(self) -> None:
-        for handler in (self._messages, self._events):
-            try:
-                handler.flush()
-                if handler.stream is not None and handler.stream.tell() > self._largest_file:
-                    handler.doRollover()
-            except (OSError, ValueError) as error:
-                self._fail(error)
+        self._messages.flush()
+        self._events.flush()
 
     def close(self) -> None:
-        self.flush()
+        """Write what waits. What is told after this opens the files again."""
         self._messages.close()
         self._events.close()
 
-    def _write(self, handler: RotatingFileHandler, line: str) -> None:
+
+class _LineFile:
+    """Lines at the end of a file, put aside by size. Raises `OSError` when it is made, and never again."""
+
+    def __init__(self, path: Path, largest: int, keep: int) -> None:
+        self._path = path
+        self._largest = largest
+        self._keep = keep
+        self._lines: list[str] = []
+        self._waiting = 0
+        self._failing = False
+        self._file: FileIO | None = self._open()
+        self.lost = 0
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+        self._waiting += len(line)
+        if self._waiting >= _MOST_PENDING:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._lines:
+            return
+        lines, self._lines, self._waiting = self._lines, [], 0
         try:
-            assert handler.stream is not None
-            handler.stream.write(line)
-        except (OSError, ValueError) as error:
-            self._fail(error)
+            self._append("".join(lines).encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            # What is not written now is not kept: a disk that stays full would fill the memory too.
+            self.lost += len(lines)
+            if not self._failing:
+                _LOG.error("%s cannot be written: %s", self._path, error)
+            self._failing = True
         else:
             self._failing = False
 
-    def _fail(self, error: Exception) -> None:
-        self.lost += 1
-        if not self._failing:
-            _LOG.error("%s: the message log cannot be written: %s", self._messages.baseFilename, error)
-        self._failing = True
+    def close(self) -> None:
+        self.flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _append(self, data: bytes) -> None:
+        file = self._open() if self._file is None else self._file
+        self._file = file
+        size = file.seek(0, SEEK_END)
+        if size and size + len(data) > self._largest:
+            file = self._begin_next(file)
+            size = 0
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            # Half a line would spoil the next one.
+            with suppress(OSError):
+                file.truncate(size)
+            raise
+
+    def _begin_next(self, file: FileIO) -> FileIO:
+        self._file = None
+        file.close()
+        for number in range(self._keep, 0, -1):
+            older = self._aside(number - 1)
+            if older.exists():
+                older.replace(self._aside(number))
+        self._file = self._open()
+        return self._file
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
+
+    def _open(self) -> FileIO:
+        return FileIO(self._path, "a")
 
 
 def to_line(frame: bytes) -> str:
     """A message as text in one line, without its secrets."""
-    return _escape(_mask(frame.decode("latin-1"))).replace("\x01", "|")
+    return escape(_mask(frame.decode("latin-1")))
 
 
 def from_line(line: str) -> bytes:
@@ -119,27 +177,52 @@ def from_line(line: str) -> bytes:
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), plain).encode("latin-1", "replace")
 
 
-def _escape(text: str) -> str:
-    return _TO_ESCAPE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+def escape(text: str) -> str:
+    """Text in one line, as it stands in a log: nothing in it that a terminal would obey."""
+    return _TO_ESCAPE.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\x01", "|")
 
 
 def _mask(text: str) -> str:
-    """Whatever the message is otherwise: of one that is garbled too, nothing secret is shown."""
+    """Without the value of any secret whose tag can be read, whatever the message is otherwise.
+
+    Rather too much than too little: of a message that is garbled, what else stands there may go with it.
+    """
+    # Most messages have none, and this is the quicker look.
+    if _MAY_BE_SECRET.search(text) is None:
+        return text
     shown = []
     at = 0
-    for secret in _SECRET.finditer(text):
-        if secret.start() < at:
-            continue  # within the data of one before
-        value, end = secret.start("value"), secret.end()
-        if int(secret["tag"]) in _DATA.values():
-            length = int(secret["digits"]) if secret["length"] and _DATA.get(int(secret["length"])) else None
-            # Where the length is not to be trusted, who knows where the secret ends.
-            told = len(text) if length is None else value + length
-            end = told if text[told : told + 1] == "\x01" else len(text)
-        shown += [text[at:value], "***"]
-        at = end
+    while (secret := _SECRET.search(text, at)) is not None:
+        start = secret.end()
+        shown.append(text[at:start])
+        begins_field = secret[0][0] == "\x01" or not secret.start()
+        if int(secret["tag"]) in _LENGTH_OF and not begins_field and _PADDING.match(text, start):
+            at = start  # Base64 that happens to end so, not a field
+            continue
+        shown.append("***")
+        at = _end_of_secret(text, secret)
     return "".join([*shown, text[at:]])
 
 
+def _end_of_secret(text: str, secret: re.Match[str]) -> int:
+    tag, start = int(secret["tag"]), secret.end()
+    if tag not in _LENGTH_OF:
+        end = _FIELD_ENDS.search(text, start)
+        return end.start() if end else len(text)
+    before = None
+    if secret[0][0] == "\x01":
+        before = _FIELD_BEFORE.search(text[max(0, secret.start() - _LONGEST_FIELD_BEFORE) : secret.start()])
+    if before is not None and int(before["tag"]) == _LENGTH_OF[tag]:
+        told = start + int(before["value"])
+        if _FIELD_ENDS.match(text, told):
+            return told
+    # Where the length is not to be trusted, who knows where the secret ends.
+    return len(text)
+
+
 def _time(utc: datetime) -> str:
+    if utc.tzinfo is not UTC:
+        if utc.utcoffset() is None:
+            raise ValueError(f"utc is {utc.isoformat()}: it must be a time with a time zone")
+        utc = utc.astimezone(UTC)
     return f"{utc.isoformat(timespec='microseconds')[:26]}Z"

@@ -6,17 +6,22 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
-from fix.dictionary import Dictionary, shipped
-from fix.log import from_line
-from fix.message import Message
+import simplefix.data
 
-_LINE = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|\d{8}-\d\d:\d\d:\d\d(?:\.\d+)?)?"
-    r"[ :]*(?P<direction>[<>]?) ?(?P<message>8=FIX.*)"
-)
+from fix.dictionary import Dictionary, shipped
+from fix.log import escape, from_line, to_line
+from fix.message import Message
+from fix.values import parse_timestamp
+
+_LINE = re.compile(r"(?P<before>.*?)(?P<direction>[<>]?) ?(?<![0-9])(?P<message>8=FIX.*)", re.DOTALL)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|\d{8}-\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z [<>] 8=FIX", re.ASCII)
+_DATA_OF = dict(simplefix.data.RAW_DATA)
 _HEADER_AND_TRAILER = frozenset({8, 9, 35, 34, 49, 56, 52, 10})
 _HEARTBEATS = frozenset({"0", "1"})
 _ORDER_IDS = (11, 41, 37)
@@ -37,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--raw", action="store_true", help="tags and values as they are")
     options = parser.parse_args(arguments)
     types = frozenset(filter(None, options.type.split(",")))
+    # Whatever the terminal's encoding is: our logs are UTF-8, and others' may be anything.
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for name in options.files:
         try:
@@ -49,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if not _is_wanted(message, time, types, options):
                     continue
                 shown = (
-                    "|".join(f"{tag}={value}" for tag, value in message.fields) if options.raw else describe(message)
+                    "|".join(f"{tag}={escape(value)}" for tag, value in message.fields)
+                    if options.raw
+                    else describe(message)
                 )
                 when = time.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if time else " " * 23
                 print(f"{when} {_coloured(direction or ' ', colours)} {shown}")
@@ -74,28 +86,56 @@ def _read(name: str, lines: TextIO) -> Iterator[tuple[datetime | None, str, Mess
         text = line.rstrip("\n")
         if not text.strip():
             continue
-        match = _LINE.match(text)
-        message = _message(match["message"]) if match else None
-        if match is None or message is None:
-            print(f"{name}:{number}: no message: {text[:60]!r}", file=sys.stderr)
+        try:
+            entry = _entry(text)
+        except ValueError as error:
+            print(f"{name}:{number}: {error}: {to_line(from_line(text))[:60]!r}", file=sys.stderr)
             continue
-        yield _parse_time(match["time"]), match["direction"], message
+        yield entry
 
 
-def _message(text: str) -> Message | None:
-    # Masked values have changed length and checksum: so these are not looked at.
-    fields = []
-    for piece in from_line(text).decode("latin-1").strip("\x01").split("\x01"):
-        tag, equals, value = piece.partition("=")
-        if not (equals and tag.isdecimal()):
-            return None
-        fields.append((int(tag), value))
-    return Message(dict(fields).get(35, ""), fields)
+def _entry(text: str) -> tuple[datetime | None, str, Message]:
+    """The time, the direction and the message of a line; raises `ValueError`."""
+    match = _LINE.fullmatch(text)
+    if match is None:
+        raise ValueError("no message")
+    time = _TIME.search(match["before"])
+    try:
+        utc = _parse_time(time[0]) if time else None
+    except ValueError:
+        raise ValueError("no such time") from None
+    shown = match["message"]
+    if not _OURS.match(text):
+        # Other engines' logs have passwords in them.
+        shown = to_line(from_line(shown))
+    return utc, match["direction"], _message(shown)
+
+
+def _message(text: str) -> Message:
+    """Raises `ValueError`. Masked values have changed length and checksum: so these are not looked at."""
+    plain = from_line(text).decode("latin-1").strip("\x01") + "\x01"
+    fields: list[tuple[int, str]] = []
+    at = 0
+    while at < len(plain):
+        stop = plain.index("\x01", at)
+        digits, equals, value = plain[at:stop].partition("=")
+        if not (equals and digits.isdecimal() and len(digits) < 10):
+            raise ValueError("no message")
+        tag = int(digits)
+        if value != "***" and fields and _DATA_OF.get(fields[-1][0]) == tag:
+            length = fields[-1][1]
+            told = stop - len(value) + int(length) if length.isdecimal() and len(length) < 8 else stop
+            if plain.startswith("\x01", told):
+                value, stop = plain[told - int(length) : told], told
+        fields.append((tag, value))
+        at = stop + 1
+    message = Message("", fields)
+    return Message(message.get(35) or "", fields)
 
 
 def describe(message: Message) -> str:
-    """The message's name and number, and each field as `Side=1 Buy`."""
-    names = _names(message)
+    """The message's name and number, and each field as `Side=1(Buy)`, in one line."""
+    names = _names(message.get(8) or "")
     name = names.message_name(message.msg_type) if names else None
     fields = []
     for tag, value in message.fields:
@@ -105,26 +145,32 @@ def describe(message: Message) -> str:
         label = (names.field_name(tag) if names else None) or str(tag)
         fields.append(f"{label}={value}" + (f"({meaning})" if meaning else ""))
     route = f"{message.get(49) or '?'}>{message.get(56) or '?'}"
-    return f"{route} {message.get(34) or '?':>5} {name or message.msg_type:<26} {' '.join(fields)}".rstrip()
+    return escape(f"{route} {message.get(34) or '?':>5} {name or message.msg_type:<26} {' '.join(fields)}".rstrip())
 
 
-def _names(message: Message) -> Dictionary | None:
+@lru_cache(maxsize=16)
+def _names(begin_string: str) -> Dictionary | None:
     try:
-        return shipped(message.get(8) or "")
+        return shipped(begin_string)
     except ValueError:
         return None
 
 
-def _parse_time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    iso = text if "T" in text else f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[9:]}"
-    return _time(iso)
+def _parse_time(text: str) -> datetime:
+    """A UTC time as logs have it, FIX's own form or ISO 8601; raises `ValueError`."""
+    if text[8:9] == "-":
+        return parse_timestamp(52, text)
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return _parse_time(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: it must be one such as 2013-10-07T13:30 or 20131007-13:30:00.072, in UTC"
+        ) from None
 
 
 def _coloured(direction: str, colours: bool) -> str:
@@ -135,7 +181,11 @@ def _coloured(direction: str, colours: bool) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        status = main()
+        # Here, so that what is still to be written fails where it can be handled.
+        sys.stdout.flush()
     except BrokenPipeError:
         # As when it is read by `head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)
