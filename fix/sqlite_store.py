@@ -33,12 +33,12 @@ class SqliteStore:
         self._path = path
         try:
             self._file = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
-            self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute(f"PRAGMA synchronous = {'FULL' if survives == 'power' else 'OFF'}")
-            self._file.execute("BEGIN IMMEDIATE")
-            self._prepare(session_id)
-            self._file.execute("COMMIT")
+            try:
+                self._open(session_id, survives)
+            except BaseException:
+                # The file is free again at once, not only when nobody looks at the error any more.
+                self._file.close()
+                raise
         except sqlite3.Error as error:
             why = "another process has it open" if "locked" in str(error) else str(error)
             raise StoreError(f"{path} cannot be used as the store of {session_id}: {why}") from error
@@ -49,11 +49,23 @@ class SqliteStore:
         self._unwritten: list[tuple[int, bytes]] = []
         self._changed = False
 
+    def _open(self, session_id: str, survives: Literal["process", "power"]) -> None:
+        self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._file.execute(f"PRAGMA synchronous = {'FULL' if survives == 'power' else 'OFF'}")
+        self._file.execute("BEGIN IMMEDIATE")
+        self._prepare(session_id)
+        self._file.execute("COMMIT")
+        # Last, because it is written into the file: one that is not ours stays as it was.
+        self._file.execute("PRAGMA journal_mode = WAL")
+
     def _prepare(self, session_id: str) -> None:
         (version,) = self._file.execute("PRAGMA user_version").fetchone()
         if version not in (0, _SCHEMA):
             raise StoreError(f"{self._path} is a store of form {version}; this version reads form {_SCHEMA}")
         if version == 0:
+            (tables,) = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if tables:
+                raise StoreError(f"{self._path} is a database of something else: {session_id} needs a file of its own")
             self._file.execute("CREATE TABLE numbers (session TEXT, outbound INTEGER, inbound INTEGER, created TEXT)")
             self._file.execute("CREATE TABLE sent (number INTEGER PRIMARY KEY, frame BLOB)")
             self._file.execute("INSERT INTO numbers VALUES (?, 1, 1, '')", (session_id,))
@@ -105,8 +117,10 @@ class SqliteStore:
 
     def close(self) -> None:
         """Write what is not yet written and give the file free."""
-        self.commit()
-        self._file.close()
+        try:
+            self.commit()
+        finally:
+            self._file.close()
 
     def _write(self, *, forget: bool = False) -> None:
         created = self._created.isoformat() if self._created else ""
@@ -123,7 +137,9 @@ class SqliteStore:
             )
             file.execute("COMMIT")
         except BaseException:
-            file.execute("ROLLBACK")
+            # SQLite has rolled back by itself where the disk was full.
+            if file.in_transaction:
+                file.execute("ROLLBACK")
             raise
         self._unwritten.clear()
         self._changed = False

@@ -62,6 +62,8 @@ class MemoryStore:
         for name, number in (("next_outbound", next_outbound), ("next_inbound", next_inbound)):
             if number < 1:
                 raise ValueError(f"{name} is {number}: sequence numbers begin at 1")
+        if keep < 1:
+            raise ValueError(f"keep is {keep}: it must be at least 1")
         self.created = created
         self.next_outbound = next_outbound
         self.next_inbound = next_inbound
