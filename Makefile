@@ -113,7 +113,7 @@ export DATA SPEED LIMIT ONLY
 		fi; \
 	fi
 	@echo "Compiling QuickFIX: about five minutes"
-	@CXXFLAGS="-DHAVE_SSL=1 -O3 -DNDEBUG -fPIC -g0" CFLAGS="-DHAVE_SSL=1" LDFLAGS="-lssl -lcrypto" \
+	@CXXFLAGS="-DHAVE_SSL=1 -O3 -DNDEBUG -fPIC -g0" CFLAGS="-DHAVE_SSL=1" LDFLAGS="-Wl,--no-as-needed -lssl -lcrypto" \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-binary quickfix quickfix==1.16.0
 	@touch $@
 

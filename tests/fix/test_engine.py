@@ -265,7 +265,7 @@ def test_certificates_and_keys_that_cannot_be_used_are_refused_by_name(tmp_path:
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("not a certificate")
     missing = tmp_path / "missing.pem"
-    for make, said in [
+    cases: list[tuple[Callable[[], SSLContext], str]] = [
         (lambda: server_tls(certificate=missing, key=key), f"certificate is {missing}: it cannot be read"),
         (lambda: server_tls(certificate=certificate, key=missing), f"key is {missing}: it cannot be read"),
         (lambda: server_tls(certificate=nonsense, key=key), f"certificate is {nonsense}"),
@@ -273,7 +273,8 @@ def test_certificates_and_keys_that_cannot_be_used_are_refused_by_name(tmp_path:
         (lambda: client_tls(ca_file=nonsense), f"ca_file is {nonsense}"),
         (lambda: client_tls(ca_file=missing), f"ca_file is {missing}: it cannot be read"),
         (lambda: client_tls(key=key), "certificate is missing"),
-    ]:
+    ]
+    for make, said in cases:
         with pytest.raises(TlsError) as raised:
             make()
         assert said in str(raised.value)

@@ -4,6 +4,7 @@ Each test is one row of the table in docs/fix.md. `side` is our session, logged 
 sent to it is held to the dictionary of its version.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
@@ -21,9 +22,9 @@ ORDER = "11=a|21=1|55=IBM|54=1|60=20131007-13:30:00|38=100|40=2|44=182.25"
 RESENT = "43=Y|122=20131007-13:30:00"
 
 
-def make(version: str, role: Role, *, next_inbound: int = 1, **changed: object) -> Side:
+def make(version: str, role: Role, **changed: object) -> Side:
     config = SessionConfig(role, "SELF", "PEER", version, dictionary=shipped(version), **changed)  # type: ignore[arg-type]
-    return Side(config=config, next_inbound=next_inbound)
+    return Side(config=config)
 
 
 def make_logged_on(version: str, role: Role, **changed: object) -> Side:
@@ -59,7 +60,7 @@ def logon_of(side: Side, **changed: str) -> str:
     return "|".join(f"{tag}={value}" for tag, value in (fields | changed).items() if value)
 
 
-def delivered(events: list[object]) -> list[int]:
+def delivered(events: Sequence[object]) -> list[int]:
     return [event.number for event in events if isinstance(event, MessageReceived)]
 
 
@@ -73,7 +74,7 @@ def rejects(side: Side, reason: int, tag: int | None, number: int = 2, msg_type:
     assert delivered(side.receives("D", number + 1, ORDER)) == [number + 1]
 
 
-def ends(side: Side, events: list[object], text: str) -> None:
+def ends(side: Side, events: Sequence[object], text: str) -> None:
     """A Logout that says why was sent, and the connection is to be closed."""
     assert isinstance(events[-1], Disconnect)
     assert text in events[-1].reason

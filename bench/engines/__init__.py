@@ -1,0 +1,1 @@
+"""This FIX engine, QuickFIX's Python binding and simplefix, measured in one run: `make bench-engines`."""
