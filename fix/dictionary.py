@@ -21,7 +21,8 @@ import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from fix.values import parse_timestamp
 
 _SHIPPED = Path(__file__).parent / "dictionaries"
 _MOST_SHAPES = 1000
+_MOST_REMEMBERED = 10_000
 
 
 class DictionaryError(Exception):
@@ -65,13 +67,15 @@ class _Layout:
 
     members: dict[int, Member]
     required: tuple[int, ...]
+    tags: frozenset[int]
+    """Those of groups too."""
     shapes: dict[tuple[int, ...], list[tuple[int, Callable[[str], object]]]] = field(default_factory=dict)
     """Orders of tags that were found good before, with what is left to be looked at: the values of some."""
 
 
 class Dictionary:
     """`strict_user_defined`: user-defined fields (5000 to 9999, and from 20000) are only good where the dictionary has
-    them; otherwise anywhere."""
+    them; otherwise anywhere, also within groups and more than once."""
 
     def __init__(
         self,
@@ -90,17 +94,14 @@ class Dictionary:
         self.messages = messages
         self._strict_user_defined = strict_user_defined
         self._fits = {tag: _FITS[one.type] for tag, one in fields.items() if one.type in _FITS}
-        self._quick = {
-            tag: _quick_check(one, may_be_agreed=version.startswith("FIXT"))
-            for tag, one in fields.items()
-            if one.values or one.type in _FITS
-        }
+        self._quick = {tag: _quick_check(one) for tag, one in fields.items() if one.values or one.type in _FITS}
         self._header_tags = frozenset(member.tag for member in header)
         self._trailer_tags = frozenset(member.tag for member in trailer)
         self._layouts = {
             msg_type: _Layout(
                 {member.tag: member for member in (*header, *message.members, *trailer)},
                 tuple(member.tag for member in (*header, *message.members, *trailer) if member.required),
+                frozenset(_tags_of((*header, *message.members, *trailer))),
             )
             for msg_type, message in messages.items()
         }
@@ -153,11 +154,13 @@ class Dictionary:
         layout.shapes[tags] = [(tag, self._quick[tag]) for tag in tags if tag in self._quick]
 
     def _check_closely(self, message: Message, layout: _Layout) -> Defect | None:
-        fields = message.fields
         seen: set[int] = set()
         section = 0
         at = 0
         try:
+            fields = message.fields
+            if not self._strict_user_defined and any(map(_is_user_defined, message.first)):
+                fields = self._with_a_place(fields, layout)
             while at < len(fields):
                 tag, value = fields[at]
                 member = self._member(tag, layout, message.msg_type)
@@ -170,7 +173,7 @@ class Dictionary:
                 seen.add(tag)
                 self._check_value(tag, value)
                 at += 1
-                if member is not None and member.entry:
+                if member.entry:
                     at = self._check_group(fields, at, member, value)
             for tag in layout.required:
                 if tag not in seen:
@@ -179,32 +182,40 @@ class Dictionary:
             return error.defect
         return None
 
-    def _member(self, tag: int, layout: _Layout, msg_type: str) -> Member | None:
-        """The tag's place in the message, None for a user-defined one that is good anywhere."""
+    def _with_a_place(self, fields: tuple[Field, ...], layout: _Layout) -> tuple[Field, ...]:
+        """Without the user-defined fields that are good anywhere; of those, only the values are held to something."""
+        placed = []
+        for one in fields:
+            tag = one[0]
+            if tag in layout.tags or not _is_user_defined(tag):
+                placed.append(one)
+            else:
+                self._check_value(*one)
+        return tuple(placed)
+
+    def _member(self, tag: int, layout: _Layout, msg_type: str) -> Member:
+        """The tag's place in the message."""
         member = layout.members.get(tag)
-        if member is None and not self._is_good_anywhere(tag):
+        if member is None:
             if tag not in self.fields:
                 raise _DefectError(0, tag, f"tag {tag} is not known in {self.version}")
             raise _DefectError(2, tag, f"tag {tag} ({self.field_name(tag)}) is not of a message of type {msg_type}")
         return member
 
-    def _is_good_anywhere(self, tag: int) -> bool:
-        return not self._strict_user_defined and (5000 <= tag < 10_000 or tag >= 20_000)
-
-    def _check_group(self, fields: tuple[Field, ...], at: int, group: Member, digits: str) -> int:
+    def _check_group(self, fields: tuple[Field, ...], at: int, group: Member, says: str) -> int:
         """Where the group that begins at `at` ends."""
-        # A message has not room for so many entries, nor Python patience for so many digits.
-        count = int(digits) if len(digits) < 10 else -1
+        count = int(says) if _is_natural(says) else -1
         begins = group.entry[0].tag
         places = {member.tag: place for place, member in enumerate(group.entry)}
-        if count and at < len(fields) and fields[at][0] != begins and fields[at][0] in places:
-            raise _DefectError(15, fields[at][0], f"an entry of group {group.tag} must begin with tag {begins}")
+        if count > 0 and at < len(fields) and fields[at][0] != begins and fields[at][0] in places:
+            tag = fields[at][0]
+            raise _DefectError(15, tag, f"tag {tag} begins an entry of group {group.tag}: it must be tag {begins}")
         entries = 0
         while at < len(fields) and fields[at][0] == begins:
             entries += 1
             at = self._check_entry(fields, at, group, places)
         if entries != count:
-            raise _DefectError(16, group.tag, f"group {group.tag} has {entries} entries, and says {digits[:20]}")
+            raise _DefectError(16, group.tag, f"group {group.tag} has {entries} entries, and says {says}")
         return at
 
     def _check_entry(self, fields: tuple[Field, ...], at: int, group: Member, places: dict[int, int]) -> int:
@@ -213,11 +224,10 @@ class Dictionary:
         while at < len(fields):
             tag, value = fields[at]
             place = places.get(tag)
-            if place is None and last >= 0 and self._is_good_anywhere(tag):
-                at += 1
-                continue
             if place is None or (place == 0 and last >= 0):
                 break
+            if tag in seen:
+                raise _DefectError(13, tag, f"tag {tag} is there more than once in an entry of group {group.tag}")
             if place <= last:
                 raise _DefectError(15, tag, f"tag {tag} is out of its order in group {group.tag}")
             last = place
@@ -250,14 +260,48 @@ class _DefectError(Exception):
         self.defect = Defect(reason, tag, text)
 
 
+def _is_user_defined(tag: int) -> bool:
+    return 5000 <= tag < 10_000 or tag >= 20_000
+
+
+def _tags_of(members: tuple[Member, ...]) -> Iterator[int]:
+    for member in members:
+        yield member.tag
+        yield from _tags_of(member.entry)
+
+
 # ---- data types (FIX 4.4 volume 1, "FIX Field Data Types")
 
-_DAY = re.compile(r"0?[1-9]|[12][0-9]|3[01]")
 _MONTH = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01]|w[1-5])?")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]{1,12})?")
 _ZONED_TIME = re.compile(
     r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)(\.[0-9]{1,12})?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
 )
+_DAY_OF_MONTH = re.compile(r"0?[1-9]|[12][0-9]|3[01]")
+# As many digits as fix.values reads, so that what is let through can be read; and Python refuses to read thousands.
+_is_int = re.compile(r"-?[0-9]{1,18}").fullmatch
+_is_natural = re.compile(r"[0-9]{1,18}").fullmatch
+
+
+class _Remembered(dict[str, bool]):
+    """Whether values have a form: the same prices, sizes and times come again and again. Of what is no such value,
+    nothing large is kept."""
+
+    def __init__(self, fits: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._fits = fits
+
+    def __missing__(self, value: str) -> bool:
+        fits = self._fits(value)
+        if len(value) <= 40:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[value] = fits
+        return fits
+
+
+def _is_float(value: str) -> bool:
+    return value.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
 def _is_date(value: str) -> bool:
@@ -268,17 +312,6 @@ def _is_zoned_timestamp(value: str) -> bool:
     return _is_date(value[:8]) and value[8:9] == "-" and _ZONED_TIME.fullmatch(value, 9) is not None
 
 
-def _is_int(value: str) -> bool:
-    return value.isdecimal() or (value[0] == "-" and value[1:].isdecimal())
-
-
-# The same prices, sizes and times come again and again.
-@lru_cache(maxsize=1 << 14)
-def _is_float(value: str) -> bool:
-    return value.replace(".", "", 1).isdecimal() or (value[0] == "-" and value[1:].replace(".", "", 1).isdecimal())
-
-
-@lru_cache(maxsize=1 << 12)
 def _is_timestamp(value: str) -> bool:
     try:
         parse_timestamp(0, value)
@@ -288,39 +321,43 @@ def _is_timestamp(value: str) -> bool:
 
 
 _FITS: dict[str, Callable[[str], object]] = {
-    **dict.fromkeys(("INT",), _is_int),
-    **dict.fromkeys(("LENGTH", "SEQNUM", "NUMINGROUP", "TAGNUM"), str.isdecimal),
-    "DAYOFMONTH": _DAY.fullmatch,
-    **dict.fromkeys(("FLOAT", "QTY", "PRICE", "PRICEOFFSET", "AMT", "PERCENTAGE"), _is_float),
+    "INT": _is_int,
+    **dict.fromkeys(("LENGTH", "SEQNUM", "NUMINGROUP", "TAGNUM"), _is_natural),
+    "DAYOFMONTH": _DAY_OF_MONTH.fullmatch,
+    **dict.fromkeys(("FLOAT", "QTY", "PRICE", "PRICEOFFSET", "AMT", "PERCENTAGE"), _Remembered(_is_float).__getitem__),
     "CHAR": lambda value: len(value) == 1,
     "BOOLEAN": frozenset("YN").__contains__,
-    "UTCTIMESTAMP": _is_timestamp,
+    "UTCTIMESTAMP": _Remembered(_is_timestamp).__getitem__,
     **dict.fromkeys(("UTCTIMEONLY", "LOCALMKTTIME"), _TIME.fullmatch),
     **dict.fromkeys(("UTCDATE", "UTCDATEONLY", "LOCALMKTDATE", "DATE"), _is_date),
     "MONTHYEAR": _MONTH.fullmatch,
+    **dict.fromkeys(("MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE"), re.compile("[^ ]+( [^ ]+)*").fullmatch),
+    "MULTIPLECHARVALUE": re.compile("[^ ]( [^ ])*").fullmatch,
     "TZTIMEONLY": _ZONED_TIME.fullmatch,
     "TZTIMESTAMP": _is_zoned_timestamp,
 }
 """By type, whether a value has its form; what is not here is text or data. `DATE` is what 4.2 calls a LocalMktDate."""
 
-_TEXT = frozenset(
-    {"STRING", "CURRENCY", "COUNTRY", "EXCHANGE", "DATA", "XMLDATA", "LANGUAGE", "XID", "XIDREF"}
-    | {"MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"}
-)
-"""Types of any form."""
 _SEVERAL = frozenset({"MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"})
+_COUNTS = frozenset({"NUMINGROUP", "INT"})
+"""Of the field before a group; `INT` is what 4.2 has."""
+_TYPES = frozenset(
+    {"STRING", "CURRENCY", "COUNTRY", "EXCHANGE", "LANGUAGE", "DATA", "XMLDATA", "XID", "XIDREF", *_FITS}
+)
 
 
-def _quick_check(one: FieldType, *, may_be_agreed: bool) -> Callable[[str], object]:
-    """Whether a value is good, in one call. `may_be_agreed`: from FIX 5.0 on, numbers from 100 are for the two sides to
-    agree on ("Reserved100Plus")."""
+def _quick_check(one: FieldType) -> Callable[[str], object]:
+    """Whether a value is good, in one call."""
     if not one.values:
         return _FITS[one.type]
     values = frozenset(one.values)
     if one.type in _SEVERAL:
         return lambda value: values.issuperset(value.split(" "))
-    if one.type == "INT" and may_be_agreed:
-        return lambda value: value in values or (value.isdecimal() and len(value.lstrip("0")) >= 3)
+    if one.type == "INT":
+        # From 5.0 on, numbers from 100 are for the two sides to agree on ("Reserved100Plus"). In earlier versions
+        # venues
+        # do the same, and a reason that is not known is no reason to refuse a report.
+        return lambda value: value in values or (_is_natural(value) and len(value.lstrip("0")) >= 3)
     return values.__contains__
 
 
@@ -362,21 +399,15 @@ class _Source(NamedTuple):
 
 def _read(path: Path) -> _Source:
     try:
-        source = _read_xml(path) if path.suffix == ".xml" else _read_toml(path)
-        for one in source.fields.values():
-            if one.type not in _FITS and one.type not in _TEXT:
-                raise ValueError(f"field {one.tag} ({one.name}) is of type {one.type}, which is not known")
-        return source
-    except RecursionError as error:
-        raise DictionaryError(f"{path}: a block is part of itself") from error
-    except AttributeError as error:
-        raise DictionaryError(f"{path}: a field or a message must be one text: {error}") from error
+        return _read_xml(path) if path.suffix == ".xml" else _read_toml(path)
     except (OSError, ET.ParseError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DictionaryError(f"{path}: cannot be read as a dictionary: {error}") from error
     except KeyError as error:
         raise DictionaryError(f"{path}: {error.args[0]} is missing") from error
     except ValueError as error:
         raise DictionaryError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise DictionaryError(f"{path}: a block or component is within itself") from error
 
 
 _WORD = re.compile(r"[@A-Za-z0-9_]+!?|[()]|\S")
@@ -384,29 +415,26 @@ _WORD = re.compile(r"[@A-Za-z0-9_]+!?|[()]|\S")
 
 def _read_toml(path: Path) -> _Source:
     content = tomllib.loads(path.read_text(encoding="utf-8"))
-    fields = {}
-    for tag, line in content["fields"].items():
-        if not tag.isdecimal() or len(line.split()) < 2:
-            raise ValueError(f"field {tag} is {line!r}: it must be a number and a text such as 'Account STRING'")
-        name, kind, *values = line.split()
-        split = [value.partition(":") for value in values]
-        fields[int(tag)] = FieldType(int(tag), name, kind, {value: meaning for value, _, meaning in split})
+    fields = {one.tag: one for one in starmap(_toml_field, _lines(content["fields"], "fields").items())}
     tags = {one.name: tag for tag, one in fields.items()}
-    blocks = content.get("blocks", {})
+    blocks = _lines(content.get("blocks", {}), "blocks")
 
-    def members(words: Iterator[str], required: bool = True) -> Iterator[Member]:
-        """Until the end or the closing bracket. What is required in a block that is not itself, is not."""
+    def members(words: Iterator[str], required: bool = True, *, group: str = "") -> Iterator[Member]:
+        """Until the end or the group's closing bracket. What is required in a block that is not itself, is not."""
         pending: Member | None = None
         for word in words:
             if word == "(":
-                if pending is None:
+                if pending is None or pending.entry or fields[pending.tag].type not in _COUNTS:
                     raise ValueError("a bracket must follow the name of a group")
-                pending = pending._replace(entry=tuple(members(words)))
+                name = fields[pending.tag].name
+                pending = pending._replace(entry=_entry(name, members(words, group=name)))
                 continue
             if pending is not None:
                 yield pending
                 pending = None
             if word == ")":
+                if not group:
+                    raise ValueError("a bracket closes that was not opened")
                 return
             name, must = word.removesuffix("!"), word.endswith("!")
             if name.startswith("@"):
@@ -417,20 +445,51 @@ def _read_toml(path: Path) -> _Source:
                 pending = Member(tags[name], required and must)
             else:
                 raise ValueError(f"field {name} is missing")
+        if group:
+            raise ValueError(f"the bracket of group {group} is not closed")
         if pending is not None:
             yield pending
 
-    def layout(text: str) -> tuple[Member, ...]:
-        return tuple(members(iter(_WORD.findall(text))))
+    def layout(where: str, text: str) -> tuple[Member, ...]:
+        try:
+            return tuple(members(iter(_WORD.findall(text))))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
     messages = {}
-    for msg_type, text in content.get("messages", {}).items():
-        name, colon, body = text.partition(":")
-        if not colon or text.count("(") != text.count(")"):
-            raise ValueError(f"message {msg_type} must be a name, a colon and its fields, with brackets that match")
-        messages[msg_type] = MessageType(name, layout(body))
-    header, trailer = layout(content.get("header", "")), layout(content.get("trailer", ""))
-    return _Source(content["version"], fields, header, trailer, messages)
+    for msg_type, text in _lines(content.get("messages", {}), "messages").items():
+        name, _, body = text.partition(":")
+        messages[msg_type] = MessageType(name, layout(f"message {msg_type}", body))
+    header, trailer = (layout(end, _line(content.get(end, ""), end)) for end in ("header", "trailer"))
+    return _Source(_line(content["version"], "version"), fields, header, trailer, messages)
+
+
+def _line(text: object, name: str) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {text!r}: it must be a text")
+    return text
+
+
+def _lines(table: object, name: str) -> dict[str, str]:
+    if not isinstance(table, dict) or not all(isinstance(line, str) for line in table.values()):
+        raise ValueError(f"[{name}] must be a table with a text for each key")
+    return table
+
+
+def _toml_field(tag: str, line: str) -> FieldType:
+    words = line.split()
+    if not _is_natural(tag) or len(words) < 2 or words[1] not in _TYPES:
+        raise ValueError(f"field {tag} is {line!r}: it must be a number with a name and one of FIX's data types")
+    name, kind, *values = words
+    split = [value.partition(":") for value in values]
+    return FieldType(int(tag), name, kind, {value: meaning for value, _, meaning in split})
+
+
+def _entry(group: str, members: Iterator[Member]) -> tuple[Member, ...]:
+    entry = tuple(members)
+    if not entry:
+        raise ValueError(f"group {group} repeats nothing: it must have a field")
+    return entry
 
 
 def _read_xml(path: Path) -> _Source:
@@ -446,10 +505,11 @@ def _read_xml(path: Path) -> _Source:
 
     fields = {}
     for element in section("fields"):
-        tag = int(_attribute(element, "number"))
-        values = {
-            _attribute(value, "enum"): _attribute(value, "description") for value in element if value.tag == "value"
-        }
+        number = _attribute(element, "number")
+        if not _is_natural(number):
+            raise ValueError(f"<field {element.attrib}> has the number {number!r}: it must be a tag")
+        tag = int(number)
+        values = {_attribute(value, "enum"): value.get("description", "") for value in element if value.tag == "value"}
         kind = _attribute(element, "type").upper()
         if kind == "BOOLEAN" or tag == 35:
             values = {}
@@ -468,14 +528,9 @@ def _read_xml(path: Path) -> _Source:
             elif name not in tags:
                 raise ValueError(f"field {name}, of {parent.get('name')}, is missing")
             elif element.tag == "group":
-                entry = tuple(members(element))
-                if not entry:
-                    raise ValueError(f"group {name}, of {parent.get('name')}, has no fields")
-                yield Member(tags[name], must, entry)
-            elif element.tag == "field":
-                yield Member(tags[name], must)
+                yield Member(tags[name], must, _entry(name, members(element)))
             else:
-                raise ValueError(f"<{element.tag}> in {parent.get('name')}: it must be a field, group or component")
+                yield Member(tags[name], must)
 
     messages = {
         _attribute(element, "msgtype"): MessageType(_attribute(element, "name"), tuple(members(element)))

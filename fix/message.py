@@ -93,7 +93,7 @@ class Message:
 
     def require(self, tag: int) -> str:
         """The first value of the tag; raises `MissingTag`."""
-        value = self.first.get(tag)
+        value = (self._first or self.first).get(tag)
         if value is None:
             raise MissingTag(tag, self.msg_type)
         return value

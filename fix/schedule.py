@@ -26,7 +26,8 @@ class Schedule:
     """Sessions of some hours a day, or of some days a week.
 
     - Daily: `start` to `end`, on the `days` on which it begins (all without). An end that is not after the start
-      is on the next day; equal ends make a day of 24 hours that begins anew at that time.
+      is on the next day (the next but one, where two zones want it); equal ends make a day of 24 hours that begins anew
+      at that time.
     - Weekly: from `start` on `start_day` to `end` on `end_day`; the same day and an end that is not after the start
       make a whole week.
 
@@ -82,12 +83,9 @@ class Schedule:
 
     def window_at(self, utc: datetime) -> Window | None:
         """The window that a moment is in, or None out of hours. Raises `ValueError` for a time without a zone."""
-        if utc.utcoffset() is None:
-            raise ValueError(f"utc is {utc.isoformat()}: it must have a time zone")
         # A window of a week may have begun eight days ago, by the widest of zones.
-        first = utc.astimezone(UTC).date() - 9 * _DAY
-        windows = self._windows(first)
-        following = [*(window.start for window in windows[1:]), datetime.max.replace(tzinfo=UTC)][: len(windows)]
+        windows = self._windows(_utc_date(utc) - 9 * _DAY)
+        following = [window.start for window in windows[1:]] + [datetime.max.replace(tzinfo=UTC)]
         for window, next_start in zip(windows, following, strict=True):
             end = min(window.end, next_start)
             if window.start <= utc < end:
@@ -95,16 +93,9 @@ class Schedule:
         return None
 
     def next_start(self, utc: datetime) -> datetime:
-        """When the next window begins: at the moment itself or later. Raises `ValueError` as `window_at` does."""
-        if utc.utcoffset() is None:
-            raise ValueError(f"utc is {utc.isoformat()}: it must have a time zone")
-        first = utc.astimezone(UTC).date() - 2 * _DAY
-        while True:
-            # A week may have none: where its only window lies in the hour that is left out in spring.
-            starts = [window.start for window in self._windows(first) if window.start >= utc]
-            if starts:
-                return starts[0]
-            first += 7 * _DAY
+        """When the next window begins: at the moment itself or later. Raises `ValueError` for a time without a zone."""
+        windows = self._windows(_utc_date(utc) - 2 * _DAY)
+        return min(window.start for window in windows if window.start >= utc)
 
     def same_window(self, one: datetime, other: datetime) -> bool:
         """Whether both are in one and the same window: then numbers of the one are good at the other."""
@@ -112,9 +103,10 @@ class Schedule:
         return window is not None and window == self.window_at(other)
 
     def _windows(self, first: date) -> list[Window]:
-        """Those that begin within twelve days, which has one of each week and the next."""
+        """Those that begin within 24 days: the one asked for, a week's next, which may end it, and one more, because
+        one may fall into the hour that is left out."""
         beginning = (self.start_day,) if self.start_day else self.days or WEEKDAYS
-        days = [first + number * _DAY for number in range(12)]
+        days = [first + number * _DAY for number in range(24)]
         windows = [self._window(day) for day in days if WEEKDAYS[day.weekday()] in beginning]
         # One that lies within the hour that is left out in spring is not there that day.
         return [window for window in windows if window.start < window.end]
@@ -129,7 +121,7 @@ class Schedule:
             last += (WEEKDAYS.index(self.end_day) - day.weekday()) % 7 * _DAY
         step = 7 * _DAY if self.end_day else _DAY
         if start_zone == end_zone:
-            # By the clock, so that hours within the spring gap are no hours rather than a day.
+            # By what the clock shows: of two times that it leaves out, the moment would be the same.
             if last == day and self.end <= self.start:
                 last += step
         else:
@@ -141,10 +133,16 @@ class Schedule:
 def _zone(name: str, key: str) -> ZoneInfo:
     try:
         return ZoneInfo(key)
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         raise ValueError(
             f"{name} is {key!r}: it must be a time zone that is known here, such as Europe/London"
         ) from None
+
+
+def _utc_date(utc: datetime) -> date:
+    if utc.utcoffset() is None:
+        raise ValueError(f"utc is {utc.isoformat()}: it must have a time zone")
+    return utc.astimezone(UTC).date()
 
 
 def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:

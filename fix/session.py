@@ -272,10 +272,11 @@ class Session:
             self._store.processed(self._next_inbound)
         return self._take_events()
 
-    def processed(self, number: int) -> None:
-        """The application is done with a message (`MessageReceived`, `Rejected`). What it is not done with comes again
+    def processed(self, *numbers: int) -> None:
+        """The application is done with messages (`MessageReceived`, `Rejected`). What it is not done with comes again
         after a crash, as a possible duplicate: each at least once."""
-        self._under_way.pop(number, None)
+        for number in numbers:
+            self._under_way.pop(number, None)
         self._store.processed(self.next_unprocessed)
 
     def send(self, message: Message, now: Reading) -> int:

@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[SessionEvent] = deque()
         self._delivery: asyncio.Handle | None = None
         self._delivering = False
+        self._done: list[int] = []
         self._now: Reading
         self._timer: asyncio.TimerHandle | None = None
         self._tick_is_due = False
@@ -197,28 +198,38 @@ class Connection(asyncio.Protocol):
         self._delivering = True
         self._now = read_clocks()
         began = written = self._now.monotonic
-        while self._waiting:
-            event = self._waiting.popleft()
+        waiting, on_event, monotonic = self._waiting, self._on_event, time.monotonic
+        while waiting:
+            event = waiting.popleft()
             try:
-                self._on_event(self, event)
-                if self._tells_processed and isinstance(event, _NUMBERED):
-                    self.session.processed(event.number)
+                on_event(self, event)
             except Exception as error:
                 self._fail(error)
-            now = time.monotonic()
+            else:
+                if isinstance(event, _NUMBERED):
+                    self._done.append(event.number)
+            now = monotonic()
             if now - written > _WRITE_AFTER:
-                self._flush()
+                self._write()
                 written = now
                 self._now = read_clocks()
-            if now - began > _SLICE and not until_empty:
-                break
+                if now - began > _SLICE and not until_empty:
+                    break
         self._delivering = False
-        self._flush()
+        self._write()
         if self._waiting:
             self._delivery = self._loop.call_soon(self._deliver)
         elif self._over:
             self._resolve()
         self._throttle()
+
+    def _write(self) -> None:
+        """Send what the callbacks have sent, and with it goes what they are done with."""
+        if self._done:
+            if self._tells_processed:
+                self.session.processed(*self._done)
+            self._done.clear()
+        self._flush()
 
     def _throttle(self) -> None:
         if self._transport is None or not self.is_open:

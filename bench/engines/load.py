@@ -24,7 +24,7 @@ FROM_ORDER = (55, 54, 38, 44)
 class Client:
     """Keeps `depth` orders under way until `count` are answered, then prints what that took."""
 
-    def __init__(self, count: int, depth: int, send: Callable[[int], None], done: Callable[[], None]) -> None:
+    def __init__(self, count: int, depth: int, send: Callable[[str], None], done: Callable[[], None]) -> None:
         self._count = count
         self._depth = depth
         self._send = send
@@ -41,8 +41,9 @@ class Client:
 
     def _one(self) -> None:
         self._next += 1
-        self._sent_at[f"ORD-{self._next}"] = time.perf_counter()
-        self._send(self._next)
+        cl_ord_id = f"ORD-{self._next}"
+        self._sent_at[cl_ord_id] = time.perf_counter()
+        self._send(cl_ord_id)
 
     def answered(self, cl_ord_id: str, status: str) -> None:
         now = time.perf_counter()

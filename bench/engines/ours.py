@@ -44,8 +44,8 @@ async def _serve(port: int, session: Session) -> None:
 async def _ask(port: int, session: Session, count: int, depth: int) -> None:
     done = asyncio.Event()
 
-    def send(number: int) -> None:
-        connection.send(Message("D", [(11, f"ORD-{number}"), *NEW_ORDER]))
+    def send(cl_ord_id: str) -> None:
+        connection.send(Message("D", [(11, cl_ord_id), *NEW_ORDER]))
 
     client = Client(count, depth, send, done.set)
 

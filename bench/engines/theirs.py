@@ -77,8 +77,8 @@ class _Desk(_Quiet):
         self._session: Any = None
         self.client = Client(count, depth, self._send, self.done.set)
 
-    def _send(self, number: int) -> None:
-        fix.Session.sendToTarget(_message("D", (11, f"ORD-{number}"), *NEW_ORDER), self._session)
+    def _send(self, cl_ord_id: str) -> None:
+        fix.Session.sendToTarget(_message("D", (11, cl_ord_id), *NEW_ORDER), self._session)
 
     def onLogon(self, session: Any) -> None:
         self._session = session
