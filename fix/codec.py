@@ -27,6 +27,8 @@ _TRAILERS = [b"10=%03d\x01" % check_sum for check_sum in range(256)]
 _TRAILER_LENGTH = 7
 _COMPACT_AFTER = 1 << 16
 
+_HIGHEST_TAG = 999_999_999
+
 _DATA_OF = {length: data for length, data in simplefix.data.RAW_DATA if length != data}
 """The data field that each length field says the length of. Data alone may hold a delimiter."""
 _DATA_TAGS = frozenset(_DATA_OF.values())
@@ -161,9 +163,8 @@ def encode(begin_string: str, msg_type: str, session_fields: Sequence[Field], fi
     Raises `FieldError` for a field that only the session may set and for a value that cannot be sent.
     """
     head = f"35={msg_type}" + "".join([f"\x01{tag}={value}" for tag, value in session_fields])
-    if not (begin_string and msg_type and _can_be_sent(head, 1 + len(session_fields))):
-        for tag, value in [(8, begin_string), (35, msg_type), *session_fields]:
-            _check_to_send(tag, value)
+    if not (begin_string and msg_type and _can_be_sent(f"{begin_string}\x01{head}", 2 + len(session_fields))):
+        _check_to_send([(8, begin_string), (35, msg_type), *session_fields])
     return assemble(f"8={begin_string}\x019=", head, fields)
 
 
@@ -171,22 +172,22 @@ def assemble(opening: str, head: str, fields: Sequence[Field]) -> bytes:
     """As `encode`, for who has made `8=...|9=` and `35=...|49=...|34=...` already and knows that they can be sent."""
     text = _text_of(fields)
     body = f"{head}{text}\x01".encode("latin-1")
-    proven = f"{opening}{len(body)}\x01".encode() + body
+    proven = f"{opening}{len(body)}\x01".encode("latin-1") + body
     return proven + _TRAILERS[check_sum(proven)]
 
 
 class _Prefixes(dict[int, str]):
-    """What stands before the value of each tag that may follow the header as it comes."""
+    """What stands before the value of each tag that may follow the header as it comes. What needs a closer look is not
+    in it: lengths of data too."""
 
     def __missing__(self, tag: int) -> str:
-        if tag in HEADER_TAGS or tag in _SESSION_TAGS or not isinstance(tag, int) or tag <= 0:
+        if tag in _LOOKED_AT_CLOSELY or not isinstance(tag, int) or not 0 < tag <= _HIGHEST_TAG:
             raise KeyError(tag)
         return f"\x01{tag}="
 
 
-_PREFIXES = _Prefixes(
-    {tag: f"\x01{tag}=" for tag in range(1, 3000) if tag not in HEADER_TAGS and tag not in _SESSION_TAGS}
-)
+_LOOKED_AT_CLOSELY = HEADER_TAGS | _SESSION_TAGS | _DATA_OF.keys()
+_PREFIXES = _Prefixes({tag: f"\x01{tag}=" for tag in range(1, 3000) if tag not in _LOOKED_AT_CLOSELY})
 
 
 def _text_of(fields: Sequence[Field]) -> str:
@@ -204,8 +205,8 @@ def _text_of(fields: Sequence[Field]) -> str:
     for tag, value in fields:
         if tag in _SESSION_TAGS:
             raise FieldError(tag, value, "left to the session")
-        _check_to_send(tag, value)
     ordered = sorted(fields, key=lambda field: field[0] not in HEADER_TAGS)
+    _check_to_send(ordered)
     return "".join([f"\x01{tag}={value}" for tag, value in ordered])
 
 
@@ -217,15 +218,25 @@ def _can_be_sent(text: str, fields: int) -> bool:
     return text.isascii() and text.count(_SOH) == fields - 1 and "=\x01" not in text and not text.endswith("=")
 
 
-def _check_to_send(tag: int, value: str) -> None:
-    if not isinstance(tag, int) or tag <= 0:
-        raise FieldError(tag, value, "a field whose tag is above 0")
+def _check_to_send(fields: Sequence[Field]) -> None:
+    length: Field | None = None
+    for tag, value in fields:
+        _check_field_to_send(tag, value)
+        if length is not None and _DATA_OF[length[0]] == tag:
+            if length[1] != str(len(value)):
+                raise FieldError(length[0], length[1], f"{len(value)}, the length of the data after it ({tag})")
+        elif _SOH in value:
+            raise FieldError(tag, value, "without the delimiter (SOH), or data with its length in the field before")
+        length = (tag, value) if tag in _DATA_OF else None
+
+
+def _check_field_to_send(tag: int, value: str) -> None:
+    if not isinstance(tag, int) or not 0 < tag <= _HIGHEST_TAG:
+        raise FieldError(tag, value, f"a field whose tag is above 0, and at most {_HIGHEST_TAG}")
     if not isinstance(value, str):
         raise FieldError(tag, value, "text")
     if not value:
         raise FieldError(tag, value, "a value, or the field left out")
-    if _SOH in value and tag not in _DATA_TAGS:
-        raise FieldError(tag, value, "without the delimiter (SOH)")
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
@@ -244,7 +255,7 @@ class _Tags(dict[str, int]):
 
 def _tag(digits: str) -> int | None:
     # In Latin-1 only ASCII digits are decimal.
-    return int(digits) if digits.isdecimal() and digits[0] != "0" and len(digits) < 10 else None
+    return int(digits) if digits.isdecimal() and digits[0] != "0" and len(digits) <= len(str(_HIGHEST_TAG)) else None
 
 
 _TAGS = _Tags({str(tag): tag for tag in range(1, 3000) if tag != 10 and tag not in _DATA_OF and tag not in _DATA_TAGS})

@@ -381,10 +381,10 @@ class _Run:
 
     def play(self) -> None:
         for _ in range(_BATCHES):
-            if self.session.state is State.DISCONNECTED:
-                self._connect()
             if self.session.next_inbound > _DEAD_END:
                 break
+            if self.session.state is State.DISCONNECTED:
+                self._connect()
             self._deliver([*self._catches_up(), *(self._piece() for _ in range(self.random.randint(1, 4)))])
             self._acts()
             self._passes_time()
