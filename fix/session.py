@@ -32,7 +32,7 @@ So after a reconnect the peer can have resent what got lost. What the store does
 """
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -140,6 +140,7 @@ class Session:
         self._next_outbound = self._store.next_outbound
         self._next_inbound = self._store.next_inbound
         self._under_way: dict[int, None] = {}
+        self._void: Counter[int] = Counter()  # under way when the numbers were reset: theirs mean nothing any more
         self._dictionary = config.dictionary
         self._says_processed = config.last_processed
         self._validates_all = config.validate == "all"
@@ -265,8 +266,10 @@ class Session:
             self._last_received = now.monotonic
             self._test_pending = False
             self._handle(decoded)
-        if self._log is not None and self._decoder.dropped:
-            self._log.event(now.utc, f"{self._decoder.dropped} bytes that are no message were ignored")
+        if self._log is not None:
+            if self._decoder.dropped:
+                self._log.event(now.utc, f"{self._decoder.dropped} bytes that are no message were ignored")
+            self._log.flush()
         self._decoder.dropped = 0
         if not self._under_way:
             self._store.processed(self._next_inbound)
@@ -276,7 +279,10 @@ class Session:
         """The application is done with messages (`MessageReceived`, `Rejected`). What it is not done with comes again
         after a crash, as a possible duplicate: each at least once."""
         for number in numbers:
-            self._under_way.pop(number, None)
+            if self._void[number]:
+                self._void[number] -= 1
+            else:
+                self._under_way.pop(number, None)
         self._store.processed(self.next_unprocessed)
 
     def send(self, message: Message, now: Reading) -> int:
@@ -366,14 +372,14 @@ class Session:
         data, self._outbound = self._outbound, bytearray()
         if data:
             self._store.commit()
-            if self._log is not None:
-                self._log.flush()
         while self._resends and len(data) < _RESEND_PIECE:
             frame = next(self._resends[0].frames, None)
             if frame is None:
                 self._resends.popleft()
             else:
                 data += frame
+        if data and self._log is not None:
+            self._log.flush()
         return bytes(data)
 
     @property
@@ -569,6 +575,7 @@ class Session:
 
     def _begin_inbound(self) -> None:
         """The peer's Logon was its first message."""
+        self._forget_under_way()
         self._early.clear()
         self._gap = None
         self._filled_to = 0
@@ -814,10 +821,15 @@ class Session:
 
     def _reset_numbers(self) -> None:
         self._next_outbound = self._next_inbound = 1
-        self._under_way.clear()
+        self._forget_under_way()
         self._store.reset(self._now.utc)
         self._forget_recovery()
         self._events.append(NumbersReset())
+
+    def _forget_under_way(self) -> None:
+        self._void = +self._void
+        self._void.update(list(self._under_way))
+        self._under_way.clear()
 
     def _forget_recovery(self) -> None:
         self._resends.clear()

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from fix.config import VERSIONS, SessionConfig
+from fix.config import VERSIONS, LogonRequest, SessionConfig
 from fix.dictionary import shipped
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, Rejected
 from fix.message import Message
@@ -717,3 +717,48 @@ def test_resend_requests_in_chunks_ask_for_the_next_when_the_last_is_filled(case
     assert brief(side.sends(), 7, 16) == [("2", "9", "9")]
     assert delivered(side.receives("D", 9, ORDER, header=RESENT)) == [9, 10]
     assert side.sends() == []
+
+
+# The Logon's own
+
+
+def test_a_logon_can_be_signed_with_what_it_says() -> None:
+    """As venues have it that take a signature of the header in RawData (95, 96)."""
+    seen: list[LogonRequest] = []
+
+    def sign(request: LogonRequest) -> list[tuple[int, str]]:
+        seen.append(request)
+        signature = "|".join(map(str, request))
+        return [(95, str(len(signature))), (96, signature), (553, "desk")]
+
+    side = Side(config=SessionConfig("initiator", "SELF", "PEER", logon_fields=sign))
+    side.session.connected(side.now)
+    (logon,) = side.sends()
+    (request,) = seen
+    assert request == ("SELF", "PEER", 1, logon.get(52))
+    assert logon.get(96) == f"SELF|PEER|1|{logon.get(52)}"
+    assert "SELF|PEER" not in repr(logon)
+
+
+def test_a_password_can_be_encrypted_and_changed() -> None:
+    fields = [(553, "desk"), (1400, "101"), (1401, "4"), (1402, "\x01ab\xff"), (925, "next")]
+    side = Side(config=SessionConfig("initiator", "SELF", "PEER", logon_fields=lambda _: fields))
+    side.session.connected(side.now)
+    (logon,) = side.sends()
+    assert body_of(logon)[2:] == fields
+    assert "next" not in repr(logon)
+
+
+def test_what_was_under_way_at_a_reset_is_not_taken_for_what_came_after(side: Side) -> None:
+    """A message that the application is done with only after the reset, and one of the same number after it."""
+    assert delivered(side.receives("D", 2, ORDER)) == [2]
+    side.session.reset(side.now)
+    assert delivered(side.receives("D", 3, ORDER)) == [3]
+    side.receives("A", 1, logon_of(side) + "|141=Y")
+    assert (side.session.next_unprocessed, side.session.next_inbound) == (2, 2)
+    assert delivered(side.receives("D", 2, ORDER)) == [2]
+    side.session.processed(2)
+    side.session.processed(3)
+    assert side.store.next_inbound == side.session.next_unprocessed == 2
+    side.session.processed(2)
+    assert side.store.next_inbound == side.session.next_unprocessed == 3

@@ -92,8 +92,11 @@ def test_make_without_a_target_lists_them() -> None:
         "host",
         "test",
         "bench",
+        "bench-engines",
         "histories",
         "crash",
+        "interop",
+        "fuzz",
         "lint",
     ]
 
