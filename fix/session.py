@@ -397,6 +397,8 @@ class Session:
             return
         try:
             number = parse_integer(34, first.get(34) or message.require(34))
+            if first[34][0] == "-":
+                raise FieldError(34, first[34], "a number without a sign")
         except FieldError as error:
             self._end(str(error))  # without a number it cannot even be rejected
             return
@@ -486,19 +488,22 @@ class Session:
             self._end(refusal)
             return
         acceptor = self.config.role == "acceptor"
-        if reset and acceptor:
+        begins_again = reset and acceptor
+        sent = 0 if begins_again else self._next_outbound - (1 if acceptor else 2)
+        try:
+            wanted = self._wanted_from(message, sent + (1 if acceptor else 2))
+        except FieldError as error:
+            if not begins_again:
+                self._use_up(number)
+            self._end(str(error))
+            return
+        if begins_again:
             self._reset_numbers()
         if number < self._next_inbound:
             self._end(self._too_low(number))
             return
-        sent = self._next_outbound - 1 if acceptor else self._next_outbound - 2
         early = number > self._next_inbound
         self._use_up(number)
-        try:
-            wanted = self._wanted_from(message, sent + (1 if acceptor else 2))
-        except FieldError as error:
-            self._end(str(error))
-            return
         if acceptor:
             self._send_logon(reset=reset)
         self._state = State.IN_SESSION

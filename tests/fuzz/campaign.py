@@ -718,6 +718,8 @@ class _Watch:
             announced = self._reset_asked or any(isinstance(event, NumbersReset) for event in events)
             _hold(announced, "numbers went back, and nobody was told")
             self._went_back = self._reset_asked = False
+        if not self._logged_on and LoggedOn() not in events and self.session.state is State.CLOSING:
+            _hold(NumbersReset() not in events, "numbers were reset by a Logon that was refused")
         spans = iter(self._spans)
         low = high = 0
         for event in events:
