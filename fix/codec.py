@@ -25,9 +25,12 @@ _OPENING = re.compile(rb"8=FIX[^\x01=]{0,12}\x019=([0-9]{1,7})\x0135=")
 _LONGEST_OPENING = 2 + 15 + 1 + 2 + 7 + 1 + 3
 _TRAILERS = [b"10=%03d\x01" % check_sum for check_sum in range(256)]
 _TRAILER_LENGTH = 7
-_COMPACT_AFTER = 1 << 16
+_LONG_REST = 1 << 14
 
 _HIGHEST_TAG = 999_999_999
+_COMMON_TAGS = 10_000
+"""Below are the tags of all versions, and most that two sides agree on."""
+_LONGEST_SHAPE, _MOST_SHAPES = 100, 1000
 
 _DATA_OF = {length: data for length, data in simplefix.data.RAW_DATA if length != data}
 """The data field that each length field says the length of. Data alone may hold a delimiter."""
@@ -69,7 +72,7 @@ class Decoder:
 
     def __init__(self, longest: int = 1 << 20) -> None:
         self._longest = longest
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._at = 0
         self.dropped = 0
         """Bytes that were no message: garbled, or in between."""
@@ -80,14 +83,17 @@ class Decoder:
         return len(self._buffer) - self._at
 
     def feed(self, data: bytes) -> None:
-        # What was taken is removed now and then: with every message, it would be moving all the others.
-        if self._at == len(self._buffer):
-            self._buffer.clear()
-            self._at = 0
-        elif self._at > _COMPACT_AFTER:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+        rest = len(self._buffer) - self._at
+        if not rest:
+            self._buffer = data
+        elif rest < _LONG_REST:
+            self._buffer = self._buffer[self._at :] + data
+        else:
+            # What grows by many pieces is not copied with each of them.
+            if isinstance(self._buffer, bytes) or self._at:
+                self._buffer = bytearray(self._buffer[self._at :])
+            self._buffer += data
+        self._at = 0
 
     def next(self) -> Decoded | None:
         """The next message, or None until more bytes come."""
@@ -176,29 +182,22 @@ def assemble(opening: str, head: str, fields: Sequence[Field]) -> bytes:
     return proven + _TRAILERS[check_sum(proven)]
 
 
-class _Prefixes(dict[int, str]):
-    """What stands before the value of each tag that may follow the header as it comes. What needs a closer look is not
-    in it: lengths of data too."""
-
-    def __missing__(self, tag: int) -> str:
-        if tag in _LOOKED_AT_CLOSELY or not isinstance(tag, int) or not 0 < tag <= _HIGHEST_TAG:
-            raise KeyError(tag)
-        return f"\x01{tag}="
-
-
 _LOOKED_AT_CLOSELY = HEADER_TAGS | _SESSION_TAGS | _DATA_OF.keys()
-_PREFIXES = _Prefixes({tag: f"\x01{tag}=" for tag in range(1, 3000) if tag not in _LOOKED_AT_CLOSELY})
+_PREFIXES = {tag: f"\x01{tag}=" for tag in range(1, _COMMON_TAGS) if tag not in _LOOKED_AT_CLOSELY}
+"""What stands before the value of each tag that may follow the header as it comes. What needs a closer look is not
+in it: lengths of data too, and the rare tags."""
 
 
 def _text_of(fields: Sequence[Field]) -> str:
     """`|tag=value` for each, header fields first."""
     pieces = []
+    prefixes = _PREFIXES
     try:
         for tag, value in fields:
-            pieces.append(_PREFIXES[tag])
+            pieces.append(prefixes[tag])
             pieces.append(value)
         text = "".join(pieces)
-        if _can_be_sent(text, 1 + len(fields)):
+        if text.isascii() and text.count(_SOH) == len(fields) and "=\x01" not in text and not text.endswith("="):
             return text
     except (KeyError, TypeError):
         pass
@@ -243,22 +242,16 @@ def _check_field_to_send(tag: int, value: str) -> None:
         raise FieldError(tag, value, "in characters of Latin-1, one byte for each") from None
 
 
-class _Tags(dict[str, int]):
-    """Tag numbers by their digits. What needs a closer look is not in it: data and their lengths, CheckSum."""
-
-    def __missing__(self, digits: str) -> int:
-        tag = _tag(digits)
-        if tag is None or tag == 10 or tag in _DATA_OF or tag in _DATA_TAGS:
-            raise KeyError(digits)
-        return tag
-
-
 def _tag(digits: str) -> int | None:
     # In Latin-1 only ASCII digits are decimal.
     return int(digits) if digits.isdecimal() and digits[0] != "0" and len(digits) <= len(str(_HIGHEST_TAG)) else None
 
 
-_TAGS = _Tags({str(tag): tag for tag in range(1, 3000) if tag != 10 and tag not in _DATA_OF and tag not in _DATA_TAGS})
+_TAGS = {str(tag): tag for tag in range(1, _COMMON_TAGS) if tag != 10 and tag not in _DATA_OF and tag not in _DATA_TAGS}
+"""Tag numbers by their digits. What needs a closer look is not in it: data and their lengths, CheckSum, the rare
+tags."""
+_SHAPES: dict[tuple[str, ...], tuple[int, ...]] = {}
+"""The tags of messages that came before: most are like one of these."""
 
 
 _SEPARATORS = b"=\x01"
@@ -271,18 +264,31 @@ def _parse(frame: bytes) -> Decoded:
     # Where the two alternate, each value is without `=`, and all can be taken apart at once.
     if separators == _SEPARATORS * (len(separators) // 2) and "=\x01" not in text:
         tokens = text[:-8].replace("=", _SOH).split(_SOH)
-        try:
-            fields = dict(zip(map(_TAGS.__getitem__, tokens[::2]), tokens[1::2], strict=True))
-        except KeyError:
-            return _parse_slowly(frame, text)
-        # The opening says that the third field is MsgType.
-        msg_type = tokens[5]
-        if len(fields) * 2 == len(tokens):
-            fields[10] = text[-4:-1]
-            return Decoded(Message.of_single_fields(msg_type, fields), None, frame)
-        repeating = list(zip(map(_TAGS.__getitem__, tokens[::2]), tokens[1::2], strict=True))
-        return Decoded(Message(msg_type, [*repeating, (10, text[-4:-1])]), None, frame)
+        digits = tuple(tokens[::2])
+        tags = _SHAPES.get(digits) or _tags_of(digits)
+        if tags is not None:
+            fields = dict(zip(tags, tokens[1::2]))  # noqa: B905 - as many, since the separators alternate
+            # The opening says that the third field is MsgType.
+            msg_type = tokens[5]
+            if len(fields) == len(tags):
+                fields[10] = text[-4:-1]
+                return Decoded(Message.of_single_fields(msg_type, fields), None, frame)
+            repeating = zip(tags, tokens[1::2], strict=True)
+            return Decoded(Message(msg_type, [*repeating, (10, text[-4:-1])]), None, frame)
     return _parse_slowly(frame, text)
+
+
+def _tags_of(digits: tuple[str, ...]) -> tuple[int, ...] | None:
+    """The tags of a message that can be taken apart at once; None for one that cannot."""
+    try:
+        tags = tuple([_TAGS[one] for one in digits])
+    except KeyError:
+        return None
+    if len(tags) <= _LONGEST_SHAPE:
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.clear()
+        _SHAPES[digits] = tags
+    return tags
 
 
 def _parse_slowly(frame: bytes, text: str) -> Decoded:

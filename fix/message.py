@@ -50,7 +50,7 @@ class Message:
     @staticmethod
     def of_single_fields(msg_type: str, fields: dict[int, str]) -> "Message":
         """One in which each tag is there once; the dictionary is the message's from then on."""
-        message = Message.__new__(Message)
+        message = _new(Message)
         _set_msg_type(message, msg_type)
         _set_fields(message, None)
         _set_first(message, fields)
@@ -114,6 +114,7 @@ class Message:
             yield f"{tag}={'***' if tag in SECRET_TAGS else value}"
 
 
+_new = object.__new__
 # Past __setattr__, and quicker: every message goes through here.
 _set_msg_type = Message.msg_type.__set__  # type: ignore[misc, attr-defined]
 _set_fields = Message._fields.__set__  # type: ignore[misc, union-attr]

@@ -144,6 +144,7 @@ class Session:
         self._dictionary = config.dictionary
         self._says_processed = config.last_processed
         self._validates_all = config.validate == "all"
+        self._known_types = config.dictionary.messages.keys() if config.dictionary and self._validates_all else None
         # What stands at the beginning and in the middle of every message.
         self._opening = f"8={config.begin_string}\x019="
         self._comp_ids = f"\x0149={config.sender_comp_id}\x0156={config.target_comp_id}\x0134="
@@ -653,7 +654,7 @@ class Session:
         action = self._actions.get(message.msg_type)
         if action is not None:
             self._perform(message, number, action)
-        elif self._knows(message.msg_type):
+        elif self._known_types is None or message.msg_type in self._known_types:
             self._under_way[number] = None
             first = message.first
             self._events.append(MessageReceived(message, number, first.get(43) == "Y", first.get(97) == "Y"))
@@ -667,9 +668,6 @@ class Session:
         if not self._validates_all and decoded.message.msg_type not in _ADMINISTRATIVE:
             return None
         return dictionary.check(decoded.message)
-
-    def _knows(self, msg_type: str) -> bool:
-        return self._dictionary is None or not self._validates_all or self._dictionary.is_known_type(msg_type)
 
     def _refuse_type(self, message: Message) -> None:
         """Of a type that is none, or none of ours (volume 2, "Reject" and "Business Message Reject")."""
