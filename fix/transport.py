@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._delivery: asyncio.Handle | None = None
         self._delivering = False
         self._done: list[int] = []
-        self._now: Reading
+        self._now = read_clocks()
         self._timer: asyncio.TimerHandle | None = None
         self._tick_is_due = False
         self._closing: asyncio.TimerHandle | None = None
@@ -97,10 +97,10 @@ class Connection(asyncio.Protocol):
         if not self.is_open:
             # The session may not know yet; it would keep the message to resend it after the next Logon.
             raise NotLoggedOn(f"{self.session.config.session_id}: the connection is closed")
-        if self._delivering and time.monotonic() - self._now.monotonic < _WRITE_AFTER:
-            return self.session.send(message, self._now)
-        self._now = read_clocks()
-        number = self.session.send(message, self._now)
+        now = self._now
+        if not self._delivering or time.monotonic() - now.monotonic > _WRITE_AFTER:
+            self._now = now = read_clocks()
+        number = self.session.send(message, now)
         if not self._delivering:
             self._flush()
         return number

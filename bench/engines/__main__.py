@@ -28,7 +28,7 @@ _POLL_SECONDS = "0.0005"
 def main() -> None:
     for name, msg_type, fields in (
         ("NewOrderSingle", "D", [(11, "ORD-1"), *NEW_ORDER]),
-        ("ExecutionReport", "8", [(11, "ORD-1"), (17, "E-1"), *((tag, "100") for tag in FROM_ORDER), *REPORT]),
+        ("ExecutionReport", "8", [(17, "E-1"), *((tag, "100") for tag in FROM_ORDER), *REPORT]),
     ):
         _codec(name, msg_type, fields)
     _round_trips("memory", depth=1, count=5000)

@@ -16,9 +16,9 @@ REPORT = (
     (37, "O-20131007-000123"), (150, "F"), (39, "2"), (1, "ACC-1"), (40, "2"), (59, "0"), (15, "USD"), (32, "100"),
     (31, "182.25"), (30, "XNYS"), (151, "0"), (14, "100"), (6, "182.25"), (60, "20131007-13:30:00.072"), (58, "filled"),
 )  # fmt: skip
-"""Besides ClOrdID (11), ExecID (17), and what is taken from the order: 55, 54, 38, 44."""
+"""Besides ExecID (17) and what is taken from the order."""
 
-FROM_ORDER = (55, 54, 38, 44)
+FROM_ORDER = (11, 55, 54, 38, 44)
 
 
 class Client:

@@ -31,10 +31,9 @@ def _session(role: str, store: str, folder: str) -> Session:
 async def _serve(port: int, session: Session) -> None:
     def on_event(connection: Connection, event: SessionEvent) -> None:
         if isinstance(event, MessageReceived):
-            order = event.message
-            fields = [(11, order.require(11)), (17, f"E-{event.number}")]
-            fields += [(tag, order.require(tag)) for tag in FROM_ORDER]
-            connection.send(Message("8", [*fields, *REPORT]))
+            order = event.message.first
+            taken = [(tag, order[tag]) for tag in FROM_ORDER]
+            connection.send(Message("8", [(17, f"E-{event.number}"), *taken, *REPORT]))
 
     await serve("127.0.0.1", port, lambda _sender, _target: session, on_event)
     print("ready", flush=True)
@@ -50,11 +49,11 @@ async def _ask(port: int, session: Session, count: int, depth: int) -> None:
     client = Client(count, depth, send, done.set)
 
     def on_event(_connection: Connection, event: SessionEvent) -> None:
-        match event:
-            case LoggedOn():
-                asyncio.get_running_loop().call_soon(client.start)
-            case MessageReceived(message):
-                client.answered(message.require(11), message.require(39))
+        if isinstance(event, MessageReceived):
+            report = event.message.first
+            client.answered(report[11], report[39])
+        elif isinstance(event, LoggedOn):
+            asyncio.get_running_loop().call_soon(client.start)
 
     connection = await connect("127.0.0.1", port, session, on_event)
     await done.wait()

@@ -64,9 +64,8 @@ class _Server(_Quiet):
 
     def fromApp(self, message: Any, session: Any) -> None:
         self.reports += 1
-        fields = [(11, message.getField(11)), (17, f"E-{self.reports}")]
-        fields += [(tag, message.getField(tag)) for tag in FROM_ORDER]
-        fix.Session.sendToTarget(_message("8", *fields, *REPORT), session)
+        taken = [(tag, message.getField(tag)) for tag in FROM_ORDER]
+        fix.Session.sendToTarget(_message("8", (17, f"E-{self.reports}"), *taken, *REPORT), session)
 
 
 class _Desk(_Quiet):
