@@ -95,6 +95,11 @@ class Decoder:
             self._buffer += data
         self._at = 0
 
+    def give_up_waiting(self) -> None:
+        """What has begun and does not end is garbled: look for the next message behind its mark."""
+        if self.waiting:
+            self._skip_garbled()
+
     def next(self) -> Decoded | None:
         """The next message, or None until more bytes come."""
         buffer = self._buffer
@@ -117,9 +122,12 @@ class Decoder:
                 continue
             if len(buffer) < end:
                 return None
+            if buffer[trailer - 1] != 1 or not buffer.startswith(b"10=", trailer):
+                self._skip_garbled()
+                continue
             frame = bytes(buffer[self._at : end])
             proven = frame[:-_TRAILER_LENGTH]
-            if proven[-1] != 1 or not frame.endswith(_TRAILERS[check_sum(proven)]):
+            if not frame.endswith(_TRAILERS[check_sum(proven)]):
                 self._skip_garbled()
                 continue
             self._at = end

@@ -59,7 +59,7 @@ class SessionConfig:
     next_expected: bool = False
     """Say NextExpectedMsgSeqNum (789) in the Logon, and resend by the peer's without being asked (FIX 4.4 on)."""
     last_processed: bool = False
-    """Say LastMsgSeqNumProcessed (369) in every message."""
+    """Say LastMsgSeqNumProcessed (369) in every message: the last number that came in order."""
     resend_chunk: int = 0
     """Messages asked for by one ResendRequest; 0 asks for all at once (16=0)."""
     sending_time_digits: Literal[3, 6] = 3

@@ -38,7 +38,8 @@ class Application:
 
     def on_message(self, connection: Connection, received: MessageReceived) -> None:
         """An application message, in order. What returns from here is done with; after a crash within it, it comes
-        again, with `possible_duplicate`. A `FieldError` is answered with a BusinessMessageReject (35=j)."""
+        again, with `possible_duplicate`. A `FieldError` about what it says is answered with a BusinessMessageReject
+        (35=j). With `NotLoggedOn`, since the session has ended in the meantime, it comes again after the next Logon."""
 
     def on_reject(self, connection: Connection, rejected: Rejected) -> None:
         """The peer's session will not have a message of ours (35=3)."""
@@ -77,6 +78,8 @@ class _Dispatcher:
         except Unsupported:
             self._refuse(connection, received, 3, f"MsgType (35) {received.message.msg_type} is not supported")
         except FieldError as error:
+            if not _is_theirs(error, received.message):
+                raise
             self._refuse(connection, received, 5 if isinstance(error, MissingTag) else 0, str(error))
 
     def _refuse(self, connection: Connection, received: MessageReceived, reason: int, text: str) -> None:
@@ -92,6 +95,13 @@ class _Dispatcher:
             connection.send(refusal)
         except NotLoggedOn:
             _LOG.warning("message %d was refused, and the session had ended: %s", received.number, text)
+
+
+def _is_theirs(error: FieldError, message: Message) -> bool:
+    """Whether it is the received message that has the wrong value, and not one that the application was making."""
+    if isinstance(error, MissingTag):
+        return message.get(error.tag) is None
+    return (error.tag, error.value) in message.fields
 
 
 class Initiator:
@@ -115,7 +125,6 @@ class Initiator:
         if config.role != "initiator":
             raise ValueError(f"config.role is {config.role!r}: it must be 'initiator'")
         self._config = config
-        self._application = application
         self._reconnect = hosts if isinstance(hosts, Reconnect) else Reconnect(hosts)
         self._session = Session(config, store, log)
         self._log = log
@@ -123,7 +132,9 @@ class Initiator:
         self._connect_timeout = connect_timeout
         self._connection: Connection | None = None
         self._stopping = asyncio.Event()
-        self._logons: list[float] = []
+        self._logged_on_at = 0.0
+        """By the monotonic clock; 0 as long as this connection has no Logon."""
+        self._dispatch = _Dispatcher(application)
 
     @property
     def session(self) -> Session:
@@ -143,7 +154,8 @@ class Initiator:
             self._connection.logout(text)
 
     async def run(self) -> None:
-        """Until `stop`. Raises what a callback or `logon_fields` raised."""
+        """Until `stop`. Raises what a callback or `logon_fields` raised, but for an `OSError` of the latter: that
+        counts as a connection that could not be had."""
         while not self._stopping.is_set():
             if await self._is_out_of_hours():
                 continue
@@ -162,10 +174,10 @@ class Initiator:
 
     async def _hold(self, host: Host) -> None:
         """One connection, from beginning to end."""
-        self._logons.clear()
+        self._logged_on_at = 0.0
         name = self._config.session_id
         try:
-            self._connection = await connect(
+            connection = await connect(
                 host.name,
                 host.port,
                 self._session,
@@ -173,25 +185,34 @@ class Initiator:
                 tls=self._tls,
                 connect_timeout=self._connect_timeout,
             )
-            if self._stopping.is_set():
-                self._connection.logout()
-            reason = await self._connection.closed()
         except OSError as error:
             reason = str(error) or "no answer"
+        else:
+            reason = await self._until_closed(connection)
         finally:
             self._connection = None
-        if self._logons:
+        if self._logged_on_at:
             self._tell(f"{name}: the session with {host.name}:{host.port} ended: {reason}")
-            self._reconnect.ended(time.monotonic() - self._logons[0])
+            self._reconnect.ended(time.monotonic() - self._logged_on_at)
         else:
             self._tell(f"{name}: no session with {host.name}:{host.port}: {reason}")
             self._reconnect.failed()
 
+    async def _until_closed(self, connection: Connection) -> str:
+        self._connection = connection
+        if self._stopping.is_set():
+            connection.logout()
+        try:
+            return await connection.closed()
+        except asyncio.CancelledError:
+            connection.abort("given up")
+            raise
+
     def _on_event(self, connection: Connection, event: SessionEvent) -> None:
         if isinstance(event, LoggedOn):
             self._connection = connection
-            self._logons.append(time.monotonic())
-        _Dispatcher(self._application)(connection, event)
+            self._logged_on_at = time.monotonic()
+        self._dispatch(connection, event)
 
     def _tell(self, text: str) -> None:
         _LOG.warning("%s", text)

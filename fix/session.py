@@ -1,4 +1,4 @@
-"""A FIX 4.4 session without I/O, the same for initiator and acceptor.
+"""A FIX session without I/O, the same for initiator and acceptor: FIX 4.2, 4.4, and FIXT 1.1.
 
 Bytes and clock readings go in; bytes to send and events come out. Rules: FIX 4.4 volume 2 ("FIX session protocol") and
 the FIX session-level test cases; where engines differ, the choice is said at the place.
@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
 
@@ -75,6 +76,8 @@ _SILENCE_UNTIL_END = 2.4
 """In heartbeat intervals (volume 2, TestRequest: "some reasonable transmission time" on top of the interval)."""
 _MOST_EARLY = 10_000
 """Messages that wait for a gap to be filled. Beyond that they are dropped, and asked for when their turn comes."""
+_MOST_EARLY_BYTES = 1 << 24
+"""As many bytes of them at most."""
 _MOST_REQUESTS = 3
 """Times that one gap is asked for, when asking brings nothing."""
 _GAP_PATIENCE = 30.0
@@ -143,6 +146,8 @@ class Session:
         self._void: Counter[int] = Counter()  # under way when the numbers were reset: theirs mean nothing any more
         self._dictionary = config.dictionary
         self._says_processed = config.last_processed
+        self._sent_types: set[str] = set()  # that were found good
+        self._judged = b""
         self._validates_all = config.validate == "all"
         self._known_types = config.dictionary.messages.keys() if config.dictionary and self._validates_all else None
         # What stands at the beginning and in the middle of every message.
@@ -165,6 +170,8 @@ class Session:
         self._outbound = bytearray()
         self._resends: deque[_Resend] = deque()
         self._early: dict[int, Decoded | None] = {}  # None: only its number is still to be used up
+        self._early_order: list[int] = []  # a heap of its numbers
+        self._early_bytes = 0
         self._gap: _Gap | None = None
         self._filled_to = 0  # by gap fills: every number below counts as received
         self._events: list[SessionEvent] = []
@@ -224,7 +231,8 @@ class Session:
             self._close("out of session hours")
             return self._take_events()
         begins_again = self._begins_again(now.utc)
-        resets = config.reset_on_logon or begins_again
+        asks_for_reset = config.reset_on_logon or self._reset_asked
+        resets = asks_for_reset or begins_again
         # First what may fail, so that a session without its secrets stays disconnected.
         number = 1 if resets else self._next_outbound
         request = LogonRequest(config.sender_comp_id, config.target_comp_id, number, self._sending_time())
@@ -238,7 +246,7 @@ class Session:
             self._state = State.LOGON_AWAITED
         else:
             self._state = State.LOGON_SENT
-            self._send_logon(reset=config.reset_on_logon, fields=logon_fields)
+            self._send_logon(reset=asks_for_reset, fields=logon_fields)
         return self._take_events()
 
     def _begins_again(self, utc: datetime) -> bool:
@@ -258,6 +266,12 @@ class Session:
         self._now = now
         if self._state is not State.CLOSING:
             self._decoder.feed(data)
+        self._handle_all()
+        return self._take_events()
+
+    def _handle_all(self) -> None:
+        """What is there as whole messages."""
+        now = self._now
         while self._state is not State.CLOSING:
             decoded = self._decoder.next()
             if decoded is None:
@@ -274,7 +288,6 @@ class Session:
         self._decoder.dropped = 0
         if not self._under_way:
             self._store.processed(self._next_inbound)
-        return self._take_events()
 
     def processed(self, *numbers: int) -> None:
         """The application is done with messages (`MessageReceived`, `Rejected`). What it is not done with comes again
@@ -286,14 +299,45 @@ class Session:
                 self._under_way.pop(number, None)
         self._store.processed(self.next_unprocessed)
 
+    def give_back(self) -> None:
+        """What the application is not done with is to come again: the next Logon asks for it. For a session whose
+        connection is over or ends."""
+        self._next_inbound = self.next_unprocessed
+        self._under_way.clear()
+
+    def judge(self, logon: Decoded, now: Reading) -> str | None:
+        """Why a Logon that comes on another connection would be refused, or None. Nothing changes by it: anyone could
+        end a session otherwise."""
+        message, before = logon.message, self._now
+        self._now = now
+        try:
+            if message.get(8) != self.config.begin_string:
+                raise FieldError(8, message.get(8), self.config.begin_string)
+            number = parse_integer(34, message.require(34))
+            self._check_header(message)
+            self._check_logon(logon)
+            reset = message.get(141) == "Y"
+            return self._refuses_reset(number) if reset else self._refuses_number(number)
+        except (FieldError, _LogonRefusedError) as error:
+            return str(error)
+        finally:
+            self._now = before
+            self._judged = logon.frame
+
+    def _refuses_number(self, number: int) -> str | None:
+        return self._too_low(number) if number < self._next_inbound else None
+
     def send(self, message: Message, now: Reading) -> int:
         """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
         if self._state is not State.IN_SESSION:
             raise NotLoggedOn(f"{self.config.session_id} is {self._state.value}")
-        if message.msg_type in _ADMINISTRATIVE:
-            raise FieldError(35, message.msg_type, "an application message's")
+        msg_type = message.msg_type
+        if msg_type not in self._sent_types:
+            if msg_type in _ADMINISTRATIVE or not msg_type.isascii() or not _MSG_TYPE.fullmatch(msg_type):
+                raise FieldError(35, msg_type, "an application message's")
+            self._sent_types.add(msg_type)
         self._now = now
-        return self._transmit(message.msg_type, message.fields, keep=True)
+        return self._transmit(msg_type, message.fields, keep=True)
 
     def reset(self, now: Reading) -> list[SessionEvent]:
         """Have both sides begin again at 1 without ending the session (ResetSeqNumFlag, 141=Y). What was sent cannot be
@@ -315,6 +359,8 @@ class Session:
         self._now = now
         if not reading:
             self._last_received = now.monotonic
+            if self._gap is not None:
+                self._gap.asked_at = now.monotonic
         if now.monotonic >= self._deadline:
             self._close(
                 f"no answer to Logout within {self.config.logout_timeout:g} s"
@@ -357,22 +403,30 @@ class Session:
         self._deadline = inf
         self._test_pending = False
         self._decoder = Decoder()
-        self._reset_asked = False
         self._outbound.clear()
         self._forget_recovery()
+        if self._reset_asked and self.config.role == "acceptor":
+            # Nobody knows whether the peer has begun again. From 1 on all it sends is asked for, whatever it counts by.
+            self._reset_asked = False
+            self._begin_inbound(1)
+        return self._take_events()
+
+    def save(self) -> None:
+        """Have the store and the log write what they were told. `bytes_to_send` does it too."""
         self._store.commit()
         if self._log is not None:
             self._log.flush()
-        return self._take_events()
 
-    def bytes_to_send(self) -> bytes:
+    def bytes_to_send(self, now: Reading | None = None) -> bytes:
         """What is to be written now. Call until it is empty; while the peer does not read, do not call.
 
-        What it gives is in the store by then.
+        What it gives is in the store by then. `now` is for what is resent, which is made as it leaves.
         """
-        data, self._outbound = self._outbound, bytearray()
-        if data:
+        if now is not None and self._resends:
+            self._now = now
+        if self._outbound:
             self._store.commit()
+        data, self._outbound = self._outbound, bytearray()
         while self._resends and len(data) < _RESEND_PIECE:
             frame = next(self._resends[0].frames, None)
             if frame is None:
@@ -413,8 +467,8 @@ class Session:
             self._handle_first(decoded, number)
         elif msg_type == _SEQUENCE_RESET and first.get(123) != "Y":
             self._handle_reset(decoded)
-        elif msg_type == _LOGON and first.get(141) == "Y":
-            self._handle_reset_request(number)
+        elif msg_type == _LOGON and first.get(141) == "Y" and not possible_duplicate:
+            self._handle_reset_request(decoded, number)
         elif possible_duplicate and number < self._next_inbound:
             return  # had it already
         elif msg_type == _LOGOUT:
@@ -479,7 +533,7 @@ class Session:
             self._close(f"the first message was of type {message.msg_type}, not a Logon")
             return
         try:
-            self._check_logon(decoded)
+            interval = self._check_logon(decoded)
         except _LogonRefusedError as refused:
             self._use_up(number)
             self._end(str(refused))
@@ -505,15 +559,17 @@ class Session:
             return
         early = number > self._next_inbound
         self._use_up(number)
+        self._interval = interval
         if acceptor:
             self._send_logon(reset=reset)
         self._state = State.IN_SESSION
+        self._reset_asked = False
         self._deadline = inf
         self._events.append(LoggedOn())
         if wanted is not None and wanted <= sent:
             self._resends.append(_Resend(wanted, sent, self._resend(wanted, sent)))
         if early:
-            self._early[number] = None
+            self._wait(number, None)
             # Who reads our 789 resends by itself.
             self._ask_for_gap(number, ask=wanted is None)
 
@@ -526,7 +582,8 @@ class Session:
             raise FieldError(789, logon.get(789), f"from 1 to {highest}, the next number that is sent")
         return wanted
 
-    def _check_logon(self, decoded: Decoded) -> None:
+    def _check_logon(self, decoded: Decoded, *, authenticated: bool = False) -> int:
+        """Its heartbeat interval."""
         defect = self._defect_of(decoded)
         if defect is not None:
             raise _LogonRefusedError(defect.text)
@@ -542,12 +599,13 @@ class Session:
         except FieldError as error:
             raise _LogonRefusedError(str(error)) from None
         if self.config.role == "initiator":
-            return
-        if self.config.authenticate is not None:
+            return self.config.heartbeat_interval
+        # Asked once for each Logon: it may be about a password that is good only once.
+        if self.config.authenticate is not None and not authenticated and decoded.frame != self._judged:
             refusal = self.config.authenticate(message)
             if refusal is not None:
                 raise _LogonRefusedError(refusal)
-        self._interval = interval
+        return interval
 
     def _handle_reset(self, decoded: Decoded) -> None:
         """SequenceReset in its Reset mode (123=N): its own number says nothing, 36 is the next one."""
@@ -563,32 +621,37 @@ class Session:
             self._reject(message, error)
             return
         self._next_inbound = new
+        for void in [number for number in self._early if number < new]:
+            waiting = self._early.pop(void)
+            self._early_bytes -= len(waiting.frame) if waiting else 0
         self._take_early()
 
-    def _handle_reset_request(self, number: int) -> None:
+    def _handle_reset_request(self, decoded: Decoded, number: int) -> None:
         """Logon with ResetSeqNumFlag (141=Y) in mid-session: answered in kind, the connection stays."""
+        try:
+            self._interval = self._check_logon(decoded, authenticated=True)
+        except _LogonRefusedError as refused:
+            self._end(str(refused))
+            return
         if self._reset_asked and number == 1:
             self._reset_asked = False
-            self._begin_inbound()
+            self._begin_inbound(2)
             return
         refusal = self._refuses_reset(number)
         if refusal:
             self._end(refusal)
             return
         self._reset_numbers()
-        self._begin_inbound()
+        self._begin_inbound(2)
         self._send_logon(reset=True)
 
-    def _begin_inbound(self) -> None:
-        """The peer's Logon was its first message."""
+    def _begin_inbound(self, expected: int) -> None:
         self._forget_under_way()
-        self._early.clear()
-        self._gap = None
-        self._filled_to = 0
-        self._next_inbound = 2
+        self._forget_early()
+        self._next_inbound = expected
 
     def _refuses_reset(self, number: int) -> str | None:
-        if self.config.role == "initiator" and not self.config.reset_on_logon:
+        if self.config.role == "initiator" and not (self.config.reset_on_logon or self._reset_asked):
             # Taking it would drop, unseen, whatever the peer had still to resend.
             return "ResetSeqNumFlag (141) was not asked for and is not agreed"
         if number != 1:
@@ -605,12 +668,23 @@ class Session:
 
     def _keep_early(self, decoded: Decoded, number: int) -> None:
         answered = decoded.message.msg_type == _RESEND_REQUEST and self._defect_of(decoded) is None
-        if len(self._early) < _MOST_EARLY:
-            self._early.setdefault(number, None if answered else decoded)
+        if number not in self._early and len(self._early) < _MOST_EARLY and self._early_bytes < _MOST_EARLY_BYTES:
+            self._wait(number, None if answered else decoded)
         if answered:
             # At once: were both sides to wait for their own gap first, they would wait for ever.
             self._perform(decoded.message, number, self._answer_resend_request)
         self._ask_for_gap(number)
+
+    def _wait(self, number: int, decoded: Decoded | None) -> None:
+        self._early[number] = decoded
+        heappush(self._early_order, number)
+        self._early_bytes += len(decoded.frame) if decoded else 0
+
+    def _next_early(self) -> int | None:
+        """The lowest number that waits."""
+        while self._early_order and self._early_order[0] not in self._early:
+            heappop(self._early_order)
+        return self._early_order[0] if self._early_order else None
 
     def _take_early(self) -> None:
         """Handle what waited, as far as it is its turn.
@@ -625,11 +699,10 @@ class Session:
                 if decoded is None:
                     self._next_inbound = number + 1
                 else:
+                    self._early_bytes -= len(decoded.frame)
                     self._take(decoded, number)
             elif number < self._filled_to:
-                self._next_inbound = min(
-                    (early for early in self._early if number < early < self._filled_to), default=self._filled_to
-                )
+                self._next_inbound = min(self._next_early() or self._filled_to, self._filled_to)
             else:
                 break
         gap = self._gap
@@ -637,11 +710,8 @@ class Session:
             self._gap = None
         elif gap is not None and gap.asked_to and self._next_inbound > gap.asked_to:
             self._request_resend(gap)
-        if self._early and self._state is not State.CLOSING:
-            # After a reset to a higher number, what waited below it is void.
-            self._early = {early: waiting for early, waiting in self._early.items() if early > self._next_inbound}
-            if self._early:
-                self._ask_for_gap(min(self._early))
+        if self._gap is None and self._state is not State.CLOSING and (early := self._next_early()) is not None:
+            self._ask_for_gap(early)
 
     def _take(self, decoded: Decoded, number: int) -> None:
         """A message in its turn. Its number is used up, also if its body is then rejected."""
@@ -697,8 +767,10 @@ class Session:
         if last != 0 and last < first:
             raise FieldError(16, message.get(16), "0 or not below BeginSeqNo (7)")
         last = sent if last == 0 else min(last, sent)
-        # What is being resent and asked for again is resent once.
-        self._resends = deque(resend for resend in self._resends if resend.first < first or resend.last > last)
+        # What is being resent and asked for again is resent once: requests that overlap become one.
+        for resend in [other for other in self._resends if other.first <= last and first <= other.last]:
+            self._resends.remove(resend)
+            first, last = min(first, resend.first), max(last, resend.last)
         self._resends.append(_Resend(first, last, self._resend(first, last)))
 
     def _note_reject(self, message: Message, number: int) -> None:
@@ -836,7 +908,12 @@ class Session:
 
     def _forget_recovery(self) -> None:
         self._resends.clear()
+        self._forget_early()
+
+    def _forget_early(self) -> None:
         self._early.clear()
+        self._early_order.clear()
+        self._early_bytes = 0
         self._gap = None
         self._filled_to = 0
 
@@ -886,6 +963,12 @@ class Session:
             if self._test_pending:
                 self._close(f"nothing received for {now - self._last_received:.1f} s")
                 return
+            if self._decoder.waiting:
+                # A message that has not ended in all this time: its BodyLength may be wrong, and have swallowed others.
+                self._decoder.give_up_waiting()
+                self._handle_all()
+                if self._last_received == now or self._state is not State.IN_SESSION:
+                    return
             self._test_pending = True
             self._transmit(_TEST_REQUEST, [(112, f"TEST-{self._next_outbound}")])
         if now >= self._last_sent + self._interval:

@@ -32,6 +32,7 @@ class SqliteStore:
     def __init__(self, path: Path, session_id: str, *, survives: Literal["process", "power"] = "process") -> None:
         self._path = path
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
             try:
                 self._open(session_id, survives)
@@ -39,7 +40,7 @@ class SqliteStore:
                 # The file is free again at once, not only when nobody looks at the error any more.
                 self._file.close()
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             why = "another process has it open" if "locked" in str(error) else str(error)
             raise StoreError(f"{path} cannot be used as the store of {session_id}: {why}") from error
         outbound, inbound, created = self._file.execute("SELECT outbound, inbound, created FROM numbers").fetchone()

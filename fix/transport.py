@@ -7,6 +7,7 @@ keep up, reading pauses, and the peer's silence is not held against it.
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from ssl import SSLContext
 from typing import Literal, cast
 
-from fix.codec import Decoder
+from fix.codec import Decoded, Decoder
 from fix.events import Disconnect, MessageReceived, Rejected, SessionEvent
 from fix.message import Message
 from fix.session import NotLoggedOn, Reading, Session, State
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
         self._delivery: asyncio.Handle | None = None
         self._delivering = False
         self._done: list[int] = []
+        self._gave_up = False
         self._now = read_clocks()
         self._timer: asyncio.TimerHandle | None = None
         self._tick_is_due = False
@@ -115,7 +117,9 @@ class Connection(asyncio.Protocol):
             return
         self._reason = self._reason or reason
         self._stop_timer()
-        self._transport.write(self.session.bytes_to_send())
+        self._transport.write(self._bytes_to_send())
+        if self._failure is not None:
+            return
         self._closing = self._loop.call_later(_CLOSE_TIMEOUT, self._transport.abort)
         if not self._transport.can_write_eof():
             self._transport.close()
@@ -140,6 +144,10 @@ class Connection(asyncio.Protocol):
     async def closed(self) -> str:
         """Wait for the end, after the last event was delivered; why it ended. Raises what `on_event` raised."""
         return await asyncio.shield(self._closed)
+
+    def on_end(self, tell: Callable[["asyncio.Future[str]"], None]) -> None:
+        """Have it told, with the reason or what was raised, when `closed` would return."""
+        self._closed.add_done_callback(tell)
 
     # asyncio.Protocol
 
@@ -201,8 +209,15 @@ class Connection(asyncio.Protocol):
         waiting, on_event, monotonic = self._waiting, self._on_event, time.monotonic
         while waiting:
             event = waiting.popleft()
+            if self._gave_up and isinstance(event, _NUMBERED):
+                continue
             try:
                 on_event(self, event)
+            except NotLoggedOn as error:
+                if self.is_open and self.session.state is State.IN_SESSION:
+                    self._fail(error)  # it was another session that it wanted to send by
+                else:
+                    self._give_up()
             except Exception as error:
                 self._fail(error)
             else:
@@ -225,11 +240,26 @@ class Connection(asyncio.Protocol):
 
     def _write(self) -> None:
         """Send what the callbacks have sent, and with it goes what they are done with."""
+        self._tell_done()
+        self._flush()
+
+    def _tell_done(self) -> None:
         if self._done:
             if self._tells_processed:
                 self.session.processed(*self._done)
             self._done.clear()
-        self._flush()
+
+    def _give_up(self) -> None:
+        """The application could not do with a message what it wanted to, since the session is over or ends: that
+        one, and what comes after it, is to come again after the next Logon."""
+        self._gave_up = True
+        if self._over:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self._tells_processed:
+            self._tell_done()
+            self.session.give_back()
 
     def _throttle(self) -> None:
         if self._transport is None or not self.is_open:
@@ -245,7 +275,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or not self.is_open:
             return
         while self._writable:
-            data = self.session.bytes_to_send()
+            data = self._bytes_to_send()
             if not data:
                 return
             self._transport.write(data)
@@ -254,6 +284,13 @@ class Connection(asyncio.Protocol):
             self._reason = f"the peer does not read: {unsent} bytes wait for it, the limit is {self._write_limit}"
             _LOG.warning("%s, %s: %s", self.session.config.session_id, self.peer, self._reason)
             self._transport.abort()
+
+    def _bytes_to_send(self) -> bytes:
+        try:
+            return self.session.bytes_to_send(read_clocks())
+        except Exception as error:
+            self._fail(error, "the session's store")
+            return b""
 
     def _schedule_tick(self) -> None:
         if not self.is_open or self._tick_is_due:
@@ -280,17 +317,21 @@ class Connection(asyncio.Protocol):
     def _tick_after_reading(self) -> None:
         self._timer = None
         self._tick_is_due = False
-        if self.is_open:
-            self._handle(self.session.tick(read_clocks(), reading=self._reading))
+        if not self.is_open:
+            return
+        try:
+            events = self.session.tick(read_clocks(), reading=self._reading)
+        except Exception as error:
+            self._fail(error, "the session's store")
+            return
+        self._handle(events)
 
-    def _fail(self, error: Exception) -> None:
-        """The application raised: nothing more is delivered, nothing more is sent."""
+    def _fail(self, error: Exception, who: str = "the application") -> None:
+        """Something of ours raised: no more messages are delivered, and nothing is sent."""
         self._failure = self._failure or error
-        self._reason = self._reason or "the application failed"
-        _LOG.error(
-            "%s: the application failed, its connection is closed", self.session.config.session_id, exc_info=error
-        )
-        self._waiting.clear()
+        self._reason = self._reason or f"{who} failed"
+        _LOG.error("%s: %s failed, its connection is closed", self.session.config.session_id, who, exc_info=error)
+        self._give_up()
         if self._transport is not None:
             self._transport.abort()
 
@@ -303,10 +344,14 @@ class Connection(asyncio.Protocol):
         self._stop_timer()
         if self._closing is not None:
             self._closing.cancel()
+        if self._gave_up:
+            self._give_back()
         if self.session.state is not State.DISCONNECTED:
-            events = self.session.disconnected(read_clocks())
-            if self._failure is None:
-                self._waiting += events
+            self._waiting += self.session.disconnected(read_clocks())
+        try:
+            self.session.save()
+        except Exception as error:
+            self._fail(error, "the session's store")
         if self._delivery is None:
             self._deliver()
 
@@ -371,6 +416,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._greetings: set[_Greeting] = set()
         self._connections: dict[Session, Connection] = {}
+        self._failures: list[BaseException] = []
 
     @property
     def port(self) -> int:
@@ -402,11 +448,19 @@ class Server:
         for connection in connections:
             connection.close("the server closes")
         for connection in connections:
-            await connection.closed()
+            with contextlib.suppress(Exception):  # noted by _ended
+                await connection.closed()
+        if self._failures:
+            raise self._failures[0]
 
-    def greeted(self, greeting: "_Greeting", logon: Message, data: bytes) -> None:
+    def _ended(self, ended: asyncio.Future[str]) -> None:
+        error = ended.exception()
+        if error is not None:
+            self._failures.append(error)
+
+    def greeted(self, greeting: "_Greeting", first: Decoded, data: bytes) -> None:
         """A first message came: find its session and hand the socket over."""
-        transport = greeting.leave()
+        transport, logon = greeting.leave(), first.message
         sender, target = logon.get(49) or "", logon.get(56) or ""
         session = self._session_for(sender, target) if logon.msg_type == "A" else None
         if session is None:
@@ -416,15 +470,15 @@ class Server:
             return
         old = self._connections.get(session)
         if old is not None:
-            authenticate = session.config.authenticate
-            refusal = authenticate(logon) if authenticate else None
-            if refusal is not None and session.state is not State.DISCONNECTED:
-                # Anyone could end a session otherwise. A Logout would use up a number of the session that lives.
+            refusal = session.judge(first, read_clocks()) if session.state is not State.DISCONNECTED else None
+            if refusal is not None:
+                # A Logout would use up a number of the session that lives.
                 _LOG.warning("%s: Logon of %s refused: %s", _peer_name(transport), session.config.session_id, refusal)
                 transport.abort()
                 return
             old.abort("a new Logon of this session came on another connection")
         connection = Connection(session, self._on_event, write_limit=self._write_limit, processed_by=self._processed_by)
+        connection.on_end(self._ended)
         self._connections[session] = connection
         transport.set_protocol(connection)
         connection.connection_made(transport)
@@ -458,7 +512,7 @@ class _Greeting(asyncio.Protocol):
         self._decoder.feed(data)
         first = self._decoder.next()
         if first is not None:
-            self._server.greeted(self, first.message, bytes(self._data))
+            self._server.greeted(self, first, bytes(self._data))
         elif len(self._data) > _GREETING_LIMIT:
             self.end("no Logon in what it sent")
 

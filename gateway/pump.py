@@ -22,7 +22,7 @@ from fix.config import SessionConfig, password
 from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
-from fix.session import NotLoggedOn, Session
+from fix.session import NotLoggedOn, Reading, Session
 from fix.store import MemoryStore
 from fix.transport import Connection, connect
 from gateway import translate
@@ -68,8 +68,8 @@ class _NumberedSession(Session):
         super().__init__(config, store)
         self._block_end = block_end
 
-    def bytes_to_send(self) -> bytes:
-        return super().bytes_to_send() if self.next_outbound <= self._block_end() else b""
+    def bytes_to_send(self, now: Reading | None = None) -> bytes:
+        return super().bytes_to_send(now) if self.next_outbound <= self._block_end() else b""
 
 
 class _Outgoing(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The engine as its users see it: initiator and acceptor on real sockets, with certificates, hosts and hours."""
 
 import asyncio
+import importlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from fix.config import SessionConfig, password
 from fix.engine import Acceptor, Application, Initiator, Unsupported
 from fix.events import Disconnect, LoggedOn, MessageReceived, NumbersReset, Rejected
 from fix.log import FileLog
-from fix.message import Message
+from fix.message import FieldError, Message
 from fix.polling import polling_loop
 from fix.reconnect import Attempt, Pauses, Reconnect
 from fix.schedule import Schedule
@@ -387,3 +388,149 @@ def test_a_message_of_the_application_is_sent_with_microseconds_where_that_is_se
     side.logs_on()
     side.session.send(Message("D", [(11, "a")]), side.now)
     assert [message.get(52) for message in side.sends()] == ["20131007-13:30:00.000000"] * 2
+
+
+# When the application, its store or its venue fails
+
+
+class Answering(Notes):
+    """Answers every message, as a venue does."""
+
+    def on_message(self, connection: Connection, received: MessageReceived) -> None:
+        connection.send(order(f"answer to {received.message.get(11)}"))
+        super().on_message(connection, received)
+
+
+async def test_messages_that_a_logout_overtakes_come_again() -> None:
+    theirs = Answering()
+    async with listening(theirs) as acceptor:
+        session = Session(desk())
+        for first in (True, False):
+            reader, writer = await asyncio.open_connection(HOST, acceptor.port)
+            session.connected(read_clocks())
+            writer.write(session.bytes_to_send())
+            session.receive(await reader.read(4096), read_clocks())
+            if first:
+                for name in "abc":
+                    session.send(order(name), read_clocks())
+                session.logout(read_clocks())
+            writer.write(session.bytes_to_send())
+            while data := await reader.read(4096):
+                if session.state is State.DISCONNECTED:
+                    break
+                session.receive(data, read_clocks())
+                writer.write(session.bytes_to_send())
+                if "message c" in theirs.told:
+                    break
+            session.disconnected(read_clocks())
+            writer.close()
+        await until(lambda: theirs.told.count("logon") == 2 and theirs.told[-1].startswith("logout"))
+    messages = [told for told in theirs.told if told.startswith("message")]
+    assert messages == ["message a", "message b", "message c"]
+    assert [told.split(":")[0] for told in theirs.told if ":" in told or told == "logon"] == ["logon", "logout"] * 2
+
+
+@pytest.mark.parametrize("error", [TimeoutError("in a callback"), ZeroDivisionError("in a callback")])
+async def test_whatever_a_callback_raises_is_the_applications(error: Exception) -> None:
+    class Broken(Notes):
+        def on_message(self, connection: Connection, received: MessageReceived) -> None:
+            raise error
+
+    theirs, ours = Notes(), Broken()
+    async with listening(theirs) as acceptor:
+        initiator = Initiator(desk(), ours, [(HOST, acceptor.port)])
+        running = asyncio.create_task(initiator.run())
+        await until(lambda: theirs.connection)
+        assert theirs.connection
+        theirs.connection.send(order("a"))
+        with pytest.raises(type(error), match="in a callback"):
+            await asyncio.wait_for(running, 10)
+    assert ours.told == ["logon", "logout: the connection was lost"]
+    assert initiator.session.next_inbound == 2, "it comes again with the next Logon"
+
+
+async def test_an_order_that_the_application_makes_wrongly_is_not_the_peers_fault() -> None:
+    class Careless(Notes):
+        def on_message(self, connection: Connection, received: MessageReceived) -> None:
+            connection.send(Message("8", [(37, "")]))
+
+    ours = Notes()
+    acceptor = Acceptor([venue()], Careless())
+    await acceptor.listen(HOST, 0)
+    async with running(Initiator(desk(), ours, [(HOST, acceptor.port)])) as initiator:
+        await until(lambda: ours.told)
+        initiator.send(order("a"))
+        await until(lambda: len(ours.told) > 1)
+    assert ours.told[1].startswith("logout")
+    with pytest.raises(FieldError, match="tag 37"):
+        await acceptor.close()
+
+
+class Failing(MemoryStore):
+    broken = False
+
+    def commit(self) -> None:
+        if self.broken:
+            raise OSError("no space left on device")
+
+
+async def test_a_store_that_fails_ends_the_session_and_is_told() -> None:
+    store, ours = Failing(), Notes()
+    async with listening(Notes()) as acceptor:
+        initiator = Initiator(desk(), ours, [(HOST, acceptor.port)], store=store)
+        running = asyncio.create_task(initiator.run())
+        await until(lambda: ours.told)
+        store.broken = True
+        initiator.send(order("a"))
+        with pytest.raises(OSError, match="no space left"):
+            await asyncio.wait_for(running, 10)
+    assert ours.told == ["logon", "logout: the connection was lost"]
+
+
+async def test_a_connection_is_closed_when_run_is_cancelled() -> None:
+    theirs, ours = Notes(), Notes()
+    async with listening(theirs) as acceptor:
+        initiator = Initiator(desk(), ours, [(HOST, acceptor.port)])
+        running = asyncio.create_task(initiator.run())
+        await until(lambda: ours.told and theirs.told)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: len(theirs.told) == 2)
+        assert initiator.session.state is State.DISCONNECTED
+    assert len(ours.told) == 2
+
+
+async def test_a_logon_that_would_be_refused_does_not_end_the_session_that_lives() -> None:
+    theirs, ours = Notes(), Notes()
+    asked: list[Message] = []
+
+    def authenticate(logon: Message) -> None:
+        asked.append(logon)
+
+    async with (
+        listening(theirs, config=venue(authenticate=authenticate)) as acceptor,
+        running(Initiator(desk(), ours, [(HOST, acceptor.port)])) as initiator,
+    ):
+        await until(lambda: ours.told)
+        stamp = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y%m%d-%H:%M:%S")
+        for text in (
+            f"35=A|49=DESK|56=VENUE|34=1|52={stamp}|98=0|108=30",
+            f"35=A|49=DESK|56=VENUE|34=1|52={datetime.now(UTC):%Y%m%d-%H:%M:%S}|98=0|108=30",
+        ):
+            reader, writer = await asyncio.open_connection(HOST, acceptor.port)
+            writer.write(frame(text))
+            assert await reader.read() == b""
+            writer.close()
+        initiator.send(order("a"))
+        await until(lambda: "message a" in theirs.told)
+    assert theirs.told[0] == "logon"
+    assert theirs.told.count("logon") == 1
+    assert len(asked) <= 2
+
+
+@pytest.mark.parametrize("name", ["initiator", "acceptor"])
+def test_the_examples_are_what_they_say(name: str) -> None:
+    module = importlib.import_module(f"examples.{name}")
+    assert module.__doc__
+    assert f"python -m examples.{name}" in module.__doc__

@@ -7,7 +7,7 @@ from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, Numbers
 from fix.message import FieldError, Message
 from fix.session import NotLoggedOn, State
 from fix.store import MemoryStore
-from tests.fix.wire import Side, body_of, brief, frame, logged_on, order
+from tests.fix.wire import Side, body_of, brief, decode, frame, logged_on, order
 
 RESEND_FROM_2 = ("2", "2", "0")
 
@@ -847,3 +847,107 @@ def test_the_clock_difference_that_is_allowed_can_be_set() -> None:
     assert names(side.receives("D", 2, "11=a", header=f"52={side.stamp(-0.9)}")) == ["a"]
     assert side.receives("D", 3, "11=b", header=f"52={side.stamp(-1.1)}") == []
     assert brief(side.sends()) == [("3",), ("5",)]
+
+
+# Found in reading
+
+
+def test_a_reset_by_a_logon_that_fails_its_checks_changes_nothing() -> None:
+    for body, header in (("141=Y", ""), ("98=0|108=30|141=Y", f"43=Y|122={Side().stamp()}")):
+        side = logged_on(next_outbound=50, next_inbound=60)
+        events = side.receives("A", 1, body, header=header)
+        assert NumbersReset() not in events
+        assert side.session.next_inbound >= 61
+        assert side.session.next_outbound >= 50
+
+
+def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_the_initiator() -> None:
+    side = logged_on("initiator", next_outbound=50, next_inbound=60)
+    side.session.reset(side.now)
+    side.sends()
+    side.session.disconnected(side.now)
+    side.session.connected(side.now)
+    assert brief(side.sends(), 34, 141) == [("A", "1", "Y")]
+    assert LoggedOn() in side.receives("A", 1, "98=0|108=30|141=Y")
+    assert (side.session.next_outbound, side.session.next_inbound) == (2, 2)
+
+
+def test_a_reset_of_ours_that_the_connection_takes_away_leaves_the_acceptor_asking_for_everything() -> None:
+    side = logged_on("acceptor", next_outbound=50, next_inbound=60)
+    side.session.reset(side.now)
+    side.sends()
+    side.session.disconnected(side.now)
+    side.session.connected(side.now)
+    assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
+    assert brief(side.sends(), 7) == [("A", None), ("2", "1")]
+
+
+def test_a_gap_is_not_asked_for_while_nobody_reads_what_fills_it() -> None:
+    side = logged_on()
+    side.receives("D", 5, "11=late")
+    side.sends()
+    for _ in range(6):
+        side.seconds += 30
+        side.session.tick(side.now, reading=False)
+    assert "2" not in [message.msg_type for message in side.sends()]
+    assert side.session.state is State.IN_SESSION
+
+
+def test_what_is_given_back_comes_again_after_the_next_logon() -> None:
+    side = logged_on()
+    for number in (2, 3, 4):
+        side.receives("D", number, f"11={number}")
+    side.session.processed(2)
+    side.session.give_back()
+    side.session.disconnected(side.now)
+    assert (side.session.next_inbound, side.store.next_inbound) == (3, 3)
+    side.logs_on(5)
+    assert brief(side.sends(), 7)[-1] == ("2", "3")
+
+
+def test_a_body_length_far_too_long_does_not_outlast_an_interval() -> None:
+    side = logged_on()
+    text = f"35=D|49=PEER|56=SELF|34=2|52={side.stamp()}|11=a"
+    side.session.receive(frame(text, body_length=90_000), side.now)
+    assert side.receives("0", 3) == [], "for all that is known it belongs to the long one"
+    side.passes(36)
+    assert ("2", "2") in brief(side.sends(), 7)
+    side.passes(36)
+    assert side.session.state is State.IN_SESSION
+
+
+def test_requests_that_overlap_are_answered_once() -> None:
+    side = logged_on()
+    for number in range(100):
+        side.session.send(order(str(number)), side.now)
+    side.sends()
+    for number in range(50):
+        side.receives("2", 2 + number, f"7={2 + number}|16=0")
+    again = side.sends()
+    assert brief(again, 34) == [("D", str(number)) for number in range(2, 102)]
+
+
+def test_what_waits_behind_a_gap_is_bounded_in_bytes() -> None:
+    side = logged_on()
+    for number in range(3, 60):
+        side.receives("D", number, f"11={number}|58={'x' * 500_000}")
+    assert side.session._early_bytes < (1 << 24) + 1_000_000
+    assert names(side.receives("D", 2, "11=2"))[-1] != "59"
+
+
+@pytest.mark.parametrize("msg_type", ["", "D\x0111=EVIL", "€", "ä", "D=E", "toolong"])
+def test_a_msg_type_that_is_none_is_not_sent(msg_type: str) -> None:
+    side = logged_on()
+    with pytest.raises(FieldError, match="tag 35"):
+        side.session.send(Message(msg_type, [(11, "a")]), side.now)
+    assert side.sends() == []
+
+
+def test_what_is_resent_late_says_when_it_is_sent() -> None:
+    side = logged_on()
+    side.session.send(order("a"), side.now)
+    side.sends()
+    side.receives("2", 2, "7=2|16=0")
+    side.seconds += 100
+    (again,) = decode(side.session.bytes_to_send(side.now))
+    assert again.get(52) == side.stamp()

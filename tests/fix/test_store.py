@@ -289,10 +289,16 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path) -> Non
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("place", [".", "missing/store"])
+@pytest.mark.parametrize("place", [".", "file/store"])
 def test_what_cannot_be_a_file_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(StoreError, match=f"cannot be used as the store of {NAME}: unable to open database file"):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=f"cannot be used as the store of {NAME}: "):
         SqliteStore(tmp_path / place, NAME)
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "new" / "folder" / "store", NAME).close()
+    assert (tmp_path / "new" / "folder" / "store").exists()
 
 
 def test_a_file_of_a_newer_form_is_refused_and_left_alone(path: Path) -> None:
