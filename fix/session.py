@@ -85,6 +85,8 @@ _GAP_PATIENCE = 30.0
 _RESEND_PIECE = 1 << 16
 """Bytes of resent messages that are made at once, so that a request for everything does not fill the memory."""
 _LONGEST_TEXT = 200
+_MOST_DIGITS = 18
+"""Of a MsgSeqNum."""
 
 
 class NotLoggedOn(Exception):  # noqa: N818 - a state of affairs, told to the caller
@@ -144,7 +146,8 @@ class Session:
         self._next_inbound = self._store.next_inbound
         self._under_way: dict[int, None] = {}
         self._void: Counter[int] = Counter()  # under way when the numbers were reset: theirs mean nothing any more
-        self._dictionary = config.dictionary
+        self._sender, self._target = config.sender_comp_id, config.target_comp_id
+        self._check = config.dictionary.check if config.dictionary else None
         self._says_processed = config.last_processed
         self._sent_types: set[str] = set()  # that were found good
         self._judged = b""
@@ -450,13 +453,12 @@ class Session:
         if first.get(8) != self.config.begin_string:
             self._end(f"BeginString (8) is {first.get(8)!r}, it must be {self.config.begin_string}")
             return
-        try:
-            number = parse_integer(34, first.get(34) or message.require(34))
-            if first[34][0] == "-":
-                raise FieldError(34, first[34], "a number without a sign")
-        except FieldError as error:
-            self._end(str(error))  # without a number it cannot even be rejected
+        digits = first.get(34, "")
+        if not digits.isdecimal() or len(digits) > _MOST_DIGITS:
+            # Without a number it cannot even be rejected.
+            self._end(f"tag 34 is {first.get(34)!r}: it must be a number of digits alone")
             return
+        number = int(digits)
         try:
             possible_duplicate = self._check_header(message)
         except FieldError as error:
@@ -490,10 +492,10 @@ class Session:
             if len(tags) != len(set(tags)):
                 repeated = next(tag for tag in tags if tags.count(tag) > 1)
                 raise FieldError(repeated, message.get(repeated), "there once", reason=13)
-        if first.get(49) != self.config.target_comp_id:
-            raise FieldError(49, message.require(49), self.config.target_comp_id, reason=9)
-        if first.get(56) != self.config.sender_comp_id:
-            raise FieldError(56, message.require(56), self.config.sender_comp_id, reason=9)
+        if first.get(49) != self._target:
+            raise FieldError(49, message.require(49), self._target, reason=9)
+        if first.get(56) != self._sender:
+            raise FieldError(56, message.require(56), self._sender, reason=9)
         stamp = first.get(52) or message.require(52)
         if stamp == self._good_stamp and self._good_at is self._now and 43 not in first:
             return False
@@ -721,10 +723,11 @@ class Session:
         if defect is not None:
             self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
             return
-        action = self._actions.get(message.msg_type)
+        msg_type = message.msg_type
+        action = self._actions.get(msg_type)
         if action is not None:
             self._perform(message, number, action)
-        elif self._known_types is None or message.msg_type in self._known_types:
+        elif self._known_types is None or msg_type in self._known_types:
             self._under_way[number] = None
             first = message.first
             self._events.append(MessageReceived(message, number, first.get(43) == "Y", first.get(97) == "Y"))
@@ -732,12 +735,11 @@ class Session:
             self._refuse_type(message)
 
     def _defect_of(self, decoded: Decoded) -> Defect | None:
-        dictionary = self._dictionary
-        if decoded.defect is not None or dictionary is None:
+        if decoded.defect is not None or self._check is None:
             return decoded.defect
         if not self._validates_all and decoded.message.msg_type not in _ADMINISTRATIVE:
             return None
-        return dictionary.check(decoded.message)
+        return self._check(decoded.message)
 
     def _refuse_type(self, message: Message) -> None:
         """Of a type that is none, or none of ours (volume 2, "Reject" and "Business Message Reject")."""
