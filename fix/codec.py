@@ -255,48 +255,44 @@ def _tag(digits: str) -> int | None:
     return int(digits) if digits.isdecimal() and digits[0] != "0" and len(digits) <= len(str(_HIGHEST_TAG)) else None
 
 
-_TAGS = {str(tag): tag for tag in range(1, _COMMON_TAGS) if tag != 10 and tag not in _DATA_OF and tag not in _DATA_TAGS}
-"""Tag numbers by their digits. What needs a closer look is not in it: data and their lengths, CheckSum, the rare
-tags."""
-_SHAPES: dict[tuple[str, ...], tuple[int, ...]] = {}
-"""The tags of messages that came before: most are like one of these."""
-
-
-_SEPARATORS = b"=\x01"
-_BUT_SEPARATORS = bytes(set(range(256)) - set(_SEPARATORS))
+_AS_JSON = msgspec.json.Decoder(dict[int, str])
+_PLAIN = bytes(set(range(32, 127)) - set(b'"\\')) + b"\x01"
+"""What means itself in JSON too."""
+_SHAPES: set[tuple[int, ...]] = set()
+"""The tags of plain messages that came before: most are like one of these."""
 
 
 def _parse(frame: bytes) -> Decoded:
+    """A message is a JSON object in another punctuation, and msgspec reads those in C. It takes no number but in its
+    shortest digits, and nothing where keys and values do not alternate; what it does not take gets a closer look."""
     text = frame.decode("latin-1")
-    separators = frame.translate(None, _BUT_SEPARATORS)
-    # Where the two alternate, each value is without `=`, and all can be taken apart at once.
-    if separators == _SEPARATORS * (len(separators) // 2) and "=\x01" not in text:
-        tokens = text[:-8].replace("=", _SOH).split(_SOH)
-        digits = tuple(tokens[::2])
-        tags = _SHAPES.get(digits) or _tags_of(digits)
-        if tags is not None:
-            fields = dict(zip(tags, tokens[1::2]))  # noqa: B905 - as many, since the separators alternate
-            # The opening says that the third field is MsgType.
-            msg_type = tokens[5]
-            if len(fields) == len(tags):
-                fields[10] = text[-4:-1]
-                return Decoded(Message.of_single_fields(msg_type, fields), None, frame)
-            repeating = zip(tags, tokens[1::2], strict=True)
-            return Decoded(Message(msg_type, [*repeating, (10, text[-4:-1])]), None, frame)
-    return _parse_slowly(frame, text)
-
-
-def _tags_of(digits: tuple[str, ...]) -> tuple[int, ...] | None:
-    """The tags of a message that can be taken apart at once; None for one that cannot."""
+    if frame.translate(None, _PLAIN) or "=\x01" in text:
+        return _parse_slowly(frame, text)
     try:
-        tags = tuple([_TAGS[one] for one in digits])
-    except KeyError:
-        return None
+        fields = _AS_JSON.decode('{"' + text[:-8].replace("=", '":"').replace(_SOH, '","') + '"}')
+    except msgspec.DecodeError:
+        return _parse_slowly(frame, text)
+    tags = tuple(fields)
+    if tags not in _SHAPES and not _is_plain(tags):
+        return _parse_slowly(frame, text)
+    if len(tags) == text.count("=") - 1:
+        fields[10] = text[-4:-1]
+        # The opening says that there is a MsgType.
+        return Decoded(Message.of_single_fields(fields[35], fields), None, frame)
+    tokens = text[:-1].replace("=", _SOH).split(_SOH)
+    repeating = list(zip(map(int, tokens[::2]), tokens[1::2], strict=True))
+    return Decoded(Message(tokens[5], repeating), None, frame)
+
+
+def _is_plain(tags: tuple[int, ...]) -> bool:
+    """Whether none of them is one that needs a closer look: data and their lengths, CheckSum before the end."""
+    if not all(0 < tag <= _HIGHEST_TAG and tag != 10 and tag not in _DATA_OF and tag not in _DATA_TAGS for tag in tags):
+        return False
     if len(tags) <= _LONGEST_SHAPE:
         if len(_SHAPES) >= _MOST_SHAPES:
             _SHAPES.clear()
-        _SHAPES[digits] = tags
-    return tags
+        _SHAPES.add(tags)
+    return True
 
 
 def _parse_slowly(frame: bytes, text: str) -> Decoded:
