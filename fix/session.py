@@ -63,7 +63,7 @@ _ADMINISTRATIVE = frozenset({_HEARTBEAT, _TEST_REQUEST, _RESEND_REQUEST, _REJECT
 
 _SESSIONS_OWN = frozenset({8, 9, 35, 49, 56, 34, 52, 43, 122, 369, 10})
 """What a message that is sent again gets anew."""
-_MSG_TYPE = re.compile(r"[0-9A-Za-z]|[A-D][0-9A-Za-z]|U.{0,19}", re.DOTALL)
+_MSG_TYPE = re.compile(r"[0-9A-Za-z]|[A-D][0-9A-Za-z]|U[!-<>-~]{0,19}")
 """MsgTypes that a version of FIX may know, and the users' own. Any other is no MsgType."""
 _HIGHEST_REASON_OF_4_2 = 11
 _UNSUPPORTED_MESSAGE_TYPE = 3
@@ -319,16 +319,16 @@ class Session:
             number = parse_integer(34, message.require(34))
             self._check_header(message)
             self._check_logon(logon)
-            reset = message.get(141) == "Y"
-            return self._refuses_reset(number) if reset else self._refuses_number(number)
+            if message.get(141) == "Y":
+                refusal = self._refuses_reset(number)
+            else:
+                refusal = self._too_low(number) if number < self._next_inbound else None
         except (FieldError, _LogonRefusedError) as error:
-            return str(error)
+            refusal = str(error)
         finally:
             self._now = before
-            self._judged = logon.frame
-
-    def _refuses_number(self, number: int) -> str | None:
-        return self._too_low(number) if number < self._next_inbound else None
+        self._judged = b"" if refusal else logon.frame
+        return refusal
 
     def send(self, message: Message, now: Reading) -> int:
         """Send an application message; its MsgSeqNum. Raises `NotLoggedOn`, or `FieldError` for what cannot be sent."""
@@ -602,8 +602,10 @@ class Session:
             raise _LogonRefusedError(str(error)) from None
         if self.config.role == "initiator":
             return self.config.heartbeat_interval
-        # Asked once for each Logon: it may be about a password that is good only once.
-        if self.config.authenticate is not None and not authenticated and decoded.frame != self._judged:
+        # Asked once for each Logon: it may be about a password that is good only once. What was judged good is that for
+        # the one time that it then comes.
+        good, self._judged = decoded.frame == self._judged, b""
+        if self.config.authenticate is not None and not authenticated and not good:
             refusal = self.config.authenticate(message)
             if refusal is not None:
                 raise _LogonRefusedError(refusal)

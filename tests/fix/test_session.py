@@ -2,6 +2,7 @@
 
 import pytest
 
+from fix.codec import Decoder
 from fix.config import SessionConfig, password
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, Rejected, SessionEvent
 from fix.message import FieldError, Message
@@ -935,7 +936,7 @@ def test_what_waits_behind_a_gap_is_bounded_in_bytes() -> None:
     assert names(side.receives("D", 2, "11=2"))[-1] != "59"
 
 
-@pytest.mark.parametrize("msg_type", ["", "D\x0111=EVIL", "€", "ä", "D=E", "toolong"])
+@pytest.mark.parametrize("msg_type", ["", "D\x0111=EVIL", "U\x0111=EVIL", "U=", "€", "ä", "D=E", "toolong"])
 def test_a_msg_type_that_is_none_is_not_sent(msg_type: str) -> None:
     side = logged_on()
     with pytest.raises(FieldError, match="tag 35"):
@@ -951,3 +952,37 @@ def test_what_is_resent_late_says_when_it_is_sent() -> None:
     side.seconds += 100
     (again,) = decode(side.session.bytes_to_send(side.now))
     assert again.get(52) == side.stamp()
+
+
+def test_a_logon_that_was_judged_is_authenticated_once_and_a_refused_one_every_time() -> None:
+    asked: list[str] = []
+
+    def authenticate(logon: Message) -> str | None:
+        asked.append(logon.get(554) or "")
+        return None if logon.get(554) == "right" else "wrong password"
+
+    side = Side(config=SessionConfig("acceptor", "SELF", "PEER", authenticate=authenticate))
+    side.session.connected(side.now)
+
+    def logon(secret: str) -> bytes:
+        return frame(f"35=A|49=PEER|56=SELF|34=1|52={side.stamp()}|98=0|108=30|554={secret}")
+
+    def judged(data: bytes) -> str | None:
+        decoder = Decoder()
+        decoder.feed(data)
+        decoded = decoder.next()
+        assert decoded is not None
+        return side.session.judge(decoded, side.now)
+
+    assert judged(logon("wrong")) == "wrong password"
+    assert isinstance(side.session.receive(logon("wrong"), side.now)[-1], Disconnect)
+    assert asked == ["wrong", "wrong"]
+    side = Side(config=SessionConfig("acceptor", "SELF", "PEER", authenticate=authenticate))
+    side.session.connected(side.now)
+    assert judged(logon("right")) is None
+    assert LoggedOn() in side.session.receive(logon("right"), side.now)
+    assert asked[2:] == ["right"]
+    side.session.disconnected(side.now)
+    side.session.connected(side.now)
+    side.receives("A", 2, "98=0|108=30|554=right")
+    assert asked[2:] == ["right", "right"]
