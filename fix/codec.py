@@ -256,17 +256,16 @@ def _tag(digits: str) -> int | None:
 
 
 _AS_JSON = msgspec.json.Decoder(dict[int, str])
-_PLAIN = bytes(set(range(32, 127)) - set(b'"\\')) + b"\x01"
-"""What means itself in JSON too."""
 _SHAPES: set[tuple[int, ...]] = set()
 """The tags of plain messages that came before: most are like one of these."""
 
 
 def _parse(frame: bytes) -> Decoded:
     """A message is a JSON object in another punctuation, and msgspec reads those in C. It takes no number but in its
-    shortest digits, and nothing where keys and values do not alternate; what it does not take gets a closer look."""
+    shortest digits, no control characters, and nothing where keys and values do not alternate. What it does not take,
+    or would take for something else, gets a closer look."""
     text = frame.decode("latin-1")
-    if frame.translate(None, _PLAIN) or "=\x01" in text:
+    if '"' in text or "\\" in text or "=\x01" in text:
         return _parse_slowly(frame, text)
     try:
         fields = _AS_JSON.decode('{"' + text[:-8].replace("=", '":"').replace(_SOH, '","') + '"}')
