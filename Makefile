@@ -98,7 +98,7 @@ export DATA SPEED LIMIT ONLY
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps durabletask==1.12.0
 	@touch $@
 
-# QuickFIX comes as source. Its TLS needs OpenSSL's headers: the machine's own, or Debian's package.
+# QuickFIX comes as source; one that was compiled before, without TLS, is not taken. Its TLS needs OpenSSL's headers: the machine's own, or Debian's package.
 .venv/.quickfix: .venv/.packages
 	@if ! echo '#include <openssl/ssl.h>' | $${CXX:-c++} -E -x c++ - >/dev/null 2>&1; then \
 		as_root=""; \
@@ -114,7 +114,7 @@ export DATA SPEED LIMIT ONLY
 	fi
 	@echo "Compiling QuickFIX: about five minutes"
 	@CXXFLAGS="-DHAVE_SSL=1 -O3 -DNDEBUG -fPIC -g0" CFLAGS="-DHAVE_SSL=1" LDFLAGS="-Wl,--no-as-needed -lssl -lcrypto" \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-binary quickfix quickfix==1.16.0
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-binary quickfix --no-cache-dir quickfix==1.16.0
 	@touch $@
 
 # A machine's Node is taken where it is new enough for Azurite and has npm; else PyPI brings one.
