@@ -6,8 +6,13 @@ The loop is asyncio's own; only its selector is another.
 """
 
 import asyncio
+import os
 import selectors
 import time
+from collections.abc import Callable
+from functools import partial
+
+_give_way: Callable[[], object] = getattr(os, "sched_yield", partial(time.sleep, 0))
 
 
 class _PollingSelector(selectors.DefaultSelector):
@@ -23,6 +28,7 @@ class _PollingSelector(selectors.DefaultSelector):
         now = time.perf_counter()
         until = self._awake_until if timeout is None else min(self._awake_until, now + timeout)
         while not ready and now < until:
+            _give_way()  # to whoever has something to do
             ready = super().select(0)
             now = time.perf_counter()
         if not ready and (timeout is None or timeout > 0):
