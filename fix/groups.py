@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
-from fix.message import Field, FieldError, Message
+from fix.message import Field, FieldError, Message, MissingTag
 from fix.values import format_decimal, parse_boolean, parse_decimal, parse_integer
 
 _BAD_FORMAT, _OUT_OF_ORDER, _MORE_THAN_ONCE, _WRONG_COUNT = 6, 15, 13, 16
@@ -44,12 +44,15 @@ class Group:
     def read(self, message: Message) -> tuple[Message, ...]:
         """The entries; none where the group is not there.
 
-        Raises `FieldError`: reason 16 for a count that is not the number of entries, 15 where the group does not
-        begin as it must or an entry has a tag twice, 13 for a count that is there twice.
+        Raises `FieldError`: `MissingTag` where entries are there without their count, reason 16 for a count that is not
+        the number of entries, 15 where the group does not begin as it must or an entry has a tag twice, 13 for a count
+        that is there twice.
         """
         fields = message.fields
         counts = [at for at, (tag, _) in enumerate(fields) if tag == self.count]
         if not counts:
+            if message.get(self.begins) is not None:
+                raise MissingTag(self.count, message.msg_type)  # what is there is not left unread
             return ()
         said = fields[counts[0]][1]
         if len(counts) > 1:
@@ -126,6 +129,14 @@ def quantity_field(tag: int, value: Decimal) -> Field:
     return (tag, text)
 
 
+def size_field(tag: int, value: Decimal | None) -> Field | None:
+    """A quantity that may be 0."""
+    field = number_field(tag, value)
+    if value is not None and value < 0:
+        raise FieldError(tag, value, "0 or more")
+    return field
+
+
 def date_field(tag: int, value: date | None) -> Field | None:
     """LocalMktDate or UTCDateOnly: YYYYMMDD."""
     return None if value is None else (tag, f"{value.year:04}{value.month:02}{value.day:02}")
@@ -165,6 +176,14 @@ def read_boolean(message: Message, tag: int) -> bool | None:
 def read_number(message: Message, tag: int) -> Decimal | None:
     text = message.get(tag)
     return None if text is None else parse_decimal(tag, text)
+
+
+def read_size(message: Message, tag: int) -> Decimal | None:
+    """One that is not below 0."""
+    size = read_number(message, tag)
+    if size is not None and size < 0:
+        raise FieldError(tag, message.get(tag), "0 or more")
+    return size
 
 
 def read_quantity(message: Message, tag: int) -> Decimal:

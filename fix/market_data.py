@@ -24,6 +24,8 @@ from fix.groups import (
     read_enum,
     read_number,
     read_optional_enum,
+    read_size,
+    size_field,
     text_field,
 )
 from fix.message import Field, FieldError, Message, MissingTag
@@ -323,7 +325,7 @@ def _inc_entry(entry: MDIncEntry) -> list[Field | None]:
 def _amounts(entry: MDFullEntry | MDIncEntry) -> list[Field | None]:
     return [
         number_field(270, entry.md_entry_px),
-        number_field(271, entry.md_entry_size),
+        size_field(271, entry.md_entry_size),
         date_field(272, entry.md_entry_date),
         _time_field(273, entry.md_entry_time),
     ]
@@ -335,7 +337,7 @@ def _read_full_entry(entry: Message) -> MDFullEntry:
     return MDFullEntry(
         md_entry_type=entry_type,
         md_entry_px=price,
-        md_entry_size=read_number(entry, 271),
+        md_entry_size=read_size(entry, 271),
         md_entry_id=entry.get(278),
         md_entry_date=read_date(entry, 272),
         md_entry_time=_read_time(entry, 273),
@@ -350,7 +352,7 @@ def _read_inc_entry(message: Message) -> MDIncEntry:
         md_entry_ref_id=message.get(280),
         symbol=message.get(55),
         md_entry_px=read_number(message, 270),
-        md_entry_size=read_number(message, 271),
+        md_entry_size=read_size(message, 271),
         md_entry_date=read_date(message, 272),
         md_entry_time=_read_time(message, 273),
     )

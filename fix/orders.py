@@ -31,6 +31,8 @@ from fix.groups import (
     read_number,
     read_optional_enum,
     read_quantity,
+    read_size,
+    size_field,
     text_field,
 )
 from fix.message import Field, FieldError, Message, MissingTag
@@ -417,8 +419,8 @@ def new_order_single(
         optional_field(1, account),
         (21, "1"),
         _exec_inst(exec_inst),
-        _part(110, min_qty),
-        _part(111, max_floor),
+        size_field(110, min_qty),
+        size_field(111, max_floor),
         text_field(55, symbol),
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
@@ -494,8 +496,8 @@ def order_cancel_replace_request(
         optional_field(1, account),
         (21, "1"),
         _exec_inst(exec_inst),
-        _part(110, min_qty),
-        _part(111, max_floor),
+        size_field(110, min_qty),
+        size_field(111, max_floor),
         text_field(55, symbol),
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
@@ -758,8 +760,8 @@ def read_new_order_single(message: Message) -> NewOrderSingle:
         poss_resend=_read_poss_resend(message),
         account=message.get(1),
         exec_inst=_read_exec_inst(message),
-        min_qty=_read_part(message, 110),
-        max_floor=_read_part(message, 111),
+        min_qty=read_size(message, 110),
+        max_floor=read_size(message, 111),
         expire_date=expire_date,
         expire_time=expire_time,
     )
@@ -802,8 +804,8 @@ def read_order_cancel_replace_request(message: Message) -> OrderCancelReplaceReq
         poss_resend=_read_poss_resend(message),
         account=message.get(1),
         exec_inst=_read_exec_inst(message),
-        min_qty=_read_part(message, 110),
-        max_floor=_read_part(message, 111),
+        min_qty=read_size(message, 110),
+        max_floor=read_size(message, 111),
         expire_date=expire_date,
         expire_time=expire_time,
     )
@@ -1025,14 +1027,6 @@ def _exec_inst(values: tuple[str, ...]) -> Field | None:
     return (18, " ".join(values)) if values else None
 
 
-def _part(tag: int, value: Decimal | None) -> Field | None:
-    """A quantity that may be 0: of the order, nothing."""
-    field = number_field(tag, value)
-    if value is not None and value < 0:
-        raise FieldError(tag, value, "0 or more")
-    return field
-
-
 def _read_type_and_prices(message: Message) -> tuple[OrdType, Decimal | None, Decimal | None]:
     ord_type = read_enum(OrdType, 40, message.require(40))
     if ord_type in _LIMITED:
@@ -1058,13 +1052,6 @@ def _read_exec_inst(message: Message) -> tuple[str, ...]:
     if not all(map(_INSTRUCTION.fullmatch, values)):
         raise FieldError(18, text, "letters and digits, each an instruction, with a space between", reason=6)
     return values
-
-
-def _read_part(message: Message, tag: int) -> Decimal | None:
-    value = read_number(message, tag)
-    if value is not None and value < 0:
-        raise FieldError(tag, message.get(tag), "0 or more")
-    return value
 
 
 def _read_scope_symbol(message: Message, tag: int, scope: StrEnum) -> str | None:

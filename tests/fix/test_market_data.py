@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fix import market_data
 from fix.codec import encode
 from fix.dictionary import shipped
-from fix.groups import Group
+from fix.groups import Group, read_size, size_field
 from fix.market_data import (
     MDEntryType,
     MDFullEntry,
@@ -404,3 +404,17 @@ def test_market_data_is_also_that_of_fix_4_2(begin_string: str) -> None:
 def test_the_price_that_is_missing_is_said_to_be() -> None:
     with pytest.raises(MissingTag, match="tag 270 is None: it must be present in a message of type W or X in an entry"):
         W(Message("W", [(55, "IBM"), (268, "1"), (269, "0")]))
+
+
+def test_entries_without_their_count_are_not_left_unread() -> None:
+    with pytest.raises(MissingTag, match="tag 268"):
+        Group(268, 269, 270).read(Message("W", [(55, "IBM"), (269, "0"), (270, "1")]))
+    assert Group(268, 269, 270).read(Message("W", [(55, "IBM")])) == ()
+
+
+def test_a_size_below_0_is_neither_made_nor_read() -> None:
+    with pytest.raises(FieldError, match=r"tag 271 is .*-5.*: it must be 0 or more"):
+        size_field(271, Decimal(-5))
+    with pytest.raises(FieldError, match="tag 271 is '-5': it must be 0 or more"):
+        read_size(Message("W", [(271, "-5")]), 271)
+    assert read_size(Message("W", [(271, "0")]), 271) == 0
