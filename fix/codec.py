@@ -184,8 +184,7 @@ def encode(begin_string: str, msg_type: str, session_fields: Sequence[Field], fi
 
 def assemble(opening: str, head: str, fields: Sequence[Field]) -> bytes:
     """As `encode`, for who has made `8=...|9=` and `35=...|49=...|34=...` already and knows that they can be sent."""
-    text = _text_of(fields)
-    body = f"{head}{text}\x01".encode("latin-1")
+    body = (head + _text_of(fields)).encode("latin-1")
     proven = f"{opening}{len(body)}\x01".encode("latin-1") + body
     return proven + _TRAILERS[check_sum(proven)]
 
@@ -197,15 +196,17 @@ in it: lengths of data too, and the rare tags."""
 
 
 def _text_of(fields: Sequence[Field]) -> str:
-    """`|tag=value` for each, header fields first."""
+    """`|tag=value` for each, header fields first, and the last delimiter."""
     pieces = []
     prefixes = _PREFIXES
     try:
         for tag, value in fields:
             pieces.append(prefixes[tag])
             pieces.append(value)
+        pieces.append(_SOH)
         text = "".join(pieces)
-        if text.isascii() and text.count(_SOH) == len(fields) and "=\x01" not in text and not text.endswith("="):
+        # As in _can_be_sent: one that ends with `=` gets the close look too.
+        if text.isascii() and text.count(_SOH) == len(fields) + 1 and "=\x01" not in text:
             return text
     except (KeyError, TypeError):
         pass
@@ -214,7 +215,7 @@ def _text_of(fields: Sequence[Field]) -> str:
             raise FieldError(tag, value, "left to the session")
     ordered = sorted(fields, key=lambda field: field[0] not in HEADER_TAGS)
     _check_to_send(ordered)
-    return "".join([f"\x01{tag}={value}" for tag, value in ordered])
+    return "".join([*(f"\x01{tag}={value}" for tag, value in ordered), _SOH])
 
 
 def _can_be_sent(text: str, fields: int) -> bool:

@@ -28,7 +28,7 @@ _WRITE_LIMIT = 4 << 20
 """Bytes that may wait for a peer that does not read, before the connection is dropped."""
 _SLICE = 0.005
 """Seconds of application callbacks before the loop gets its turn."""
-_WRITE_AFTER = 0.0002
+_WRITE_AFTER = 0.00015
 """Seconds for which what several callbacks send is gathered into one write."""
 _MOST_WAITING = 1000
 """Events that wait for the application before reading pauses."""
