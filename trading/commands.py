@@ -21,6 +21,8 @@ class SubmitOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     time_in_force: TimeInForce = TimeInForce.GTC
     deadline: datetime | None = None
     """An order that has not left by then is no longer wanted."""
+    all_or_none: bool = False
+    """ExecInst 18=G: it fills completely or not at all."""
 
 
 class ReplaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -54,6 +56,25 @@ class SetTimer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     at: datetime
 
 
+class CancelTimer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Nothing waits for this timer any more."""
+
+    name: str
+
+
+class WatchPrice(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Wake the lifecycle with `PriceTouched` when the symbol trades at `below` or under, or at `above` or over.
+
+    An order has one watch for each symbol: a new one takes the old one's place, and one without prices ends it.
+    """
+
+    symbol: str
+    number: int
+    """Counts the order's watches, from 1."""
+    below: Decimal | None = None
+    above: Decimal | None = None
+
+
 class RaiseAlert(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Tell a human. `code` is for machines (`DOUBLE_EXIT`), `text` says what happened with its numbers."""
 
@@ -77,4 +98,4 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 VenueCommand = SubmitOrder | ReplaceOrder | CancelOrder
-Command = SubmitOrder | ReplaceOrder | CancelOrder | SetTimer | RaiseAlert | BlockSymbol | Finish
+Command = VenueCommand | SetTimer | CancelTimer | WatchPrice | RaiseAlert | BlockSymbol | Finish

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from trading.specs import Amendment
+
 
 class OrderAccepted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """ExecType 0: the order works at the venue."""
@@ -129,17 +131,39 @@ class TimerFired(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     name: str
 
 
+class OrderNotSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The order was taken back before it left: the venue never saw it and never will."""
+
+    cl_ord_id: str
+    reason: str
+
+
 class CancelRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The user wants the order to end: `flatten` what was filled, or `keep_exits` for it."""
 
     mode: Literal["flatten", "keep_exits"] = "flatten"
 
 
-class OrderNotSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The order was taken back before it left: the venue never saw it and never will."""
+class AmendRequested(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The user wants the order to be another from now on."""
 
-    cl_ord_id: str
-    reason: str
+    amendment: Amendment
+
+
+class TradingHalted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Nothing is to be added to any position of the account; with `flatten`, what is held is to be closed."""
+
+    flatten: bool = False
+
+
+class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A price that was waited for (`WatchPrice`) has come: the market's last price is `price`, at its own time."""
+
+    symbol: str
+    watch: int
+    """The number of the watch that it answers. A late one answers an earlier watch."""
+    price: Decimal
+    at: datetime
 
 
 VenueEvent = (
@@ -155,4 +179,6 @@ VenueEvent = (
     | TradeCorrected
     | OrderReported
 )
-Event = VenueEvent | TimerFired | CancelRequested | OrderNotSent
+Instruction = CancelRequested | AmendRequested | TradingHalted | PriceTouched
+"""What our own side tells an open order: kept in its instructions, numbered as the journal is."""
+Event = VenueEvent | Instruction | TimerFired | OrderNotSent
