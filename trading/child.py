@@ -87,6 +87,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """`cl_ord_ids` is the chain of accepted ids, first to current; `asked_ids` are those of all requests about it."""
 
     role: Role
+    leg: int = 0
+    """Which of several: the leg of the lifecycle."""
+    rung: int = 0
+    """Which of several orders of a role in a leg: rungs of a ladder, slices."""
     cl_ord_ids: tuple[str, ...]
     symbol: str
     side: Side
@@ -111,6 +115,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     refused_cancels: int = 0
     refused_replaces: int = 0
     """Of an order that works, since the last that was confirmed."""
+
+    @property
+    def slot(self) -> tuple[Role, int, int]:
+        """Its place in the lifecycle: there is never more than one order in it that works."""
+        return self.role, self.leg, self.rung
 
     @property
     def cl_ord_id(self) -> str:

@@ -12,7 +12,18 @@ from typing import Literal
 import msgspec
 
 from trading.child import Order
-from trading.commands import BlockSymbol, CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder
+from trading.commands import (
+    BlockSymbol,
+    CancelOrder,
+    CancelTimer,
+    Command,
+    Finish,
+    RaiseAlert,
+    ReplaceOrder,
+    SetTimer,
+    SubmitOrder,
+    WatchPrice,
+)
 from trading.events import (
     CancelRejected,
     CancelRequested,
@@ -93,6 +104,7 @@ class Desk:
         self.finishes: list[Finish] = []
         self.alert_texts: dict[str, str] = {}
         self.timers: dict[str, datetime] = {}
+        self.watches: dict[str, WatchPrice] = {}
         self._trades = 0
         self._state: State | None = None
 
@@ -113,7 +125,7 @@ class Desk:
         self.say(self.accepted(STOP), self.accepted(TAKE_PROFIT))
         assert self.new() == [
             "submit entry buy 10",
-            "timer valid_for",
+            "timer valid_until",
             "submit stop sell 10",
             "submit take_profit sell 10",
         ]
@@ -142,7 +154,7 @@ class Desk:
         return log
 
     def order(self, role: Role) -> Order:
-        order = self.state.children.latest(role)
+        order = self.state.latest(role)
         assert order is not None
         return order
 
@@ -275,7 +287,10 @@ class Desk:
     def carry_out(self, commands: Iterable[Command]) -> None:
         """Take commands as the venue would get them."""
         for command in commands:
-            self.log.append(self._carry_out_one(command))
+            if isinstance(command, CancelTimer):
+                del self.timers[command.name]
+            else:
+                self.log.append(self._carry_out_one(command))
 
     def _carry_out_one(self, command: Command) -> str:
         match command:
@@ -292,6 +307,12 @@ class Desk:
             case SetTimer():
                 self.timers[command.name] = command.at
                 return f"timer {command.name}"
+            case WatchPrice():
+                self.watches[command.symbol] = command
+                levels = [
+                    f"{side} {price}" for side, price in (("below", command.below), ("above", command.above)) if price
+                ]
+                return " ".join(["watch", *(levels or ["nothing"])])
             case RaiseAlert():
                 self.alert_texts[command.code] = command.text
                 return f"alert {command.code}"
