@@ -87,6 +87,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """`cl_ord_ids` is the chain of accepted ids, first to current; `asked_ids` are those of all requests about it."""
 
     role: Role
+    leg: int = 0
+    """Which of several: the leg of the lifecycle."""
+    rung: int = 0
+    """Which of several orders of a role in a leg: rungs of a ladder, slices."""
     cl_ord_ids: tuple[str, ...]
     symbol: str
     side: Side
