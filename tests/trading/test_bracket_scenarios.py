@@ -689,7 +689,9 @@ def test_a_take_profit_that_does_not_last_is_done_without(desk: Desk) -> None:
         desk.say(desk.canceled_unasked(TAKE_PROFIT))
         desk.fire("retry_submit_take_profit")
         desk.say(desk.accepted(TAKE_PROFIT))
-    assert desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_submit_take_profit", "submit take_profit sell 10"] * 2
+    assert (
+        desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_submit_take_profit", "submit take_profit sell 10"] * 2
+    )
     desk.say(desk.restated(TAKE_PROFIT, 7))
     assert desk.new() == ["cancel take_profit", "alert ORDER_RESTATED"]
     desk.say(desk.canceled(TAKE_PROFIT))

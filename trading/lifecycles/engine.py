@@ -284,9 +284,9 @@ def _check_room(kind: Kind, state: State, event: AmendRequested) -> None:
 def _price_touched(kind: Kind, state: State, event: PriceTouched) -> Judgement:
     """A touch of an earlier watch says nothing: what it was about has been looked at, and prices are watched on."""
     watch = next((each for each in state.watches if each.symbol == event.symbol), None)
-    if watch is None or watch.number != event.watch or (watch.below is None and watch.above is None):
+    if watch is None or watch.number != event.watch or watch.is_used:
         return state, []
-    used = Watch(symbol=watch.symbol, number=watch.number)
+    used = replace(watch, is_used=True)
     state = replace(state, watches=tuple([used if each is watch else each for each in state.watches]))
     return kind.heed(state, event)
 
@@ -436,7 +436,7 @@ def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above):
+        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
         commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))

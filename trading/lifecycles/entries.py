@@ -87,7 +87,7 @@ def unfilled_outcome(state: State) -> str:
     """The name for an order that has ended and traded nothing: by what became of its last entry."""
     entries = [order for order in state.orders if order.role is Role.ENTRY]
     if not entries:
-        return "expired_unfilled" if state.over == "expired" else "canceled"
+        return _unfilled_by_us(state)
     match entries[-1].stage:
         case OrderStatus.REJECTED | OrderStatus.UNKNOWN as stage:
             return str(stage)
@@ -98,7 +98,11 @@ def unfilled_outcome(state: State) -> str:
         case OrderStatus.FILLED:
             return "busted"
         case _:
-            return "expired_unfilled" if state.over == "expired" else "canceled"
+            return _unfilled_by_us(state)
+
+
+def _unfilled_by_us(state: State) -> str:
+    return {"expired": "expired_unfilled", "halted": "halted"}.get(state.over, "canceled")
 
 
 def entered_outcome(state: State, *, filled: bool) -> str:
@@ -107,5 +111,6 @@ def entered_outcome(state: State, *, filled: bool) -> str:
         return unfilled_outcome(state)
     if filled:
         return "filled"
-    expired = any(order.stage is OrderStatus.EXPIRED for order in state.orders)
-    return "expired" if state.over == "expired" or expired else "canceled"
+    if state.over in ("expired", "halted"):
+        return state.over
+    return "expired" if any(order.stage is OrderStatus.EXPIRED for order in state.orders) else "canceled"

@@ -16,6 +16,7 @@ def _plan(state: State) -> Plan:
     plan = Plan()
     if state.over not in ("canceled", "expired"):
         protected.close(plan, state, symbol=spec.symbol, side=spec.side)
+        plan.more_entries = plan.more
     return plan
 
 

@@ -154,8 +154,10 @@ def _outcome(state: State) -> str:
         return "rejected" if rejected else entered_outcome(state, filled=False)
     if closing != {None}:
         return "unwound" if Closing.LEG_FAILED in closing else "closed"
+    if any(order.role is Role.COMPLETION for order in state.orders):
+        return "completed"
     if all(_entered(state, number) >= leg.quantity for number, leg in enumerate(spec.legs)):
-        return "completed" if any(order.role is Role.COMPLETION for order in state.orders) else "filled"
+        return "filled"
     return "kept" if _has_failed(state) and any(_behind(state)) else entered_outcome(state, filled=False)
 
 

@@ -19,7 +19,8 @@ def _plan(state: State) -> Plan:
     spec = _spec(state)
     plan = Plan()
     for leg, each in enumerate(spec.entries):
-        if not state.traded(Role.ENTRY, 1 - leg):
+        other_is_out = state.legs[1 - leg].closing is Closing.BOTH_FILLED
+        if other_is_out or not state.traded(Role.ENTRY, 1 - leg):
             entry(
                 plan,
                 state,

@@ -1,7 +1,7 @@
 """One triggers the other: a chain of orders, each sent for what the one before it has filled, in their ratio.
 
-A link that the venue refuses or ends breaks the chain: nothing more is entered, what has filled is kept, and a human is
-told.
+The first one may end half filled: the others fill up to that. Another one that the venue refuses or ends breaks the
+chain: nothing more is entered, what has filled is kept, and a human is told.
 """
 
 from msgspec.structs import replace
@@ -25,11 +25,10 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:
+def _judge(before: State, state: State) -> Judgement:  # noqa: ARG001 - all judge what has changed
     commands: list[Command] = []
-    for number in range(len(_spec(state).orders)):
-        is_broken = has_ended_short(state, number) and not has_ended_short(before, number)
-        if is_broken and not state.over and any(order.leg == 1 for order in state.orders):
+    for number in range(1, len(_spec(state).orders)):
+        if not state.over and has_ended_short(state, number):
             text = f"{state.spec.order_id}: order {number} ended short; {totals(state)}"
             commands.append(RaiseAlert(code="CHAIN_BROKEN", text=text))
             state = replace(state, over="failed")

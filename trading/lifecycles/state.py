@@ -63,6 +63,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     number: int = 0
     below: Decimal | None = None
     above: Decimal | None = None
+    is_used: bool = False
+    """It was touched: nobody waits for its prices any more."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
