@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 import activities.register
@@ -15,9 +16,12 @@ from gateway.journal import Journal, Origin
 from storage.orders import OrderRecord
 from storage.services import order_register, tables
 from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrected, VenueEvent
+from trading.exposure import ExposureState, unprotected
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, RecordDetail, Recording, Reserving, Timing, encoded, position_key
+from trading.messages import AccountMode, OrderEnded, RecordDetail, Recording, Reserving, Timing, encoded, position_key
 from trading.orders import Side
+from trading.specs import BracketSpec, SingleSpec, Spec
+from trading.stakes import Holding, Stake
 
 pytestmark = pytest.mark.usefixtures("app")
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
@@ -95,6 +99,10 @@ class Order:
     def ended(self, last_number: int) -> dict[str, Any]:
         return encoded(OrderEnded(order_id=self.order_id, symbol=self._symbol, last_number=last_number))
 
+    def register(self, spec: Spec) -> None:
+        """In the register, as `register_order` does it."""
+        order_register().register(self.order_id, "token", msgspec.json.encode(spec).decode(), AT)
+
     def finish(self, last_number: int) -> None:
         """In the register, as `record_order` does it."""
         register = order_register()
@@ -102,14 +110,15 @@ class Order:
         detail = json.dumps(encoded(RecordDetail(last_number=last_number, timing=Timing())))
         register.finish(self.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
 
-    def reserving(self, quantity: int, price: int) -> dict[str, Any]:
+    def reserving(
+        self, quantity: int, price: int, *, reduce_only: bool = False, protected: bool = False
+    ) -> dict[str, Any]:
         return encoded(
             Reserving(
                 order_id=self.order_id,
-                symbol=self._symbol,
-                side=self._side,
-                quantity=Decimal(quantity),
-                price=Decimal(price),
+                stakes=[Stake(symbol=self._symbol, side=self._side, quantity=Decimal(quantity), price=Decimal(price))],
+                reduce_only=reduce_only,
+                protected=protected,
             )
         )
 
@@ -291,9 +300,10 @@ def test_a_release_counts_what_was_missed_before_it_gives_back_the_rest() -> Non
     order.accepted()
     order.filled(4, 3000)
     entity.batch(("release", order.ended(2)))
-    assert entity.state["exposure"]["reservations"] == {}
+    assert entity.state["exposure"]["reservations"][order.order_id]["stakes"] == []
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
-    entity.batch(("release", order.ended(2)))
+    entity.batch(("release", order.ended(2)), ("forget", order.ended(2)))
+    assert entity.state["exposure"]["reservations"] == {}
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
 
 
@@ -304,8 +314,111 @@ def test_an_exits_fill_uses_no_reservation() -> None:
         apply(order.filled(4, 3000)),
         apply(order.filled(4, 3050, child="t3", side=Side.SELL)),
     )
-    assert entity.state["exposure"]["reservations"][order.order_id]["quantity"] == "6"
+    assert entity.state["exposure"]["reservations"][order.order_id]["stakes"][0]["quantity"] == "6"
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "0"
+
+
+def test_38_what_works_to_reduce_a_position_counts_against_an_order_that_may_only_reduce() -> None:
+    protected, other, entity = Order(), Order(), Entity("exposure")
+    entity.batch(("reserve", protected.reserving(6, 3000, protected=True)), ("reserve", other.reserving(4, 3000)))
+    trade = protected.filled(6, 3000)
+    entity.batch(apply(trade), apply(other.filled(4, 3000)))
+
+    def denial(quantity: int) -> str:
+        asked = Order(side=Side.SELL).reserving(quantity, 3000, reduce_only=True)
+        return str(entity.batch(("reserve", asked))[0]["reason"])
+
+    assert denial(15) == "REDUCE_ONLY: order=15 position=10 working=6"
+    assert isinstance(trade.event, OrderFilled)
+    corrected = TradeCorrected(
+        cl_ord_id=trade.event.cl_ord_id,
+        exec_id="corrected",
+        ref_exec_id=trade.event.exec_id,
+        quantity=Decimal(5),
+        price=Decimal(3000),
+        at=AT,
+    )
+    entity.batch(apply(protected.add(corrected)))
+    assert denial(15) == "REDUCE_ONLY: order=15 position=9 working=5"
+    busted = TradeBusted(
+        cl_ord_id=trade.event.cl_ord_id,
+        exec_id="busted",
+        ref_exec_id="corrected",
+        quantity=Decimal(5),
+        price=Decimal(3000),
+        at=AT,
+    )
+    entity.batch(apply(protected.add(busted)))
+    assert denial(15) == "REDUCE_ONLY: order=15 position=4"
+
+
+def test_while_trading_is_halted_only_what_reduces_is_approved() -> None:
+    order, entity = Order(), Entity("exposure")
+    entity.batch(("reserve", order.reserving(10, 100)), apply(order.filled(10, 100)))
+    halt = encoded(AccountMode(mode="reducing", reason="news", request="1"))
+    resume = encoded(AccountMode(mode="open", request="2"))
+    results = entity.batch(
+        ("set_mode", halt),
+        ("reserve", Order().reserving(1, 100)),
+        ("reserve", Order(side=Side.SELL).reserving(15, 100)),
+        ("reserve", Order(side=Side.SELL).reserving(4, 100)),
+        ("set_mode", resume),
+        ("reserve", Order().reserving(1, 100)),
+    )
+    assert [result and result["reason"] for result in results] == [
+        None,
+        "REDUCE_ONLY: order=1 position=10 side=buy",
+        "REDUCE_ONLY: order=15 position=10",
+        "",
+        None,
+        "",
+    ]
+    assert entity.state["exposure"]["account"] == {"mode": "open", "reason": "", "halts": 1, "requests": ["1", "2"]}
+
+
+def test_a_state_of_before_there_were_several_stakes_is_read_and_knows_who_protects_what_is_held() -> None:
+    bracket, single, entity = Order(), Order(), Entity("exposure")
+    bracket.register(
+        BracketSpec(
+            order_id=bracket.order_id,
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            entry_price=Decimal(3000),
+            stop_price=Decimal(2950),
+            take_profit_price=Decimal(3050),
+        )
+    )
+    single.register(
+        SingleSpec(
+            order_id=single.order_id,
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            limit_price=Decimal(3000),
+        )
+    )
+    for order in (bracket, single):
+        order.filled(4, 3000)
+    late = bracket.filled(2, 3000)
+    old = {"symbol": "IBM", "side": "buy", "quantity": "6", "price": "3000"}
+    position = {"symbol": "IBM", "quantity": "8", "average_price": "3000", "realized_pnl": "0"}
+    entity.raw = json.dumps(
+        {
+            "exposure": {
+                "reservations": {bracket.order_id: old, single.order_id: old},
+                "positions": {"IBM": position},
+                "blocked": {"MSFT": "DOUBLE_EXIT"},
+            },
+            "applied": {bracket.order_id: 1, single.order_id: 1},
+        }
+    )
+    entity.batch(apply(late))
+    state = msgspec.convert(entity.state["exposure"], ExposureState)
+    assert state.blocked == {"MSFT": "DOUBLE_EXIT"}
+    assert [each.quantity for each in state.reservations[bracket.order_id].stakes] == [4]
+    assert [each.quantity for each in state.reservations[single.order_id].stakes] == [6]
+    assert unprotected(state) == [Holding(symbol="IBM", side=Side.BUY, quantity=Decimal(4))]
 
 
 @pytest.mark.parametrize("symbol", ["EUR/USD", "A@B", "X#Y?", "plain", "ünï"])
