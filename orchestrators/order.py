@@ -5,13 +5,14 @@ JSON, and everything happens in turns. A turn is one step: an effect, or waiting
 only after its effect has succeeded, and every effect may be repeated; so a turn that failed is simply taken again after
 a pause, and between any two turns the orchestration may continue as new.
 
-What the venue says is in the execution journal before this orchestration hears of it, and what a user asks for is in
-the register. So no event is needed for anything but speed: each generation but the first begins by reading both, since
-`continue_as_new` from Python drops the events that were delivered and not yet consumed.
+What the venue says is in the execution journal before this orchestration hears of it, and what our own side tells the
+order is in its instructions. So no event is needed for anything but speed: each generation but the first begins by
+reading both, since `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -32,14 +33,14 @@ from trading.commands import (
     SubmitOrder,
     VenueCommand,
 )
-from trading.events import CancelRejected, CancelRequested, Event, OrderNotSent, TimerFired
+from trading.events import CancelRejected, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
     Alert,
-    CancelAsked,
-    CancelMode,
+    Instructed,
     LiveStatus,
     News,
     OrderEnded,
@@ -92,10 +93,10 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
+    instructed: int = 0
+    """The last instruction that it has handled."""
     behind: bool = False
-    """The journal and the register have to be read before anything else."""
-    cancel: CancelMode | None = None
-    """The user's request that the lifecycle has handled."""
+    """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
     due: list[Due] = []
     commands: int = 0
@@ -232,28 +233,25 @@ class _Driver:
             return
         if isinstance(event, Reported):
             self._report(event.row)
-        elif isinstance(event, CancelAsked):
-            self._cancel(event.mode)
+        elif isinstance(event, Instructed):
+            self._instruct(event.row)
         else:
             progress.behind = True
 
     def _catch_up(self) -> Steps:
         progress = self._progress
-        reading = Reading(order_id=self._order_id, after=progress.seen)
+        reading = Reading(order_id=self._order_id, after=progress.seen, after_instruction=progress.instructed)
         news = decoded((yield from self._do("read_journal", reading)), News)
         progress.behind = False
         for row in news.rows:
             self._report(row)
-        if news.cancel is not None:
-            self._cancel(news.cancel)
+        for told in news.instructions:
+            self._instruct(told)
 
     def _report(self, row: JournalRow) -> None:
-        """Tell the lifecycle what the venue said, once and in order: a repeat is ignored, a gap is read up."""
+        """Tell the lifecycle what the venue said, once and in order."""
         progress = self._progress
-        if row.number <= progress.seen:
-            return
-        if row.number > progress.seen + 1:
-            progress.behind = True
+        if not self._is_next(row.number, progress.seen):
             return
         progress.seen = row.number
         if progress.timing.sent_at is None and row.sent_at is not None:
@@ -262,13 +260,17 @@ class _Driver:
             )
         self._tell(row.event)
 
-    def _cancel(self, mode: CancelMode) -> None:
-        """A request is handled once. `flatten` may follow `keep_exits`; nothing goes back from `flatten`."""
-        progress = self._progress
-        if progress.cancel in (mode, "flatten"):
-            return
-        progress.cancel = mode
-        self._tell(CancelRequested(mode=mode))
+    def _instruct(self, row: InstructionRow) -> None:
+        """Tell the lifecycle what our own side says, likewise."""
+        if self._is_next(row.number, self._progress.instructed):
+            self._progress.instructed = row.number
+            self._tell(row.instruction)
+
+    def _is_next(self, number: int, last: int) -> bool:
+        """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
+        if number > last + 1:
+            self._progress.behind = True
+        return number == last + 1
 
     def _carry_out(self, due: Due) -> Steps:
         progress = self._progress
@@ -377,10 +379,17 @@ class _Driver:
     def _show(self) -> None:
         progress = self._progress
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
-        children = [] if progress.state is None else lifecycles.summary(progress.state).children
+        summary = None if progress.state is None else lifecycles.summary(progress.state)
+        children = summary.children if summary else []
         # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
         shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
-        status = LiveStatus(seen=progress.seen, phase=phase, cancel=progress.cancel, children=shown)
+        status = LiveStatus(
+            seen=progress.seen,
+            instructed=progress.instructed,
+            phase=phase,
+            filled_quantity=summary.filled_quantity if summary else Decimal(0),
+            children=shown,
+        )
         self._context.set_custom_status(encoded(status))
 
     def _now(self) -> datetime:

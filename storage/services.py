@@ -3,7 +3,7 @@
 from functools import cache
 
 from storage.alerts import Alerts
-from storage.cancels import CancelRequests
+from storage.instructions import Instructions
 from storage.orders import OrderRegister
 from storage.settings import settings
 from storage.signals import SignalStore
@@ -21,8 +21,8 @@ def order_register() -> OrderRegister:
 
 
 @cache
-def cancel_requests() -> CancelRequests:
-    return CancelRequests(tables())
+def instructions() -> Instructions:
+    return Instructions(tables())
 
 
 @cache

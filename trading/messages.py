@@ -13,6 +13,7 @@ import msgspec
 
 from trading.commands import VenueCommand
 from trading.exposure import Mode
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary, OrderSummary
 from trading.market import MarketData
@@ -61,17 +62,17 @@ class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_fiel
     row: JournalRow
 
 
-class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", tag_field="type"):
-    """A user wants the order to end. The order register has it too: an event alone can be lost."""
+class Instructed(msgspec.Struct, frozen=True, kw_only=True, tag="instruction", tag_field="type"):
+    """Our own side has told the order something: here is a copy of the row."""
 
-    mode: CancelMode
+    row: InstructionRow
 
 
 class Woken(msgspec.Struct, frozen=True, kw_only=True, tag="wake", tag_field="type"):
-    """Something may have been missed: read the journal and the register."""
+    """Something may have been missed: read the journal and the instructions."""
 
 
-OrderEvent = Reported | CancelAsked | Woken
+OrderEvent = Reported | Instructed | Woken
 """The payload of the one external event, `event`, that an `order` orchestration waits for."""
 
 
@@ -84,17 +85,18 @@ class Registering(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `read_journal`."""
+    """The input of `read_journal`: the numbers of the last journal row and the last instruction that are known."""
 
     order_id: str
     after: int
+    after_instruction: int
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `read_journal`: the rows after the number asked for, and what the user has asked for so far."""
+    """The answer of `read_journal`: what the venue and our own side have said after the numbers asked for."""
 
     rows: list[JournalRow]
-    cancel: CancelMode | None = None
+    instructions: list[InstructionRow] = []
 
 
 class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,13 +118,14 @@ class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
 
-    `seen` is the last journal row that the lifecycle has handled, `cancel` the user's request that it has handled.
-    Of each child there is the current ClOrdID only.
+    `seen` and `instructed` are the last journal row and the last instruction that the lifecycle has handled,
+    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only.
     """
 
     seen: int = 0
+    instructed: int = 0
     phase: str = ""
-    cancel: CancelMode | None = None
+    filled_quantity: Decimal = Decimal(0)
     children: list[ChildSummary] = []
 
 

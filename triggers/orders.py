@@ -1,7 +1,6 @@
 """Orders and positions over HTTP."""
 
 import asyncio
-import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -12,14 +11,14 @@ import msgspec
 
 from gateway.journal import Journal
 from storage.orders import RegisteredOrder
-from storage.services import cancel_requests, order_register, tables
+from storage.services import instructions, order_register, tables
 from storage.settings import settings
+from trading.events import CancelRequested
 from trading.exposure import ExposureState, Limits, gross_exposure
 from trading.identity import ORDER_ID
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
-    CancelAsked,
     CancelMode,
     LiveStatus,
     Placement,
@@ -32,6 +31,7 @@ from trading.messages import (
 from trading.specs import Spec
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
+from triggers.instructing import tell
 from triggers.openapi import document
 from triggers.requests import BadRequestError, read_order
 from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionLine, PositionList
@@ -39,7 +39,6 @@ from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, Order
 LONGEST_LIST = 1000
 
 bp = df.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @bp.route(route="orders", methods=["POST"])
@@ -98,7 +97,7 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
 async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Asks the order to end: 202. `mode=flatten` (the default) closes what was filled, `keep_exits` leaves it to them.
 
-    The request is kept in the register before the orchestration hears of it, so it cannot be lost.
+    It may be asked for again: then what the venue refused too often is tried again. `flatten` is never taken back.
     """
     order_id = req.route_params["id"]
     if not ORDER_ID.fullmatch(order_id):
@@ -113,15 +112,11 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
             return _unknown(order_id)
     elif order.record is not None:
         return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
-    asked: CancelMode = "flatten" if mode == "flatten" else "keep_exits"
-    stands = await asyncio.to_thread(cancel_requests().ask, order_id, asked)
-    if stands != asked:
-        return refusal(409, "mode", mode, f"the order was told to {stands} already, which is not taken back")
-    try:
-        await client.raise_event(order_id, "event", encoded(CancelAsked(mode=asked)))
-    except Exception:
-        _log.exception("cancel of %s is kept, and the sweep will tell the order", order_id)
-    return answer(Cancelling(order_id=order_id, mode=asked), 202)
+    wanted = CancelRequested(mode="flatten" if mode == "flatten" else "keep_exits")
+    if wanted.mode == "keep_exits" and "flatten" in await asyncio.to_thread(_cancels, order_id):
+        return refusal(409, "mode", mode, "the order was told to flatten already, which is not taken back")
+    await tell(client, order_id, wanted)
+    return answer(Cancelling(order_id=order_id, mode=wanted.mode), 202)
 
 
 @bp.route(route="positions", methods=["GET"])
@@ -176,6 +171,12 @@ async def describe(req: func.HttpRequest) -> func.HttpResponse:
     """This interface as OpenAPI 3.1."""
     del req
     return answer(document())
+
+
+def _cancels(order_id: str) -> list[CancelMode]:
+    """In which modes the order was told to end."""
+    told = (row.instruction for row in instructions().read(order_id))
+    return [each.mode for each in told if isinstance(each, CancelRequested)]
 
 
 async def _exposure(client: Any) -> ExposureState:

@@ -50,7 +50,7 @@ def _forget() -> None:
         settings,
         services.tables,
         services.order_register,
-        services.cancel_requests,
+        services.instructions,
         services.signal_store,
         services.alerts,
     ):

@@ -15,11 +15,12 @@ from replay.environment import DurableTestEnvironment
 from storage.settings import settings
 from tests.trading.desk import Desk, bracket_spec
 from trading.commands import VenueCommand
-from trading.events import VenueEvent
+from trading.events import CancelRequested, Instruction, VenueEvent
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
-    CancelAsked,
     CancelMode,
+    Instructed,
     News,
     Payload,
     Payloads,
@@ -79,8 +80,21 @@ class World:
 
     async def cancel(self, mode: CancelMode) -> None:
         """A user wants the order to end."""
-        self._journals.cancels[self.order_id] = mode
-        await self.env.raise_event(self.order_id, "event", encoded(CancelAsked(mode=mode)))
+        await self.tell(CancelRequested(mode=mode))
+
+    async def tell(self, instruction: Instruction) -> None:
+        """Our own side tells the order something."""
+        await self.hear(self.keep(instruction))
+
+    def keep(self, instruction: Instruction) -> InstructionRow:
+        """An instruction whose event is lost, or comes later by `hear`."""
+        told = self._journals.instructions.setdefault(self.order_id, [])
+        told.append(InstructionRow(order_id=self.order_id, number=len(told) + 1, instruction=instruction))
+        return told[-1]
+
+    async def hear(self, row: InstructionRow) -> None:
+        """The event of an instruction comes."""
+        await self.env.raise_event(self.order_id, "event", encoded(Instructed(row=row)))
         await self.env.settle()
 
 
@@ -89,7 +103,7 @@ class Journals:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[JournalRow]] = {}
-        self.cancels: dict[str, CancelMode] = {}
+        self.instructions: dict[str, list[InstructionRow]] = {}
         self.tokens: dict[str, str] = {}
         self.records: dict[str, Recording] = {}
         self.failing: Counter[str] = Counter()
@@ -157,7 +171,8 @@ class Journals:
         self._fails("read_journal")
         wanted = decoded(given, Reading)
         rows = self._rows(wanted.order_id, wanted.after)
-        return encoded(News(rows=rows, cancel=self.cancels.get(wanted.order_id)))
+        told = self.instructions.get(wanted.order_id, [])[wanted.after_instruction :]
+        return encoded(News(rows=rows, instructions=told))
 
     def _record(self, given: Payload) -> Payload:
         self._fails("record_order")
