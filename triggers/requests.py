@@ -2,15 +2,16 @@
 
 import re
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from trading.identity import HALT_PREFIX
 from trading.orders import OrderType, Side, TimeInForce
 from trading.specs import BracketSpec, SingleSpec, Spec, SpecError, check
 
-RESERVED = ("fix-session", "orphan-", "signals-", "sma-")
-"""How the app's own instances, orphans and signals are named: an order must not take one of these ids."""
+RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
+"""How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
 
 _CHOICES = {
     "type": ("single", "bracket"),
@@ -132,3 +133,21 @@ def _not_json(error: Exception) -> BadRequestError:
 
 def _shown(value: object) -> Any:
     return msgspec.to_builtins(value)
+
+
+class HaltRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A halt of all trading. With `flatten`, what is held is closed too. `reason` is for whoever looks later."""
+
+    flatten: bool = False
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+def read_halt(body: bytes) -> HaltRequest:
+    """What a halt's body asks for; an empty one asks for no more than the halt. Raises `BadRequestError`."""
+    body = body or b"{}"
+    try:
+        return msgspec.json.decode(body, type=HaltRequest)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(body, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_json(error) from None
