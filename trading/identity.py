@@ -15,14 +15,15 @@ class Role(StrEnum):
     STOP = "stop"
     TAKE_PROFIT = "take_profit"
     CLOSE = "close"
+    COMPLETION = "completion"
+    """Brings a leg at market up to the others."""
 
 
+LETTERS = {Role.ENTRY: "e", Role.STOP: "s", Role.TAKE_PROFIT: "t", Role.CLOSE: "c", Role.COMPLETION: "m"}
+CANCEL_LETTER = "x"
 HALT_PREFIX = "halt-"
 """How the orders begin that close positions when trading is halted."""
 _LONGEST_ORDER_ID = 64
-
-LETTERS = {Role.ENTRY: "e", Role.STOP: "s", Role.TAKE_PROFIT: "t", Role.CLOSE: "c"}
-CANCEL_LETTER = "x"
 
 
 def cl_ord_id(order_id: str, letter: str, number: int) -> str:
@@ -36,8 +37,8 @@ def order_id_of(cl_ord_id: str) -> str | None:
 
 
 def is_entry(cl_ord_id: str) -> bool:
-    """Whether a ClOrdID is an entry's: what it fills uses up the order's reservation."""
-    return cl_ord_id.partition(".")[2].startswith(LETTERS[Role.ENTRY])
+    """Whether a ClOrdID is an entry's, or completes one: what it fills uses up the order's reservation."""
+    return cl_ord_id.partition(".")[2].startswith((LETTERS[Role.ENTRY], LETTERS[Role.COMPLETION]))
 
 
 def orphan_order_id(cl_ord_id: str) -> str:
