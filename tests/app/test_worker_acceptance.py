@@ -46,6 +46,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("POST", "orders"),
             ("GET", "orders"),
             ("GET", "orders/{id}"),
+            ("PATCH", "orders/{id}"),
             ("DELETE", "orders/{id}"),
             ("GET", "positions"),
             ("GET", "exposure"),
