@@ -20,6 +20,7 @@ FUNCTIONS = {
         "raise_alert",
         "record_order",
         "run_session",
+        "watch_price",
     },
     "entityTrigger": {"position", "exposure"},
     "eventHubTrigger": {"market_data"},
