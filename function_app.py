@@ -6,6 +6,7 @@ import activities.register
 import activities.run_session
 import activities.signals
 import activities.venue
+import activities.watching
 import entities.exposure
 import entities.position
 import orchestrators.fix_session
@@ -26,6 +27,7 @@ for module in (
     activities.run_session,
     activities.signals,
     activities.venue,
+    activities.watching,
     entities.exposure,
     entities.position,
     orchestrators.fix_session,

@@ -25,6 +25,7 @@ from trading import lifecycles
 from trading.commands import (
     BlockSymbol,
     CancelOrder,
+    CancelTimer,
     Command,
     Finish,
     RaiseAlert,
@@ -32,6 +33,7 @@ from trading.commands import (
     SetTimer,
     SubmitOrder,
     VenueCommand,
+    WatchPrice,
 )
 from trading.events import CancelRejected, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
@@ -53,6 +55,7 @@ from trading.messages import (
     Timing,
     VenueAnswer,
     VenueRequest,
+    Watching,
     decoded,
     encoded,
     position_key,
@@ -81,7 +84,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: datetime
-    command: VenueCommand | RaiseAlert | BlockSymbol
+    command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol
 
 
 class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
@@ -285,6 +288,10 @@ class _Driver:
             yield from self._ask(_EXPOSURE, "block", command)
             del progress.due[0]
             return
+        if isinstance(command, WatchPrice):
+            yield from self._do("watch_price", Watching(order_id=self._order_id, command=command))
+            del progress.due[0]
+            return
         request = VenueRequest(order_id=self._order_id, command=command, at=due.at)
         answer = decoded((yield from self._do(_ACTIVITIES[type(command)], request)), VenueAnswer)
         del progress.due[0]
@@ -341,12 +348,14 @@ class _Driver:
         for command in commands:
             if isinstance(command, SetTimer):
                 progress.timers[command.name] = command.at
+            elif isinstance(command, CancelTimer):
+                progress.timers.pop(command.name, None)
             elif isinstance(command, Finish):
                 progress.finish = command
             else:
                 self._add(command)
 
-    def _add(self, command: VenueCommand | RaiseAlert | BlockSymbol) -> None:
+    def _add(self, command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol) -> None:
         progress = self._progress
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))

@@ -1,6 +1,7 @@
 """What our own side has told an open order, numbered without gaps, and what the order is by that."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +20,7 @@ class InstructionRow(msgspec.Struct, frozen=True, kw_only=True):
     instruction: Instruction
 
 
-def as_amended(spec: _Spec, rows: list[InstructionRow]) -> _Spec:
+def as_amended(spec: _Spec, rows: Sequence[InstructionRow]) -> _Spec:
     """The spec with every amendment that could be made, one after another. What cannot be made changes nothing."""
     for row in rows:
         if isinstance(row.instruction, AmendRequested):

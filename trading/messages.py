@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
-from trading.commands import VenueCommand
+from trading.commands import VenueCommand, WatchPrice
 from trading.exposure import Mode
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -113,6 +113,13 @@ class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
     not_sent: bool = False
     refused: str | None = None
+
+
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `watch_price`."""
+
+    order_id: str
+    command: WatchPrice
 
 
 class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,10 @@ from gateway.journal import Journal
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register, tables
 from storage.settings import settings
-from trading.events import CancelRequested
+from trading.events import AmendRequested, CancelRequested
 from trading.exposure import ExposureState, Limits, gross_exposure
 from trading.identity import ORDER_ID
+from trading.instructions import InstructionRow, as_amended
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
@@ -28,13 +29,24 @@ from trading.messages import (
     encoded,
     position_key,
 )
-from trading.specs import Spec
+from trading.specs import Spec, SpecError
+from triggers.amending import what_it_becomes
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
 from triggers.instructing import tell
 from triggers.openapi import document
-from triggers.requests import BadRequestError, read_order
-from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionLine, PositionList
+from triggers.requests import BadRequestError, read_amendment, read_order
+from triggers.views import (
+    Amending,
+    Cancelling,
+    ExposureView,
+    OrderLine,
+    OrderList,
+    OrderView,
+    Placed,
+    PositionLine,
+    PositionList,
+)
 
 LONGEST_LIST = 1000
 
@@ -84,12 +96,41 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
     order = await asyncio.to_thread(order_register().get, order_id)
     status = await client.get_status(order_id)
     if order is not None:
-        rows = await asyncio.to_thread(Journal(tables()).read, order_id)
-        return answer(_view(order, rows, status))
+        rows, told = await asyncio.gather(
+            asyncio.to_thread(Journal(tables()).read, order_id), asyncio.to_thread(instructions().read, order_id)
+        )
+        return answer(_view(order, rows, told, status))
     if not _is_order(status):
         return _unknown(order_id)
     spec = decoded(status.input_, Placement).spec
     return answer(OrderView(order_id=order_id, spec=spec, created_at=status.created_time, phase="registering"))
+
+
+@bp.route(route="orders/{id}", methods=["PATCH"])
+@bp.durable_client_input(client_name="client")
+async def amend_placed_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Asks the order to be another from now on: 202 with what it will be; 409 where it cannot be that.
+
+    The order itself has the last word: where the venue has said otherwise by then, it stays and an alert tells so.
+    """
+    order_id = req.route_params["id"]
+    if not ORDER_ID.fullmatch(order_id):
+        return _unknown(order_id)
+    try:
+        amendment = read_amendment(req.get_body())
+    except BadRequestError as error:
+        return refusal(400, error.field, error.value, error.message)
+    found = await _open_order(client, order_id)
+    if isinstance(found, func.HttpResponse):
+        return found
+    spec, live = found
+    told = await asyncio.to_thread(instructions().read, order_id)
+    try:
+        after = what_it_becomes(spec, told, live, amendment)
+    except SpecError as error:
+        return refusal(409, error.field, msgspec.to_builtins(error.value), error.message)
+    row = await tell(client, order_id, AmendRequested(amendment=amendment))
+    return answer(Amending(order_id=order_id, number=row.number, spec=after), 202)
 
 
 @bp.route(route="orders/{id}", methods=["DELETE"])
@@ -105,13 +146,9 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
     mode = req.params.get("mode", "flatten")
     if mode not in ("flatten", "keep_exits"):
         return refusal(400, "mode", mode, "has to be flatten or keep_exits")
-    order = await asyncio.to_thread(order_register().get, order_id)
-    if order is None:
-        status = await client.get_status(order_id)
-        if not _is_order(status):
-            return _unknown(order_id)
-    elif order.record is not None:
-        return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
+    found = await _open_order(client, order_id)
+    if isinstance(found, func.HttpResponse):
+        return found
     wanted = CancelRequested(mode="flatten" if mode == "flatten" else "keep_exits")
     if wanted.mode == "keep_exits" and "flatten" in await asyncio.to_thread(_cancels, order_id):
         return refusal(409, "mode", mode, "the order was told to flatten already, which is not taken back")
@@ -185,6 +222,17 @@ async def exposure_state(client: Any) -> ExposureState:
     return msgspec.convert(state.entity_state["exposure"], ExposureState) if state.entity_exists else ExposureState()
 
 
+async def _open_order(client: Any, order_id: str) -> tuple[Spec, LiveStatus] | func.HttpResponse:
+    """What an open order was placed as and how it stands; or the answer where there is none."""
+    status = await client.get_status(order_id, show_input=True)
+    order = await asyncio.to_thread(order_register().get, order_id)
+    if order is None and not _is_order(status):
+        return _unknown(order_id)
+    if order is not None and order.record is not None:
+        return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
+    return _spec(order) if order else await _placed(order_id, status), _live(status)
+
+
 async def _placed(order_id: str, status: Any) -> Spec:
     """What an order was placed as, that is about to come into the register or just came into it.
 
@@ -218,25 +266,32 @@ def _line(order: RegisteredOrder) -> OrderLine:
     return OrderLine(order_id=order.order_id, spec=_spec(order), created_at=order.created_at, outcome=outcome)
 
 
-def _view(order: RegisteredOrder, rows: list[JournalRow], status: Any) -> OrderView:
+def _live(status: Any) -> LiveStatus:
+    return msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
+
+
+def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[InstructionRow], status: Any) -> OrderView:
+    spec = as_amended(_spec(order), told)
     if order.record is None:
-        live = msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
+        live = _live(status)
         return OrderView(
             order_id=order.order_id,
-            spec=_spec(order),
+            spec=spec,
             created_at=order.created_at,
             phase=live.phase if is_running(status) else "unattended",
             children=live.children,
             journal=rows,
+            instructions=told,
         )
     detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
     return OrderView(
         order_id=order.order_id,
-        spec=_spec(order),
+        spec=spec,
         created_at=order.created_at,
         phase="ended",
         children=detail.children,
         journal=rows,
+        instructions=told,
         outcome=order.record.outcome,
         text=order.record.text,
         filled_quantity=order.record.filled_quantity,

@@ -52,6 +52,7 @@ def _forget() -> None:
         services.order_register,
         services.instructions,
         services.signal_store,
+        services.watches,
         services.alerts,
     ):
         cached.cache_clear()

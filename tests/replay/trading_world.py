@@ -14,7 +14,7 @@ import msgspec
 from replay.environment import DurableTestEnvironment
 from storage.settings import settings
 from tests.trading.desk import Desk, bracket_spec
-from trading.commands import VenueCommand
+from trading.commands import VenueCommand, WatchPrice
 from trading.events import CancelRequested, Instruction, VenueEvent
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -31,6 +31,7 @@ from trading.messages import (
     Reported,
     VenueAnswer,
     VenueRequest,
+    Watching,
     Woken,
     decoded,
     encoded,
@@ -112,6 +113,8 @@ class Journals:
         self.commands: dict[str, VenueCommand] = {}
         self.answers: dict[type[VenueCommand], VenueAnswer] = {}
         """What the next command of a type is answered with, which then does not reach the venue."""
+        self.watches: dict[tuple[str, str], WatchPrice] = {}
+        """The last of each order and symbol."""
         self.placements: Payloads = []
         self.slices = 0
         """How many slices of the session go well before the first that fails."""
@@ -140,6 +143,7 @@ class Journals:
             "submit_order": self._hand_in,
             "replace_order": self._hand_in,
             "cancel_order": self._hand_in,
+            "watch_price": self._watch,
             "generate_signals": self._signals,
             "start_orders": self._start,
             "run_session": self._slice,
@@ -196,6 +200,12 @@ class Journals:
         if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
             self.desks[request.order_id].carry_out([request.command])
         return encoded(VenueAnswer(state="claimed"))
+
+    def _watch(self, given: Payload) -> Payload:
+        self._fails("watch_price")
+        wanted = decoded(given, Watching)
+        self.watches[wanted.order_id, wanted.command.symbol] = wanted.command
+        return {}
 
     def _signals(self, given: Payload) -> Payloads:
         self._fails("generate_signals")
