@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.journal import Journal
 from storage.orders import OrderRecord
-from storage.services import alerts, cancel_requests, order_register, tables
+from storage.services import alerts, instructions, order_register, tables
 from trading.messages import Alert, News, Payload, Reading, RecordDetail, Recording, Registering, decoded, encoded
 
 bp = df.Blueprint()
@@ -24,10 +24,11 @@ def register_order(payload: Payload) -> Payload:
 
 @bp.activity_trigger(input_name="payload")
 def read_journal(payload: Payload) -> Payload:
-    """What the venue has said after a row, and what the user has asked for: `News`."""
+    """What the venue and our own side have said since: `News`."""
     wanted = decoded(payload, Reading)
     rows = Journal(tables()).read(wanted.order_id, after=wanted.after)
-    return encoded(News(rows=rows, cancel=cancel_requests().asked(wanted.order_id)))
+    told = instructions().read(wanted.order_id, after=wanted.after_instruction)
+    return encoded(News(rows=rows, instructions=told))
 
 
 @bp.activity_trigger(input_name="payload")

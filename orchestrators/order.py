@@ -5,13 +5,14 @@ JSON, and everything happens in turns. A turn is one step: an effect, or waiting
 only after its effect has succeeded, and every effect may be repeated; so a turn that failed is simply taken again after
 a pause, and between any two turns the orchestration may continue as new.
 
-What the venue says is in the execution journal before this orchestration hears of it, and what a user asks for is in
-the register. So no event is needed for anything but speed: each generation but the first begins by reading both, since
-`continue_as_new` from Python drops the events that were delivered and not yet consumed.
+What the venue says is in the execution journal before this orchestration hears of it, and what our own side tells the
+order is in its instructions. So no event is needed for anything but speed: each generation but the first begins by
+reading both, since `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -24,6 +25,7 @@ from trading import lifecycles
 from trading.commands import (
     BlockSymbol,
     CancelOrder,
+    CancelTimer,
     Command,
     Finish,
     RaiseAlert,
@@ -31,15 +33,16 @@ from trading.commands import (
     SetTimer,
     SubmitOrder,
     VenueCommand,
+    WatchPrice,
 )
-from trading.events import CancelRejected, CancelRequested, Event, OrderNotSent, TimerFired
+from trading.events import CancelRejected, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
     Alert,
-    CancelAsked,
-    CancelMode,
+    Instructed,
     LiveStatus,
     News,
     OrderEnded,
@@ -49,15 +52,16 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
-    Reserving,
     Timing,
     VenueAnswer,
     VenueRequest,
+    Watching,
     decoded,
     encoded,
     position_key,
 )
 from trading.specs import check
+from trading.stakes import NoPriceError, symbols
 
 TURNS = 50
 """Of one generation. A turn leaves about six events in the history, and a replay costs some 40 microseconds for each:
@@ -80,7 +84,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: datetime
-    command: VenueCommand | RaiseAlert | BlockSymbol
+    command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol
 
 
 class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
@@ -92,10 +96,10 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
+    instructed: int = 0
+    """The last instruction that it has handled."""
     behind: bool = False
-    """The journal and the register have to be read before anything else."""
-    cancel: CancelMode | None = None
-    """The user's request that the lifecycle has handled."""
+    """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
     due: list[Due] = []
     commands: int = 0
@@ -186,20 +190,17 @@ class _Driver:
 
     def _reserve(self) -> Steps:
         progress = self._progress
-        spec = progress.placement.spec
-        price = progress.placement.price_to_judge_by()
-        if price is None:
-            self._denied(f"REFERENCE_PRICE: {spec.symbol} market order without a reference_price")
+        try:
+            wanted = progress.placement.reserving()
+        except NoPriceError as missing:
+            self._denied(str(missing))
             return None
-        reservation = Reserving(
-            order_id=spec.order_id, symbol=spec.symbol, side=spec.side, quantity=spec.quantity, price=price
-        )
-        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", reservation)), Decision)
+        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", wanted)), Decision)
         if not decided.approved:
             self._denied(decided.reason)
             return None
         progress.phase = "working"
-        progress.state, commands = lifecycles.start(spec, self._now())
+        progress.state, commands = lifecycles.start(progress.placement.spec, self._now())
         self._take(commands)
         return None
 
@@ -235,28 +236,25 @@ class _Driver:
             return
         if isinstance(event, Reported):
             self._report(event.row)
-        elif isinstance(event, CancelAsked):
-            self._cancel(event.mode)
+        elif isinstance(event, Instructed):
+            self._instruct(event.row)
         else:
             progress.behind = True
 
     def _catch_up(self) -> Steps:
         progress = self._progress
-        reading = Reading(order_id=self._order_id, after=progress.seen)
+        reading = Reading(order_id=self._order_id, after=progress.seen, after_instruction=progress.instructed)
         news = decoded((yield from self._do("read_journal", reading)), News)
         progress.behind = False
         for row in news.rows:
             self._report(row)
-        if news.cancel is not None:
-            self._cancel(news.cancel)
+        for told in news.instructions:
+            self._instruct(told)
 
     def _report(self, row: JournalRow) -> None:
-        """Tell the lifecycle what the venue said, once and in order: a repeat is ignored, a gap is read up."""
+        """Tell the lifecycle what the venue said, once and in order."""
         progress = self._progress
-        if row.number <= progress.seen:
-            return
-        if row.number > progress.seen + 1:
-            progress.behind = True
+        if not self._is_next(row.number, progress.seen):
             return
         progress.seen = row.number
         if progress.timing.sent_at is None and row.sent_at is not None:
@@ -265,13 +263,17 @@ class _Driver:
             )
         self._tell(row.event)
 
-    def _cancel(self, mode: CancelMode) -> None:
-        """A request is handled once. `flatten` may follow `keep_exits`; nothing goes back from `flatten`."""
-        progress = self._progress
-        if progress.cancel in (mode, "flatten"):
-            return
-        progress.cancel = mode
-        self._tell(CancelRequested(mode=mode))
+    def _instruct(self, row: InstructionRow) -> None:
+        """Tell the lifecycle what our own side says, likewise."""
+        if self._is_next(row.number, self._progress.instructed):
+            self._progress.instructed = row.number
+            self._tell(row.instruction)
+
+    def _is_next(self, number: int, last: int) -> bool:
+        """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
+        if number > last + 1:
+            self._progress.behind = True
+        return number == last + 1
 
     def _carry_out(self, due: Due) -> Steps:
         progress = self._progress
@@ -286,6 +288,10 @@ class _Driver:
             yield from self._ask(_EXPOSURE, "block", command)
             del progress.due[0]
             return
+        if isinstance(command, WatchPrice):
+            yield from self._do("watch_price", Watching(order_id=self._order_id, command=command))
+            del progress.due[0]
+            return
         request = VenueRequest(order_id=self._order_id, command=command, at=due.at)
         answer = decoded((yield from self._do(_ACTIVITIES[type(command)], request)), VenueAnswer)
         del progress.due[0]
@@ -296,16 +302,20 @@ class _Driver:
 
     def _end(self, finish: Finish) -> Steps:
         progress = self._progress
-        ended = OrderEnded(order_id=self._order_id, symbol=progress.placement.spec.symbol, last_number=progress.seen)
-        position = df.EntityId("position", position_key(ended.symbol))
-        # Both have applied all rows when they answer. Only then may the record say so: it is what they go by later.
-        yield from self._ask(position, "catch_up", ended)
-        yield from self._ask(_EXPOSURE, "release", ended)
+        ended = [
+            OrderEnded(order_id=self._order_id, symbol=symbol, last_number=progress.seen)
+            for symbol in symbols(progress.placement.spec)
+        ]
+        positions = [df.EntityId("position", position_key(each.symbol)) for each in ended]
+        # All have applied all rows when they answer. Only then may the record say so: it is what they go by later.
+        for position, each in zip(positions, ended, strict=True):
+            yield from self._ask(position, "catch_up", each)
+        yield from self._ask(_EXPOSURE, "release", ended[0])
         if (yield from self._record(finish)):
             progress.behind = True  # the venue has said more meanwhile
             return None
-        for entity in (_EXPOSURE, position):
-            self._context.signal_entity(entity, "forget", encoded(ended))
+        for entity, each in zip((_EXPOSURE, *positions), (ended[0], *ended), strict=True):
+            self._context.signal_entity(entity, "forget", encoded(each))
         return _result(finish)
 
     def _record(self, finish: Finish) -> Steps:
@@ -338,12 +348,14 @@ class _Driver:
         for command in commands:
             if isinstance(command, SetTimer):
                 progress.timers[command.name] = command.at
+            elif isinstance(command, CancelTimer):
+                progress.timers.pop(command.name, None)
             elif isinstance(command, Finish):
                 progress.finish = command
             else:
                 self._add(command)
 
-    def _add(self, command: VenueCommand | RaiseAlert | BlockSymbol) -> None:
+    def _add(self, command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol) -> None:
         progress = self._progress
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))
@@ -376,10 +388,17 @@ class _Driver:
     def _show(self) -> None:
         progress = self._progress
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
-        children = [] if progress.state is None else lifecycles.summary(progress.state).children
+        summary = None if progress.state is None else lifecycles.summary(progress.state)
+        children = summary.children if summary else []
         # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
         shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
-        status = LiveStatus(seen=progress.seen, phase=phase, cancel=progress.cancel, children=shown)
+        status = LiveStatus(
+            seen=progress.seen,
+            instructed=progress.instructed,
+            phase=phase,
+            filled_quantity=summary.filled_quantity if summary else Decimal(0),
+            children=shown,
+        )
         self._context.set_custom_status(encoded(status))
 
     def _now(self) -> datetime:

@@ -14,12 +14,22 @@ from orchestrators import order as driver
 from tests.app.host import Host, OrchestrationFailedError
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from trading.events import Event, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, VenueEvent
+from trading.events import (
+    CancelRequested,
+    Event,
+    Instruction,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderReplaced,
+    VenueEvent,
+)
 from trading.identity import Role
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
 from trading.messages import (
-    CancelAsked,
+    Instructed,
     LiveStatus,
     Placement,
     Reported,
@@ -50,7 +60,7 @@ class World:
     def __init__(self, spec: Spec, *, reference_price: Decimal | None = None) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.journal: list[JournalRow] = []
-        self.cancel: str | None = None
+        self.instructions: list[InstructionRow] = []
         self.ours = True
         self.decision: dict[str, Any] = {"approved": True, "reason": ""}
         self.failing: Counter[str] = Counter()
@@ -85,6 +95,18 @@ class World:
             self.host.raise_event(encoded(Reported(row=self.append(event))))
         self.host.run()
 
+    def keep(self, instruction: Instruction) -> InstructionRow:
+        """Our own side tells the order something, and its event is lost, or raised later."""
+        row = InstructionRow(order_id=ORDER, number=len(self.instructions) + 1, instruction=instruction)
+        self.instructions.append(row)
+        return row
+
+    def tell(self, *instructions: Instruction) -> None:
+        """Our own side tells the order something, and the orchestration goes as far as it can."""
+        for instruction in instructions:
+            self.host.raise_event(encoded(Instructed(row=self.keep(instruction))))
+        self.host.run()
+
     def _do(self, name: str, given: Any) -> Any:
         if self.failing[name] > 0:
             self.failing[name] -= 1
@@ -95,7 +117,8 @@ class World:
                 return {"ours": self.ours}
             case "read_journal":
                 rows = [encoded(row) for row in self.journal if row.number > given["after"]]
-                return {"rows": rows, "cancel": self.cancel}
+                told = self.instructions[given["after_instruction"] :]
+                return {"rows": rows, "instructions": [encoded(row) for row in told]}
             case "submit_order" | "replace_order" | "cancel_order":
                 return self.answer
             case "@exposure@main.reserve":
@@ -228,7 +251,7 @@ def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() 
 def test_exposure_is_judged_by_the_orders_own_price(spec: Spec, reference_price: Decimal | None, price: str) -> None:
     world = World(spec, reference_price=reference_price)
     world.host.run()
-    assert world.called("@exposure@main.reserve")[0]["price"] == price
+    assert world.called("@exposure@main.reserve")[0]["stakes"][0]["price"] == price
 
 
 def test_a_market_order_without_a_reference_price_is_denied() -> None:
@@ -254,7 +277,7 @@ def test_a_row_that_comes_too_early_makes_the_driver_read_those_before_it() -> N
     world.host.run()
     world.append(accepted("e1"))
     world.report(filled("e1", 10))
-    assert world.called("read_journal") == [{"order_id": ORDER, "after": 0}]
+    assert world.called("read_journal") == [{"order_id": ORDER, "after": 0, "after_instruction": 0}]
     assert children(world) == ["e1", "s2", "t3"]
     assert world.host.custom_status["seen"] == 2
 
@@ -343,8 +366,7 @@ def test_a_cancel_of_an_order_that_never_left_ends_it() -> None:
     world.answer = {"state": "pending"}
     world.host.run()
     world.answer = {"state": "dead", "not_sent": True}
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.run()
+    world.tell(CancelRequested())
     assert world.host.output["outcome"] == "canceled"
     assert [type(command) for command in world.commands()] == [SubmitOrder, CancelOrder]
 
@@ -362,7 +384,7 @@ def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(mo
     monkeypatch.setattr(driver, "TURNS", 4)
     world = World(SINGLE)
     world.host.run()
-    world.cancel = "flatten"  # in the register, while its event went down with the generation before
+    world.keep(CancelRequested())  # its event went down with the generation before
     generation = world.host.generation
     world.report(accepted("e1"))
     while world.host.generation == generation:
@@ -371,20 +393,42 @@ def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(mo
     assert children(world) == ["e1", "x2"]
 
 
-def test_a_cancel_is_handled_once_and_flatten_may_follow_keep_exits() -> None:
+def test_an_instruction_is_handled_once_and_flatten_may_follow_keep_exits() -> None:
     world = World(BRACKET)
     world.host.run()
     world.report(accepted("e1"), filled("e1", 4))
     assert children(world) == ["e1", "s2", "t3"]
+    row = world.keep(CancelRequested(mode="keep_exits"))
     for _ in range(2):
-        world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+        world.host.raise_event(encoded(Instructed(row=row)))
     world.host.run()
     assert children(world) == ["e1", "s2", "t3", "x4"]
-    assert world.host.custom_status["cancel"] == "keep_exits"
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+    assert world.host.custom_status["instructed"] == 1
+    world.report(accepted("s2"), accepted("t3"))
+    world.tell(CancelRequested(mode="flatten"))
+    assert children(world) == ["e1", "s2", "t3", "x4", "x5", "x6"]
+    assert world.host.custom_status["instructed"] == 2
+    assert world.called("read_journal") == []
+
+
+def test_an_instruction_that_comes_too_early_makes_the_driver_read_those_before_it() -> None:
+    world = World(BRACKET)
     world.host.run()
-    assert world.host.custom_status["cancel"] == "flatten"
+    world.keep(CancelRequested(mode="keep_exits"))
+    world.tell(CancelRequested(mode="flatten"))
+    assert len(world.called("read_journal")) == 1
+    assert world.host.custom_status["instructed"] == 2
+    assert children(world) == ["e1", "x2"]
+
+
+def test_an_instruction_is_not_lost_by_an_order_that_is_yet_to_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for turns, failures in ((50, 0), (50, 3), (2, 3)):
+        monkeypatch.setattr(driver, "TURNS", turns)
+        world = World(SINGLE)
+        world.failing["register_order"] = failures
+        world.tell(CancelRequested())
+        assert children(world) == ["e1", "x2"]
+        assert world.host.custom_status["instructed"] == 1
 
 
 def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
@@ -392,8 +436,7 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     world.host.run()
     world.report(accepted("e1"))
     world.after_release = [filled("e1", 3)]
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.run()
+    world.tell(CancelRequested())
     world.report(canceled("e1", "x2"))
     first, second = world.called("record_order")
     assert (first["last_number"], second["last_number"]) == (2, 3)
@@ -440,7 +483,13 @@ def test_the_longest_custom_status_is_within_what_the_host_allows() -> None:
         average_price=Decimal(1) / 3,
         status=OrderStatus.PARTIALLY_FILLED,
     )
-    status = LiveStatus(seen=10**8, phase="registering", cancel="keep_exits", children=[child] * driver.SHOWN_CHILDREN)
+    status = LiveStatus(
+        seen=10**8,
+        instructed=10**8,
+        phase="registering",
+        filled_quantity=number,
+        children=[child] * driver.SHOWN_CHILDREN,
+    )
     assert len(json.dumps(encoded(status)).encode("utf-16-le")) < 16 * 1024
 
 

@@ -11,16 +11,23 @@ import pytest
 
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
+from gateway.outbox import Entry, Outbox
 from storage.alerts import Alert
 from storage.orders import OrderRecord
-from storage.services import alerts, cancel_requests, order_register, tables
-from trading.events import OrderAccepted, OrderFilled, VenueEvent
+from storage.services import alerts, instructions, order_register, tables
+from storage.settings import settings
+from trading.child import OrderStatus
+from trading.commands import SubmitOrder
+from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderReported, VenueEvent
+from trading.identity import Role
 from trading.journal import JournalRow
-from trading.messages import LiveStatus, RecordDetail, Timing, encoded
-from trading.orders import Side
-from triggers import session
+from trading.lifecycles import ChildSummary
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Timing, encoded
+from trading.orders import OrderType, Side
+from triggers import instructing, session
 
 pytestmark = pytest.mark.usefixtures("app")
+_MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 Running, Failed = df.OrchestrationRuntimeStatus.Running, df.OrchestrationRuntimeStatus.Failed
 
@@ -135,11 +142,11 @@ async def test_any_other_failure_is_the_gateways_to_repeat() -> None:
         await tell(Client(failing="Webhook returned unrecognized status code 500"), row(order_id, fill(order_id)))
 
 
-def journalled(order_id: str, ago: timedelta) -> None:
+def journalled(order_id: str, ago: timedelta, event: VenueEvent | None = None, number: int = 1) -> None:
     Journal(tables()).append(
         order_id,
-        accepted(order_id),
-        origin=Origin(f"s-{order_id}", 0, 1),
+        event or accepted(order_id),
+        origin=Origin(f"s-{order_id}", 0, number),
         symbol="IBM",
         side=Side.BUY,
         received_at=datetime.now(UTC) - ago,
@@ -167,16 +174,25 @@ async def test_the_sweep_leaves_an_order_in_peace_that_has_seen_all_or_was_told_
     assert client.events == []
 
 
-async def test_the_sweep_wakes_an_order_that_has_not_heard_of_its_cancel() -> None:
-    order_id, client = an_order_id(), Client(live=LiveStatus(cancel="keep_exits"))
+async def test_the_sweep_wakes_an_order_that_has_not_heard_of_an_instruction() -> None:
+    order_id = an_order_id()
     register(order_id)
-    assert cancel_requests().ask(order_id, "keep_exits") == "keep_exits"
+    for number, mode in enumerate(_MODES, start=1):
+        assert instructions().append(order_id, CancelRequested(mode=mode)).number == number
+    client = Client(live=LiveStatus(instructed=2))
     await session._look_after(client, order_id)
     assert client.events == []
-    assert cancel_requests().ask(order_id, "flatten") == "flatten"
-    assert cancel_requests().ask(order_id, "keep_exits") == "flatten"
+    client = Client(live=LiveStatus(instructed=1))
     await session._look_after(client, order_id)
     assert client.events == [(order_id, "wake")]
+
+
+async def test_an_instruction_is_kept_whether_or_not_its_event_comes_through() -> None:
+    order_id, client = an_order_id(), Client()
+    first = await instructing.tell(client, order_id, CancelRequested(mode="keep_exits"))
+    assert client.events == [(order_id, "instruction")]
+    second = await instructing.tell(Client(failing="Instance with ID o is gone"), order_id, CancelRequested())
+    assert instructions().read(order_id) == [first, second]
 
 
 async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
@@ -195,3 +211,55 @@ async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_al
     register(order_id, ended_after=1)
     await session._look_after(Client(status=df.OrchestrationRuntimeStatus.Completed), order_id)
     assert alerts_of(order_id) == []
+
+
+def pending_child(order_id: str, status: OrderStatus = OrderStatus.PENDING_NEW) -> LiveStatus:
+    zero = Decimal(0)
+    child = ChildSummary(
+        cl_ord_ids=[f"{order_id}.e1"],
+        role=Role.ENTRY,
+        side=Side.BUY,
+        quantity=Decimal(10),
+        cum_quantity=zero,
+        average_price=zero,
+        status=status,
+    )
+    return LiveStatus(seen=100, children=[child])
+
+
+def handed_in(order_id: str) -> None:
+    command = SubmitOrder(
+        cl_ord_id=f"{order_id}.e1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal(100),
+    )
+    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT))
+
+
+async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = an_order_id()
+    register(order_id)
+    handed_in(order_id)
+    client = Client(live=pending_child(order_id))
+    await session._look_after(client, order_id)
+    assert alerts_of(order_id) == []
+    monkeypatch.setattr(session, "PATIENCE", timedelta(seconds=-1))
+    for _ in range(2):
+        await session._look_after(client, order_id)
+    (alert,) = alerts_of(order_id)
+    assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
+    assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
+
+
+async def test_the_sweep_alerts_on_an_answer_that_has_long_been_pending_and_on_none_that_came() -> None:
+    for last, codes in (("6", ["NO_ANSWER"]), ("0", [])):
+        order_id = an_order_id()
+        register(order_id)
+        for number, exec_type in enumerate(("6", last), start=1):
+            reported = OrderReported(cl_ord_id=f"{order_id}.x2", exec_type=exec_type, order_status="6", at=AT)
+            journalled(order_id, timedelta(minutes=2), reported, number)
+        await session._look_after(Client(live=pending_child(order_id, OrderStatus.PENDING_CANCEL)), order_id)
+        assert [alert.code for alert in alerts_of(order_id)] == codes

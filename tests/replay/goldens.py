@@ -25,7 +25,7 @@ from replay.history import History, write
 from tests.replay.trading_world import Journals, World, trading, world
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, single_spec
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from trading.events import OrderReported
+from trading.events import CancelRequested, OrderReported
 from trading.messages import Placement, Reported, VenueAnswer, encoded
 from trading.orders import OrderType
 
@@ -291,14 +291,14 @@ async def order_replace_refused(env: DurableTestEnvironment, journals: Journals)
     return env.histories("order-replace")
 
 
-@golden("a cancel that was not heard is read from the register; heard after all, it is nothing new")
+@golden("a cancel that was not heard is read from the instructions; heard after all, it is nothing new")
 async def order_reads_a_cancel(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-reads-cancel")
     await played.place()
     await played.say(played.desk.accepted(ENTRY))
-    journals.cancels[played.order_id] = "flatten"
+    told = played.keep(CancelRequested())
     await played.wake()
-    await played.cancel("flatten")
+    await played.hear(told)
     await played.say(played.desk.canceled(ENTRY))
     return _ended(played, "canceled")
 

@@ -14,12 +14,13 @@ import msgspec
 from replay.environment import DurableTestEnvironment
 from storage.settings import settings
 from tests.trading.desk import Desk, bracket_spec
-from trading.commands import VenueCommand
-from trading.events import VenueEvent
+from trading.commands import VenueCommand, WatchPrice
+from trading.events import CancelRequested, Instruction, VenueEvent
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
-    CancelAsked,
     CancelMode,
+    Instructed,
     News,
     Payload,
     Payloads,
@@ -30,6 +31,7 @@ from trading.messages import (
     Reported,
     VenueAnswer,
     VenueRequest,
+    Watching,
     Woken,
     decoded,
     encoded,
@@ -79,8 +81,21 @@ class World:
 
     async def cancel(self, mode: CancelMode) -> None:
         """A user wants the order to end."""
-        self._journals.cancels[self.order_id] = mode
-        await self.env.raise_event(self.order_id, "event", encoded(CancelAsked(mode=mode)))
+        await self.tell(CancelRequested(mode=mode))
+
+    async def tell(self, instruction: Instruction) -> None:
+        """Our own side tells the order something."""
+        await self.hear(self.keep(instruction))
+
+    def keep(self, instruction: Instruction) -> InstructionRow:
+        """An instruction whose event is lost, or comes later by `hear`."""
+        told = self._journals.instructions.setdefault(self.order_id, [])
+        told.append(InstructionRow(order_id=self.order_id, number=len(told) + 1, instruction=instruction))
+        return told[-1]
+
+    async def hear(self, row: InstructionRow) -> None:
+        """The event of an instruction comes."""
+        await self.env.raise_event(self.order_id, "event", encoded(Instructed(row=row)))
         await self.env.settle()
 
 
@@ -89,7 +104,7 @@ class Journals:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[JournalRow]] = {}
-        self.cancels: dict[str, CancelMode] = {}
+        self.instructions: dict[str, list[InstructionRow]] = {}
         self.tokens: dict[str, str] = {}
         self.records: dict[str, Recording] = {}
         self.failing: Counter[str] = Counter()
@@ -98,6 +113,8 @@ class Journals:
         self.commands: dict[str, VenueCommand] = {}
         self.answers: dict[type[VenueCommand], VenueAnswer] = {}
         """What the next command of a type is answered with, which then does not reach the venue."""
+        self.watches: dict[tuple[str, str], WatchPrice] = {}
+        """The last of each order and symbol."""
         self.placements: Payloads = []
         self.slices = 0
         """How many slices of the session go well before the first that fails."""
@@ -126,6 +143,7 @@ class Journals:
             "submit_order": self._hand_in,
             "replace_order": self._hand_in,
             "cancel_order": self._hand_in,
+            "watch_price": self._watch,
             "generate_signals": self._signals,
             "start_orders": self._start,
             "run_session": self._slice,
@@ -157,7 +175,8 @@ class Journals:
         self._fails("read_journal")
         wanted = decoded(given, Reading)
         rows = self._rows(wanted.order_id, wanted.after)
-        return encoded(News(rows=rows, cancel=self.cancels.get(wanted.order_id)))
+        told = self.instructions.get(wanted.order_id, [])[wanted.after_instruction :]
+        return encoded(News(rows=rows, instructions=told))
 
     def _record(self, given: Payload) -> Payload:
         self._fails("record_order")
@@ -181,6 +200,12 @@ class Journals:
         if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
             self.desks[request.order_id].carry_out([request.command])
         return encoded(VenueAnswer(state="claimed"))
+
+    def _watch(self, given: Payload) -> Payload:
+        self._fails("watch_price")
+        wanted = decoded(given, Watching)
+        self.watches[wanted.order_id, wanted.command.symbol] = wanted.command
+        return {}
 
     def _signals(self, given: Payload) -> Payloads:
         self._fails("generate_signals")

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.alerts import Alerts
-from storage.cancels import CancelRequests
+from storage.instructions import Instructions
 from storage.orders import OrderRecord, OrderRegister
 from storage.secrets import SecretsError, fix_credentials
 from storage.settings import load
 from storage.signals import SignalStore, StateChangedError, StrategyState
 from storage.tables import Tables, pack, table_key, unpack
 from tests.storage.test_settings import GOOD
+from trading.events import AmendRequested, CancelRequested, TradingHalted
+from trading.specs import Amendment
 
 AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 RECORD = OrderRecord(outcome="take_profit", filled_quantity=Decimal("10.50"), finished_at=AT, detail='{"a": 1}')
@@ -147,16 +149,33 @@ def test_a_process_that_remembers_an_older_state_is_told_and_finds_the_newer_one
     assert there.signals("0", 43) == signals
 
 
-def test_a_cancel_that_flattens_is_not_taken_back_by_one_that_keeps_the_exits(tables: Tables) -> None:
-    cancels = CancelRequests(tables)
-    assert cancels.asked("sma-1") is None
-    assert [cancels.ask("sma-1", mode) for mode in ("keep_exits", "keep_exits", "flatten", "keep_exits")] == [
-        "keep_exits",
-        "keep_exits",
-        "flatten",
-        "flatten",
-    ]
-    assert cancels.asked("sma-1") == "flatten"
+def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tables) -> None:
+    first, second = Instructions(tables), Instructions(tables)
+    assert first.append("sma-1", CancelRequested(mode="keep_exits")).number == 1
+    assert second.append("sma-1", TradingHalted()).number == 2
+    assert first.append("sma-1", CancelRequested()).number == 3
+    assert [row.number for row in second.read("sma-1")] == [1, 2, 3]
+    assert [row.instruction for row in first.read("sma-1", after=1)] == [TradingHalted(), CancelRequested()]
+    assert first.read("sma-2") == []
+
+
+def test_instructions_of_the_same_moment_are_all_kept(tables: Tables) -> None:
+    instructions = Instructions(tables)
+    instructions.read("warm")
+    wanted = [AmendRequested(amendment=Amendment(quantity=Decimal(number))) for number in range(1, 9)]
+    with ThreadPoolExecutor(4) as threads:
+        rows = list(threads.map(lambda one: instructions.append("sma-1", one), wanted))
+    assert sorted(row.number for row in rows) == list(range(1, 9))
+    assert [row.instruction for row in rows] == wanted
+    assert instructions.read("sma-1") == sorted(rows, key=lambda row: row.number)
+
+
+def test_instructions_are_no_orders_and_an_order_is_no_instruction(tables: Tables) -> None:
+    register, instructions = OrderRegister(tables), Instructions(tables)
+    instructions.append("sma-1", CancelRequested())
+    assert register.get("sma-1") is None
+    register.register("sma-1", "t", "{}", AT)
+    assert len(register.list()) == len(instructions.read("sma-1")) == 1
 
 
 def test_an_alert_is_kept_once_for_each_key_and_logged_when_new(
