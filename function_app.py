@@ -13,6 +13,7 @@ import orchestrators.fix_session
 import orchestrators.order
 import orchestrators.retrying
 import orchestrators.signal_pipeline
+import triggers.halts
 import triggers.market_data
 import triggers.orders
 import triggers.session
@@ -33,6 +34,7 @@ for module in (
     orchestrators.order,
     orchestrators.retrying,
     orchestrators.signal_pipeline,
+    triggers.halts,
     triggers.market_data,
     triggers.orders,
     triggers.session,

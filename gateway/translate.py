@@ -23,6 +23,7 @@ from trading.events import (
     TradeCorrected,
     VenueEvent,
 )
+from trading.identity import order_id_of
 from trading.orders import OrderType, Side, TimeInForce
 
 _SIDES = {Side.BUY: fix.Side.BUY, Side.SELL: fix.Side.SELL}
@@ -38,6 +39,17 @@ _TIMES_IN_FORCE = {
     TimeInForce.IOC: fix.TimeInForce.IOC,
     TimeInForce.FOK: fix.TimeInForce.FOK,
 }
+_TOLD = frozenset(
+    {
+        fix.OrdStatus.PENDING_NEW,
+        fix.OrdStatus.ACCEPTED_FOR_BIDDING,
+        fix.OrdStatus.STOPPED,
+        fix.OrdStatus.SUSPENDED,
+        fix.OrdStatus.DONE_FOR_DAY,
+        fix.OrdStatus.CALCULATED,
+    }
+)
+"""How an open order may stand that neither has just begun to work nor is over."""
 _UNKNOWN_ORDER = 5  # OrdRejReason (103)
 _DUPLICATE_ORDER = 6  # OrdRejReason (103)
 _DUPLICATE_CL_ORD_ID = 6  # CxlRejReason (102)
@@ -148,7 +160,15 @@ def _from_execution(report: fix.ExecutionReport) -> Report:
         kind = "duplicate"
     event = _status_event(report) if kind == "known" else _event(report) if kind == "event" else None
     side = Side.BUY if report.side in _BUYS else Side.SELL
-    return Report(kind=kind, cl_ord_id=report.cl_ord_id, event=event, symbol=report.symbol, side=side)
+    return Report(kind=kind, cl_ord_id=_ours(report), event=event, symbol=report.symbol, side=side)
+
+
+def _ours(report: fix.ExecutionReport) -> str:
+    """The ClOrdID that leads to the order: of one changed unasked, ours may be in OrigClOrdID (41) only."""
+    orig = report.orig_cl_ord_id
+    if orig and order_id_of(report.cl_ord_id) is None and order_id_of(orig) is not None:
+        return orig
+    return report.cl_ord_id
 
 
 def _from_cancel_reject(reject: fix.OrderCancelReject) -> Report:
@@ -169,7 +189,7 @@ def _from_cancel_reject(reject: fix.OrderCancelReject) -> Report:
 def _event(report: fix.ExecutionReport) -> VenueEvent:
     cl_ord_id, at = report.cl_ord_id, report.transact_time
     match report.exec_type:
-        case fix.ExecType.NEW:
+        case fix.ExecType.NEW if report.ord_status is not fix.OrdStatus.ACCEPTED_FOR_BIDDING:
             return OrderAccepted(cl_ord_id=cl_ord_id, at=at)
         case fix.ExecType.TRADE:
             quantity, price = _trade(report)
@@ -191,6 +211,7 @@ def _event(report: fix.ExecutionReport) -> VenueEvent:
                 ref_exec_id=report.exec_ref_id or "",
                 quantity=quantity,
                 price=price,
+                leaves_quantity=report.leaves_qty,
                 at=at,
             )
         case fix.ExecType.CANCELED:
@@ -207,7 +228,7 @@ def _event(report: fix.ExecutionReport) -> VenueEvent:
             )
         case fix.ExecType.REJECTED:
             return OrderRejected(cl_ord_id=cl_ord_id, reason=report.text, at=at)
-        case fix.ExecType.EXPIRED | fix.ExecType.DONE_FOR_DAY:
+        case fix.ExecType.EXPIRED:
             return OrderExpired(cl_ord_id=cl_ord_id, cum_quantity=report.cum_qty, at=at)
         case fix.ExecType.RESTATED:
             return OrderRestated(
@@ -215,6 +236,9 @@ def _event(report: fix.ExecutionReport) -> VenueEvent:
                 quantity=_order_quantity(report),
                 cum_quantity=report.cum_qty,
                 leaves_quantity=report.leaves_qty,
+                limit_price=report.price,
+                stop_price=report.stop_px,
+                reason_code=report.exec_restatement_reason,
                 at=at,
             )
         case _:
@@ -227,9 +251,9 @@ def _status_event(report: fix.ExecutionReport) -> VenueEvent:
             return OrderRejected(cl_ord_id=report.cl_ord_id, reason=report.text, at=report.transact_time)
         case fix.OrdStatus.CANCELED:
             return _canceled(report)
-        case fix.OrdStatus.EXPIRED | fix.OrdStatus.DONE_FOR_DAY:
+        case fix.OrdStatus.EXPIRED:
             return OrderExpired(cl_ord_id=report.cl_ord_id, cum_quantity=report.cum_qty, at=report.transact_time)
-        case fix.OrdStatus.PENDING_NEW:
+        case status if status in _TOLD:
             return _reported(report)
         case _:
             return OrderAccepted(cl_ord_id=report.cl_ord_id, at=report.transact_time)
@@ -248,6 +272,7 @@ def _canceled(report: fix.ExecutionReport) -> OrderCanceled:
 def _reported(report: fix.ExecutionReport) -> OrderReported:
     return OrderReported(
         cl_ord_id=report.cl_ord_id,
+        orig_cl_ord_id=report.orig_cl_ord_id,
         exec_type=report.exec_type.value,
         order_status=report.ord_status.value,
         text=report.text,

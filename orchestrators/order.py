@@ -52,7 +52,6 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
-    Reserving,
     Timing,
     VenueAnswer,
     VenueRequest,
@@ -62,6 +61,7 @@ from trading.messages import (
     position_key,
 )
 from trading.specs import check
+from trading.stakes import NoPriceError, symbols
 
 TURNS = 50
 """Of one generation. A turn leaves about six events in the history, and a replay costs some 40 microseconds for each:
@@ -190,20 +190,17 @@ class _Driver:
 
     def _reserve(self) -> Steps:
         progress = self._progress
-        spec = progress.placement.spec
-        price = progress.placement.price_to_judge_by()
-        if price is None:
-            self._denied(f"REFERENCE_PRICE: {spec.symbol} market order without a reference_price")
+        try:
+            wanted = progress.placement.reserving()
+        except NoPriceError as missing:
+            self._denied(str(missing))
             return None
-        reservation = Reserving(
-            order_id=spec.order_id, symbol=spec.symbol, side=spec.side, quantity=spec.quantity, price=price
-        )
-        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", reservation)), Decision)
+        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", wanted)), Decision)
         if not decided.approved:
             self._denied(decided.reason)
             return None
         progress.phase = "working"
-        progress.state, commands = lifecycles.start(spec, self._now())
+        progress.state, commands = lifecycles.start(progress.placement.spec, self._now())
         self._take(commands)
         return None
 
@@ -305,16 +302,20 @@ class _Driver:
 
     def _end(self, finish: Finish) -> Steps:
         progress = self._progress
-        ended = OrderEnded(order_id=self._order_id, symbol=progress.placement.spec.symbol, last_number=progress.seen)
-        position = df.EntityId("position", position_key(ended.symbol))
-        # Both have applied all rows when they answer. Only then may the record say so: it is what they go by later.
-        yield from self._ask(position, "catch_up", ended)
-        yield from self._ask(_EXPOSURE, "release", ended)
+        ended = [
+            OrderEnded(order_id=self._order_id, symbol=symbol, last_number=progress.seen)
+            for symbol in symbols(progress.placement.spec)
+        ]
+        positions = [df.EntityId("position", position_key(each.symbol)) for each in ended]
+        # All have applied all rows when they answer. Only then may the record say so: it is what they go by later.
+        for position, each in zip(positions, ended, strict=True):
+            yield from self._ask(position, "catch_up", each)
+        yield from self._ask(_EXPOSURE, "release", ended[0])
         if (yield from self._record(finish)):
             progress.behind = True  # the venue has said more meanwhile
             return None
-        for entity in (_EXPOSURE, position):
-            self._context.signal_entity(entity, "forget", encoded(ended))
+        for entity, each in zip((_EXPOSURE, *positions), (ended[0], *ended), strict=True):
+            self._context.signal_entity(entity, "forget", encoded(each))
         return _result(finish)
 
     def _record(self, finish: Finish) -> Steps:

@@ -43,7 +43,10 @@ class OrderCanceled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OrderReplaced(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """ExecType 5: the order goes on as `cl_ord_id` with this quantity (38) and these prices."""
+    """ExecType 5: the order goes on as `cl_ord_id` with this quantity (38) and these prices.
+
+    Where nobody asked for it, `orig_cl_ord_id` is empty or `cl_ord_id` itself, or `cl_ord_id` is the venue's own.
+    """
 
     cl_ord_id: str
     orig_cl_ord_id: str
@@ -63,7 +66,7 @@ class OrderRejected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """ExecType C or 3: its time in force is over."""
+    """ExecType C: its time in force is over."""
 
     cl_ord_id: str
     cum_quantity: Decimal
@@ -71,12 +74,19 @@ class OrderExpired(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class OrderRestated(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """ExecType D: the venue changed the order by itself. `quantity` is OrderQty (38) as it now is."""
+    """ExecType D: the venue changed the order by itself, or put it in force again.
+
+    `quantity` is OrderQty (38) as it now is, as are the prices; a price that is None is as it was.
+    """
 
     cl_ord_id: str
     quantity: Decimal
     cum_quantity: Decimal
     leaves_quantity: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reason_code: int | None = None
+    """ExecRestatementReason (378): 0 a corporate action (CumQty is in new units then), 1 renewal, 5 partial decline."""
     at: datetime
 
 
@@ -101,6 +111,8 @@ class TradeBusted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ref_exec_id: str
     quantity: Decimal
     price: Decimal
+    leaves_quantity: Decimal | None = None
+    """LeavesQty (151) after it: not 0 where a filled order works again. None where that is not known."""
     at: datetime
 
 
@@ -112,13 +124,20 @@ class TradeCorrected(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     ref_exec_id: str
     quantity: Decimal
     price: Decimal
+    leaves_quantity: Decimal | None = None
+    """LeavesQty (151) after it: not 0 where a filled order works again. None where that is not known."""
     at: datetime
 
 
 class OrderReported(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Any other report (pending states, order status): nothing to act on, kept for the record."""
+    """Any other report: how the order stands. `exec_type` (150) and `order_status` (39) are FIX characters.
+
+    Pending new, cancel and replace (A, 6, E), done for day (3), stopped (7), suspended (9), calculated (B); and status
+    (I). `orig_cl_ord_id` as in `OrderCanceled`.
+    """
 
     cl_ord_id: str
+    orig_cl_ord_id: str | None = None
     exec_type: str
     order_status: str
     text: str = ""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import msgspec
 
 from trading.commands import VenueCommand, WatchPrice
+from trading.exposure import Mode
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary, OrderSummary
 from trading.market import MarketData
-from trading.orders import OrderType, Side
-from trading.specs import BracketSpec, Spec
+from trading.specs import Spec
+from trading.stakes import Holding, Stake, holding, protects, stakes
 
 if TYPE_CHECKING:
     Payload = dict[str, Any]
@@ -44,17 +45,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, tag="placement", tag_
     received_at: datetime | None = None
     """When the tick or the request that caused the order reached us, by the machine's clock."""
 
-    def price_to_judge_by(self) -> Decimal | None:
-        """The price at which the order's exposure is counted before it trades; None where nothing tells one.
-
-        A market entry of a bracket trades between its stop and its take-profit or makes no sense: the higher of them.
-        """
-        spec = self.spec
-        if isinstance(spec, BracketSpec):
-            return spec.entry_price or max(spec.stop_price, spec.take_profit_price)
-        if spec.order_type is OrderType.MARKET:
-            return self.reference_price
-        return spec.limit_price or spec.stop_price
+    def reserving(self) -> "Reserving":
+        """What exposure is asked for. Raises `trading.stakes.NoPriceError` where nothing tells a price."""
+        return Reserving(
+            order_id=self.spec.order_id,
+            stakes=stakes(self.spec, self.reference_price),
+            reduce_only=self.spec.reduce_only,
+            protected=protects(self.spec),
+            holding=holding(self.spec),
+        )
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_field="type"):
@@ -180,13 +179,15 @@ class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reserving(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the exposure entity's `reserve`, whose answer is a `Decision`."""
+    """The input of the exposure entity's `reserve`, whose answer is a `Decision` about all the stakes together."""
 
     order_id: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    price: Decimal
+    stakes: list[Stake]
+    reduce_only: bool = False
+    protected: bool = False
+    """What it holds gets exits of its own, or is closed by it."""
+    holding: Holding | None = None
+    """The position that it takes over, to protect or to close it."""
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,8 +213,19 @@ class UnblockSymbol(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
 
 
+class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `set_mode`. `request` is an id of its own, to see when it was carried out."""
+
+    mode: Mode
+    reason: str = ""
+    request: str
+
+
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the entities' `release` and `forget`: an order is over after this journal row."""
+    """The input of the entities' `catch_up`, `release` and `forget`: an order is over after this journal row.
+
+    A position entity is told of its own symbol; the exposure entity looks at none.
+    """
 
     order_id: str
     symbol: str

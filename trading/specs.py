@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from trading.identity import ORDER_ID
 from trading.orders import OrderType, Side, TimeInForce
+from trading.retry import RetryPolicy
 
 MOST_LEGS = 8
 MOST_RUNGS = 20
@@ -31,6 +32,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A time with its zone after which what is unfilled is cancelled, if that is sooner."""
     reduce_only: bool = False
     """Approved only as far as it makes a position smaller."""
+    retry: RetryPolicy | None = None
+    """Whether an entry that the venue has rejected is sent again; None for never."""
 
 
 class OneSymbol(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +67,8 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
     """The entry's; exits are good till cancelled."""
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
+    when_reopened: Literal["protect", "close"] = "protect"
+    """What is done about a trade that is busted, or comes late, after the end: new exits, or an end at market."""
 
 
 class OcoEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +90,8 @@ class OcoSpec(Common, frozen=True, kw_only=True, tag="oco", forbid_unknown_field
     entries: tuple[OcoEntry, OcoEntry]
     synthetic: bool = False
     """Stops, of entries and exits, and take-profits are kept here until their prices are touched."""
+    when_reopened: Literal["protect", "close"] = "protect"
+    """What is done about a trade that is busted, or comes late, after the end: new exits, or an end at market."""
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,7 +162,8 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def price_that_moves(self, stop: Decimal, side: Side) -> Decimal:
         """From which price on the stop is to be moved from where it is."""
-        moved = stop + side.sign * max(self.step, self.tick)
+        step = -(-max(self.step, self.tick) // self.tick) * self.tick
+        moved = stop + side.sign * step
         if self.amount is not None:
             return moved + side.sign * self.amount
         assert self.percent is not None, "checked: one of amount and percent is given"
@@ -177,6 +185,8 @@ class TrailingSpec(OneSymbol, frozen=True, kw_only=True, tag="trailing", forbid_
     time_in_force: TimeInForce = TimeInForce.GTC
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
+    when_reopened: Literal["protect", "close"] = "protect"
+    """What is done about a trade that is busted, or comes late, after the end: new exits, or an end at market."""
 
 
 class AtEnd(StrEnum):
@@ -224,6 +234,8 @@ class ScaleSpec(Common, frozen=True, kw_only=True, tag="scale", forbid_unknown_f
     take_profit_price: Decimal
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
+    when_reopened: Literal["protect", "close"] = "protect"
+    """What is done about a trade that is busted, or comes late, after the end: new exits, or an end at market."""
 
 
 class FlattenSpec(OneSymbol, frozen=True, kw_only=True, tag="flatten", forbid_unknown_fields=True):
@@ -330,6 +342,8 @@ def check(spec: Common) -> None:
         raise SpecError("valid_for", spec.valid_for, f"must be 1 to {_LONGEST_VALID_FOR} seconds, or left out")
     if spec.good_till is not None and spec.good_till.tzinfo is None:
         raise SpecError("good_till", spec.good_till, "must have its zone, as in 2030-01-02T15:04:05Z")
+    if spec.retry is not None:
+        _check_retry(spec.retry)
     if isinstance(spec, OneSymbol | OcoSpec | ScaleSpec):
         check_symbol(spec.symbol)
     if isinstance(spec, OneSymbol):
@@ -346,6 +360,19 @@ def check_symbol(symbol: str, field: str = "symbol") -> None:
 _LONGEST_VALID_FOR = 10 * 365 * 24 * 60 * 60
 _LONGEST_TWAP = 7 * 24 * 60 * 60
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")
+
+
+def _check_retry(retry: RetryPolicy) -> None:
+    for field, value, least, most in (
+        ("attempts", retry.attempts, 1, 100),
+        ("delay", retry.delay, 0, 86400),
+        ("factor", retry.factor, 1, 10),
+        ("longest", retry.longest, 0, 86400),
+        ("jitter", retry.jitter, 0, 1),
+        ("within", retry.within if retry.within is not None else 1, 1, _LONGEST_VALID_FOR),
+    ):
+        if not least <= value <= most:
+            raise SpecError(f"retry.{field}", value, f"must be {least} to {most}")
 
 
 def _check_single(spec: SingleSpec) -> None:
@@ -465,6 +492,11 @@ def _check_iceberg(spec: IcebergSpec) -> None:
     _check_positive("display_quantity", spec.display_quantity)
     if spec.display_quantity > spec.quantity:
         raise SpecError("display_quantity", spec.display_quantity, f"must be at most quantity {spec.quantity}")
+    if spec.display_quantity * MOST_SLICES < spec.quantity:
+        least = spec.quantity / MOST_SLICES
+        raise SpecError(
+            "display_quantity", spec.display_quantity, f"must be at least {least}: {MOST_SLICES} orders in all"
+        )
 
 
 def _check_scale(spec: ScaleSpec) -> None:

@@ -10,11 +10,13 @@ import msgspec
 from gateway.gateway import SessionStatus
 from trading.messages import UnblockSymbol
 from trading.specs import Amendment
-from triggers.requests import SPECS
+from triggers.requests import SPECS, HaltRequest
 from triggers.views import (
     Amending,
     Cancelling,
     ExposureView,
+    Halted,
+    HaltView,
     OrderList,
     OrderView,
     Placed,
@@ -32,6 +34,9 @@ _SHOWN = (
     PositionList,
     ExposureView,
     UnblockSymbol,
+    HaltRequest,
+    Halted,
+    HaltView,
     SessionStatus,
     Released,
     Refusal,
@@ -132,6 +137,27 @@ def _paths() -> dict[str, Any]:
                 "parameters": [{"name": "symbol", "in": "query", "required": True, "schema": {"type": "string"}}],
                 "responses": _responses({202: (UnblockSymbol, "Noted")}, {404: "The symbol is not blocked"}),
             }
+        },
+        "/api/halt": {
+            "post": {
+                "summary": "Halt trading: entries are cancelled, exits stay, and only what reduces is approved",
+                "description": "May be repeated: nothing is done twice, and what could not be done yet is done then.",
+                "requestBody": {"required": False, "content": {"application/json": {"schema": _ref(HaltRequest)}}},
+                "responses": _responses(
+                    {202: (Halted, "Halted, and all open orders told")},
+                    {400: "A field is wrong", 503: "It may not have come about: ask again"},
+                ),
+            },
+            "get": {
+                "summary": "Whether trading is halted",
+                "responses": _responses({200: (HaltView, "The mode")}, {}),
+            },
+            "delete": {
+                "summary": "Let trading go on",
+                "responses": _responses(
+                    {200: (HaltView, "The mode is open")}, {503: "It may not have come about: ask again"}
+                ),
+            },
         },
         "/api/session": {
             "get": {

@@ -161,7 +161,7 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
 async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """What is held of each symbol that was ever traded, from the position entities."""
     del req
-    exposure = await _exposure(client)
+    exposure = await exposure_state(client)
     ids = [df.EntityId("position", position_key(symbol)) for symbol in sorted(exposure.positions)]
     states = await asyncio.gather(*(client.read_entity_state(each) for each in ids))
     positions = [msgspec.convert(each.entity_state["position"], PositionLine) for each in states if each.entity_exists]
@@ -173,7 +173,7 @@ async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationC
 async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """What is at stake: reservations by order, positions by symbol, blocked symbols, the gross exposure, the limits."""
     del req
-    exposure = await _exposure(client)
+    exposure = await exposure_state(client)
     own = settings()
     limits = Limits(
         max_order_notional=own.max_order_notional,
@@ -196,7 +196,7 @@ async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationCl
 async def unblock_symbol(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Lets new orders in a symbol come again, after it was blocked: 202; 404 where it is not."""
     symbol = req.params.get("symbol", "")
-    if symbol not in (await _exposure(client)).blocked:
+    if symbol not in (await exposure_state(client)).blocked:
         return refusal(404, "symbol", symbol, "is not blocked")
     unblock = UnblockSymbol(symbol=symbol)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "unblock", encoded(unblock))
@@ -216,7 +216,8 @@ def _cancels(order_id: str) -> list[CancelMode]:
     return [each.mode for each in told if isinstance(each, CancelRequested)]
 
 
-async def _exposure(client: Any) -> ExposureState:
+async def exposure_state(client: Any) -> ExposureState:
+    """What the exposure entity has last stored."""
     state = await client.read_entity_state(df.EntityId("exposure", EXPOSURE_KEY))
     return msgspec.convert(state.entity_state["exposure"], ExposureState) if state.entity_exists else ExposureState()
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from trading.identity import HALT_PREFIX
 from trading.orders import OrderType, Side, TimeInForce
 from trading.specs import (
     Amendment,
@@ -30,8 +31,8 @@ from trading.specs import (
     check_amendment,
 )
 
-RESERVED = ("fix-session", "orphan-", "signals-", "sma-")
-"""How the app's own instances, orphans and signals are named: an order must not take one of these ids."""
+RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
+"""How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
 
 _Wanted = TypeVar("_Wanted")
 
@@ -130,6 +131,13 @@ class FlattenRequest(FlattenSpec, frozen=True, kw_only=True, tag="flatten", forb
     order_id: str = ""
 
 
+class HaltRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A halt of all trading. With `flatten`, what is held is closed too. `reason` is for whoever looks later."""
+
+    flatten: bool = False
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 OrderRequest = (
     SingleRequest
     | BracketRequest
@@ -192,6 +200,12 @@ def read_amendment(body: bytes) -> Amendment:
     except SpecError as error:
         raise as_bad_request(error) from None
     return amendment
+
+
+def read_halt(body: bytes) -> HaltRequest:
+    """What a halt's body asks for; an empty one asks for no more than the halt. Raises `BadRequestError`."""
+    request: HaltRequest = _decoded(body or b"{}", HaltRequest)
+    return request
 
 
 def as_bad_request(error: SpecError) -> BadRequestError:

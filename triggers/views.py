@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from trading.exposure import Limits, Reservation
+from trading.exposure import Limits, Mode, Reservation
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
@@ -105,6 +105,31 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     released: int
 
 
+class HaltView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether trading is halted: `mode` is `reducing` then, else `open`.
+
+    `number` counts the halts: it is that of the one that is on, or of the last one.
+    """
+
+    mode: Mode
+    reason: str
+    number: int
+
+
+class Halted(HaltView, frozen=True, kw_only=True):
+    """The answer to a halt. `told` is how many open orders were told.
+
+    The rest is about `flatten`. `closing` names by symbol the order that closes what no other order does. `waiting` are
+    the symbols in which an order may still trade that has no exits of its own, `blocked` those in which new orders are
+    denied: what is held of either is closed when the halt is asked for again, after that order's end or the unblocking.
+    """
+
+    told: int
+    closing: dict[str, str] = {}
+    waiting: list[str] = []
+    blocked: list[str] = []
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong: the field, its value, and what would be right."""
 
@@ -114,6 +139,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every 4xx of this interface."""
+    """The body of every 4xx of this interface, and of a 503 that it answers itself."""
 
     error: Problem

@@ -145,13 +145,13 @@ def test_a_bracket_is_placed_seen_working_cancelled_and_over(api: Api) -> None:
     assert order["phase"] == "working"
     assert order["spec"]["entry_price"] == "3000"
     assert order["children"][0]["role"] == "entry"
-    assert api("GET", "/api/exposure")[1]["reservations"][order_id]["quantity"] == "10"
+    assert api("GET", "/api/exposure")[1]["reservations"][order_id]["stakes"][0]["quantity"] == "10"
     assert api("DELETE", f"/api/orders/{order_id}?mode=flatten") == (202, {"order_id": order_id, "mode": "flatten"})
     ended = until(lambda: (order := api.order(order_id))["phase"] == "ended" and order)
     assert ended["outcome"] == "canceled"
     assert ended["filled_quantity"] == "0"
     assert [row["number"] for row in ended["journal"]] == list(range(1, len(ended["journal"]) + 1))
-    assert order_id not in api("GET", "/api/exposure")[1]["reservations"]
+    until(lambda: order_id not in api("GET", "/api/exposure")[1]["reservations"])
     status, answer = api("DELETE", f"/api/orders/{order_id}")
     assert status == 409
     assert answer["error"]["field"] == "id"

@@ -251,7 +251,7 @@ def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() 
 def test_exposure_is_judged_by_the_orders_own_price(spec: Spec, reference_price: Decimal | None, price: str) -> None:
     world = World(spec, reference_price=reference_price)
     world.host.run()
-    assert world.called("@exposure@main.reserve")[0]["price"] == price
+    assert world.called("@exposure@main.reserve")[0]["stakes"][0]["price"] == price
 
 
 def test_a_market_order_without_a_reference_price_is_denied() -> None:

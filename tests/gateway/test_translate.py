@@ -136,15 +136,17 @@ TRADE = {"last_qty": Decimal(4), "last_px": Decimal("10.5")}
         ),
         (
             report(TYPE.DONE_FOR_DAY, STATUS.DONE_FOR_DAY),
-            OrderExpired(cl_ord_id="a.e1", cum_quantity=Decimal(4), at=AT),
+            OrderReported(cl_ord_id="a.e1", exec_type="3", order_status="3", at=AT),
         ),
         (
-            report(TYPE.RESTATED, STATUS.NEW, order_qty=Decimal(8)),
+            report(TYPE.RESTATED, STATUS.NEW, order_qty=Decimal(8), price=Decimal(9), exec_restatement_reason=3),
             OrderRestated(
                 cl_ord_id="a.e1",
                 quantity=Decimal(8),
                 cum_quantity=Decimal(4),
                 leaves_quantity=Decimal(6),
+                limit_price=Decimal(9),
+                reason_code=3,
                 at=AT,
             ),
         ),
@@ -156,6 +158,7 @@ TRADE = {"last_qty": Decimal(4), "last_px": Decimal("10.5")}
                 ref_exec_id="E0",
                 quantity=Decimal(4),
                 price=Decimal("10.5"),
+                leaves_quantity=Decimal(6),
                 at=AT,
             ),
         ),
@@ -167,12 +170,21 @@ TRADE = {"last_qty": Decimal(4), "last_px": Decimal("10.5")}
                 ref_exec_id="E0",
                 quantity=Decimal(4),
                 price=Decimal("10.5"),
+                leaves_quantity=Decimal(6),
                 at=AT,
             ),
         ),
         (
-            report(TYPE.PENDING_CANCEL, STATUS.PENDING_CANCEL),
-            OrderReported(cl_ord_id="a.e1", exec_type="6", order_status="6", at=AT),
+            report(TYPE.PENDING_CANCEL, STATUS.PENDING_CANCEL, cl_ord_id="a.x2", orig_cl_ord_id="a.e1"),
+            OrderReported(cl_ord_id="a.x2", orig_cl_ord_id="a.e1", exec_type="6", order_status="6", at=AT),
+        ),
+        (
+            report(TYPE.NEW, STATUS.ACCEPTED_FOR_BIDDING),
+            OrderReported(cl_ord_id="a.e1", exec_type="0", order_status="D", at=AT),
+        ),
+        (
+            report(TYPE.STOPPED, STATUS.STOPPED, **TRADE),
+            OrderReported(cl_ord_id="a.e1", exec_type="7", order_status="7", at=AT),
         ),
     ],
 )
@@ -188,6 +200,9 @@ def test_each_report_is_its_event(message: Message, event: VenueEvent) -> None:
         (STATUS.NEW, "known", OrderAccepted),
         (STATUS.PARTIALLY_FILLED, "known", OrderAccepted),
         (STATUS.PENDING_NEW, "known", OrderReported),
+        (STATUS.SUSPENDED, "known", OrderReported),
+        (STATUS.DONE_FOR_DAY, "known", OrderReported),
+        (STATUS.PENDING_CANCEL, "known", OrderAccepted),
         (STATUS.CANCELED, "known", OrderCanceled),
         (STATUS.EXPIRED, "known", OrderExpired),
         (STATUS.REJECTED, "known", OrderRejected),
@@ -250,6 +265,16 @@ def test_a_report_without_cl_ord_id_goes_by_the_venues_order_id() -> None:
     answer = from_message(report(TYPE.TRADE, STATUS.FILLED, cl_ord_id="", **TRADE))
     assert answer is not None
     assert answer.cl_ord_id == "V1"
+
+
+def test_a_change_under_an_id_of_the_venues_own_goes_by_the_order_it_is_about() -> None:
+    foreign = from_message(report(TYPE.REPLACED, STATUS.NEW, cl_ord_id="DESK1", orig_cl_ord_id="a.e1"))
+    assert foreign is not None
+    assert isinstance(foreign.event, OrderReplaced)
+    assert (foreign.cl_ord_id, foreign.event.cl_ord_id) == ("a.e1", "DESK1")
+    stranger = from_message(report(TYPE.REPLACED, STATUS.NEW, cl_ord_id="DESK1", orig_cl_ord_id="DESK0"))
+    assert stranger is not None
+    assert stranger.cl_ord_id == "DESK1"
 
 
 def test_other_messages_are_no_reports_and_malformed_ones_say_what_is_wrong() -> None:

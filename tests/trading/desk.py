@@ -12,11 +12,22 @@ from typing import Literal
 import msgspec
 
 from trading.child import Order
-from trading.commands import BlockSymbol, CancelOrder, Command, Finish, RaiseAlert, ReplaceOrder, SetTimer, SubmitOrder
+from trading.commands import (
+    BlockSymbol,
+    CancelOrder,
+    CancelTimer,
+    Command,
+    Finish,
+    RaiseAlert,
+    ReplaceOrder,
+    SetTimer,
+    SubmitOrder,
+    WatchPrice,
+)
 from trading.events import (
     CancelRejected,
-    CancelRequested,
     Event,
+    Instruction,
     OrderAccepted,
     OrderCanceled,
     OrderFilled,
@@ -24,12 +35,14 @@ from trading.events import (
     OrderRejected,
     OrderReplaced,
     OrderRestated,
+    PriceTouched,
     TimerFired,
     TradeBusted,
     TradeCorrected,
 )
-from trading.identity import LETTERS, Role
+from trading.identity import Role
 from trading.lifecycles import OrderSummary, State, handle, is_finished, start, summary
+from trading.lifecycles.state import slot_name
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec, Spec
 
@@ -37,7 +50,6 @@ NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)
 Delivery = Literal["once", "twice", "swapped", "swapped and twice"]
 DELIVERIES: tuple[Delivery, ...] = ("once", "twice", "swapped", "swapped and twice")
 ENTRY, STOP, TAKE_PROFIT, CLOSE = Role.ENTRY, Role.STOP, Role.TAKE_PROFIT, Role.CLOSE
-NAMES = {letter: role for role, letter in LETTERS.items()}
 
 
 def bracket_spec(**changes: object) -> BracketSpec:
@@ -72,12 +84,20 @@ class Sent:
     """An order as the venue has it."""
 
     role: Role
+    leg: int
+    rung: int
+    symbol: str
     side: Side
     quantity: Decimal
     price: Decimal
     cl_ord_ids: list[str]
     cum_quantity: Decimal = Decimal(0)
     requests: list[ReplaceOrder | CancelOrder] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The role, and the leg where it is not the first."""
+        return slot_name(self.role, self.leg, 0)
 
     @property
     def leaves(self) -> Decimal:
@@ -93,6 +113,7 @@ class Desk:
         self.finishes: list[Finish] = []
         self.alert_texts: dict[str, str] = {}
         self.timers: dict[str, datetime] = {}
+        self.watches: dict[str, WatchPrice] = {}
         self._trades = 0
         self._state: State | None = None
 
@@ -113,7 +134,7 @@ class Desk:
         self.say(self.accepted(STOP), self.accepted(TAKE_PROFIT))
         assert self.new() == [
             "submit entry buy 10",
-            "timer valid_for",
+            "timer valid_until",
             "submit stop sell 10",
             "submit take_profit sell 10",
         ]
@@ -127,7 +148,7 @@ class Desk:
             for _ in range(2 if self.delivery.endswith("twice") else 1):
                 self._deliver(event)
 
-    def do(self, event: TimerFired | CancelRequested | OrderNotSent) -> None:
+    def do(self, event: TimerFired | Instruction | OrderNotSent) -> None:
         """Deliver what comes from our own side."""
         self._deliver(event)
 
@@ -137,26 +158,39 @@ class Desk:
         self._deliver(TimerFired(name=name))
 
     def new(self) -> list[str]:
-        """What was commanded since this was last asked."""
+        """What was commanded since this was last asked, but for timers that nobody waits for any more."""
         log, self.log = self.log, []
         return log
 
-    def order(self, role: Role) -> Order:
-        order = self.state.children.latest(role)
-        assert order is not None
-        return order
+    def order(self, role: Role, leg: int = 0) -> Order:
+        """The newest order of a role in a leg, as we have it."""
+        return self.state.of(role, leg)[-1]
 
-    def leaves(self, role: Role) -> Decimal:
-        """What we believe that the newest order of a role has left to trade."""
-        return self.order(role).leaves_quantity
+    def leaves(self, role: Role, leg: int = 0) -> Decimal:
+        """What we believe that it has left to trade."""
+        return self.order(role, leg).leaves_quantity
 
-    def sent(self, role: Role) -> Sent:
-        """The newest order of a role."""
-        return next(each for each in reversed(self.book) if each.role is role)
+    def sent(self, role: Role, leg: int = 0, rung: int | None = None) -> Sent:
+        """The newest order of a role in a leg, or of a rung of it, as the venue has it."""
+        return next(
+            each for each in reversed(self.book) if each.role is role and each.leg == leg and rung in (None, each.rung)
+        )
+
+    def touch(self, price: int | str, symbol: str = "IBM") -> None:
+        """Let the market trade at a price; the watch of the symbol, if any, is told where it waits for that."""
+        watch = self.watches.get(symbol)
+        at = Decimal(price)
+        if watch is None:
+            return
+        if (watch.below is not None and at <= watch.below) or (watch.above is not None and at >= watch.above):
+            self._deliver(PriceTouched(symbol=symbol, watch=watch.number, price=at, at=self.now))
 
     @property
     def position(self) -> Decimal:
         return sum((each.side.sign * each.cum_quantity for each in self.book), Decimal(0))
+
+    def position_in(self, symbol: str) -> Decimal:
+        return sum((each.side.sign * each.cum_quantity for each in self.book if each.symbol == symbol), Decimal(0))
 
     @property
     def outcome(self) -> str:
@@ -168,8 +202,8 @@ class Desk:
 
     # What the venue may say.
 
-    def accepted(self, role: Role) -> OrderAccepted:
-        return OrderAccepted(cl_ord_id=self.sent(role).cl_ord_ids[-1], at=self.now)
+    def accepted(self, role: Role, of: Sent | None = None) -> OrderAccepted:
+        return OrderAccepted(cl_ord_id=(of or self.sent(role)).cl_ord_ids[-1], at=self.now)
 
     def filled(self, role: Role, quantity: int, price: int | None = None, of: Sent | None = None) -> OrderFilled:
         order = of or self.sent(role)
@@ -185,22 +219,25 @@ class Desk:
             at=self.now,
         )
 
-    def replaced(self, role: Role) -> OrderReplaced:
-        order = self.sent(role)
+    def replaced(self, role: Role, of: Sent | None = None) -> OrderReplaced:
+        order = of or self.sent(role)
         request = order.requests.pop()
         assert isinstance(request, ReplaceOrder)
         order.quantity = request.quantity
+        order.price = request.limit_price or request.stop_price or order.price
         order.cl_ord_ids.append(request.cl_ord_id)
         return OrderReplaced(
             cl_ord_id=request.cl_ord_id,
             orig_cl_ord_id=request.orig_cl_ord_id,
             quantity=request.quantity,
             cum_quantity=order.cum_quantity,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
             at=self.now,
         )
 
-    def canceled(self, role: Role) -> OrderCanceled:
-        order = self.sent(role)
+    def canceled(self, role: Role, of: Sent | None = None) -> OrderCanceled:
+        order = of or self.sent(role)
         request = order.requests.pop()
         assert isinstance(request, CancelOrder)
         return OrderCanceled(
@@ -210,17 +247,17 @@ class Desk:
             at=self.now,
         )
 
-    def canceled_unasked(self, role: Role) -> OrderCanceled:
-        order = self.sent(role)
+    def canceled_unasked(self, role: Role, of: Sent | None = None) -> OrderCanceled:
+        order = of or self.sent(role)
         return OrderCanceled(
             cl_ord_id=order.cl_ord_ids[-1], cum_quantity=order.cum_quantity, reason="by the venue", at=self.now
         )
 
-    def rejected(self, role: Role, reason: str) -> OrderRejected:
-        return OrderRejected(cl_ord_id=self.sent(role).cl_ord_ids[-1], reason=reason, at=self.now)
+    def rejected(self, role: Role, reason: str, of: Sent | None = None) -> OrderRejected:
+        return OrderRejected(cl_ord_id=(of or self.sent(role)).cl_ord_ids[-1], reason=reason, at=self.now)
 
-    def refused(self, role: Role, reason_code: int, order_status: str = "") -> CancelRejected:
-        request = self.sent(role).requests.pop()
+    def refused(self, role: Role, reason_code: int, order_status: str = "", of: Sent | None = None) -> CancelRejected:
+        request = (of or self.sent(role)).requests.pop()
         return CancelRejected(
             cl_ord_id=request.cl_ord_id,
             orig_cl_ord_id=request.orig_cl_ord_id,
@@ -275,23 +312,36 @@ class Desk:
     def carry_out(self, commands: Iterable[Command]) -> None:
         """Take commands as the venue would get them."""
         for command in commands:
-            self.log.append(self._carry_out_one(command))
+            if said := self._carry_out_one(command):
+                self.log.append(said)
 
     def _carry_out_one(self, command: Command) -> str:
         match command:
             case SubmitOrder():
-                role = NAMES[command.cl_ord_id.partition(".")[2][0]]
+                role, leg, rung = next(each.slot for each in self.state.orders if command.cl_ord_id in each.cl_ord_ids)
                 price = command.limit_price or command.stop_price or Decimal(3000)
-                self.book.append(Sent(role, command.side, command.quantity, price, [command.cl_ord_id]))
-                return f"submit {role} {command.side} {command.quantity}"
+                sent = Sent(role, leg, rung, command.symbol, command.side, command.quantity, price, [command.cl_ord_id])
+                self.book.append(sent)
+                return f"submit {sent.name} {command.side} {command.quantity}"
             case ReplaceOrder():
                 order = self._ask(command)
-                return f"replace {order.role} {command.quantity}"
+                price = command.limit_price or command.stop_price or order.price
+                at = f" at {price}" if price != order.price else ""
+                return f"replace {order.name} {command.quantity}{at}"
             case CancelOrder():
-                return f"cancel {self._ask(command).role}"
+                return f"cancel {self._ask(command).name}"
             case SetTimer():
                 self.timers[command.name] = command.at
                 return f"timer {command.name}"
+            case CancelTimer():
+                del self.timers[command.name]
+                return ""
+            case WatchPrice():
+                self.watches[command.symbol] = command
+                levels = [
+                    f"{side} {price}" for side, price in (("below", command.below), ("above", command.above)) if price
+                ]
+                return " ".join(["watch", *(levels or ["nothing"])])
             case RaiseAlert():
                 self.alert_texts[command.code] = command.text
                 return f"alert {command.code}"

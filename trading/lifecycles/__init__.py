@@ -13,25 +13,52 @@ from trading.child import OrderStatus
 from trading.commands import Command
 from trading.events import Event
 from trading.identity import Role
-from trading.lifecycles import bracket, single
-from trading.lifecycles.bracket import BracketState
-from trading.lifecycles.single import SingleState
+from trading.lifecycles import (
+    bracket,
+    engine,
+    flatten,
+    iceberg,
+    multi_leg,
+    oco,
+    oto,
+    scale,
+    single,
+    trailing,
+    twap,
+)
+from trading.lifecycles.engine import Kind
+from trading.lifecycles.state import State
 from trading.orders import Side
-from trading.specs import BracketSpec, SingleSpec, Spec, check
+from trading.specs import (
+    BracketSpec,
+    Common,
+    FlattenSpec,
+    IcebergSpec,
+    MultiLegSpec,
+    OcoSpec,
+    OtoSpec,
+    ScaleSpec,
+    SingleSpec,
+    Spec,
+    TrailingSpec,
+    TwapSpec,
+    check,
+)
 
-__all__ = [
-    "BracketState",
-    "ChildSummary",
-    "OrderSummary",
-    "SingleState",
-    "State",
-    "handle",
-    "is_finished",
-    "start",
-    "summary",
-]
+__all__ = ["ChildSummary", "OrderSummary", "State", "handle", "is_finished", "start", "summary"]
 
-State = SingleState | BracketState
+KINDS: dict[type[Common], Kind] = {
+    SingleSpec: single.KIND,
+    BracketSpec: bracket.KIND,
+    OcoSpec: oco.KIND,
+    OtoSpec: oto.KIND,
+    MultiLegSpec: multi_leg.KIND,
+    TrailingSpec: trailing.KIND,
+    TwapSpec: twap.KIND,
+    IcebergSpec: iceberg.KIND,
+    ScaleSpec: scale.KIND,
+    FlattenSpec: flatten.KIND,
+}
 
 
 class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +66,8 @@ class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     cl_ord_ids: list[str]
     role: Role
+    leg: int = 0
+    symbol: str = ""
     side: Side
     quantity: Decimal
     cum_quantity: Decimal
@@ -47,7 +76,10 @@ class ChildSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole order: the entry's totals, and every child. `outcome` is empty while the order is not over."""
+    """The whole order: what its entries have filled, and every child. `outcome` is empty while the order is not over.
+
+    Of several legs the first that has traded: quantities of different symbols have no sum.
+    """
 
     outcome: str
     filled_quantity: Decimal
@@ -58,20 +90,12 @@ class OrderSummary(msgspec.Struct, frozen=True, kw_only=True):
 def start(spec: Spec, now: datetime) -> tuple[State, list[Command]]:
     """Begin an order; `now` is the market's clock. Raises `trading.specs.SpecError` for a spec that is wrong."""
     check(spec)
-    match spec:
-        case SingleSpec():
-            return single.start(spec, now)
-        case BracketSpec():
-            return bracket.start(spec, now)
+    return engine.begin(KINDS[type(spec)], spec, now)
 
 
 def handle(state: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
     """Take in what has happened; `now` is the market's clock. Total: no event is wrong in any state."""
-    match state:
-        case SingleState():
-            return single.handle(state, event, now)
-        case BracketState():
-            return bracket.handle(state, event, now)
+    return engine.proceed(KINDS[type(state.spec)], state, event, now)
 
 
 def is_finished(state: State) -> bool:
@@ -81,21 +105,27 @@ def is_finished(state: State) -> bool:
 
 def summary(state: State) -> OrderSummary:
     """What has come of an order so far."""
-    entry = state.children.orders[0]
+    entries = [order for order in state.orders if order.role is Role.ENTRY]
+    leg = next((order.leg for order in entries if order.cum_quantity), 0)
+    entered = [order for order in entries if order.leg == leg]
+    filled = sum((order.cum_quantity for order in entered), Decimal(0))
+    paid = sum((order.cum_quantity * order.average_price for order in entered), Decimal(0))
     return OrderSummary(
         outcome=state.outcome,
-        filled_quantity=entry.cum_quantity,
-        average_price=entry.average_price,
+        filled_quantity=filled,
+        average_price=paid / filled if filled else Decimal(0),
         children=[
             ChildSummary(
                 cl_ord_ids=list(order.cl_ord_ids),
                 role=order.role,
+                leg=order.leg,
+                symbol=order.symbol,
                 side=order.side,
                 quantity=order.quantity,
                 cum_quantity=order.cum_quantity,
                 average_price=order.average_price,
                 status=order.status,
             )
-            for order in state.children.orders
+            for order in state.orders
         ],
     )

@@ -1,0 +1,138 @@
+"""Scenario 31: BUY stop 3050 or SELL stop 2950; one fills, and the other is cancelled."""
+
+from decimal import Decimal
+
+import msgspec
+
+from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk
+from trading.events import CancelRequested
+from trading.orders import OrderType, Side
+from trading.specs import OcoEntry, OcoSpec
+
+BREAKOUT = OcoSpec(
+    order_id="oco-1",
+    symbol="IBM",
+    entries=(
+        OcoEntry(side=Side.BUY, quantity=Decimal(10), order_type=OrderType.STOP, price=Decimal(3050)),
+        OcoEntry(side=Side.SELL, quantity=Decimal(10), order_type=OrderType.STOP, price=Decimal(2950)),
+    ),
+)
+PROTECTED = msgspec.structs.replace(
+    BREAKOUT,
+    entries=(
+        msgspec.structs.replace(
+            BREAKOUT.entries[0], exit_stop_price=Decimal(3000), exit_take_profit_price=Decimal(3150)
+        ),
+        msgspec.structs.replace(
+            BREAKOUT.entries[1], exit_stop_price=Decimal(3000), exit_take_profit_price=Decimal(2850)
+        ),
+    ),
+)
+
+
+def begin(desk: Desk, spec: OcoSpec = BREAKOUT) -> None:
+    desk.begin(spec)
+    assert desk.new() == ["submit entry buy 10", "submit entry_1 sell 10"]
+    desk.say(desk.accepted(ENTRY), desk.accepted(ENTRY, desk.sent(ENTRY, 1)))
+
+
+def test_31_one_fills_4_and_the_other_is_cancelled(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 4))
+    assert desk.new() == ["cancel entry_1"]
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.outcome == "(open)"
+    desk.say(desk.filled(ENTRY, 6))
+    assert desk.new() == ["finish filled"]
+    assert desk.position == 10
+
+
+def test_31_the_other_way_round(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
+    assert desk.new() == ["cancel entry"]
+    desk.say(desk.canceled(ENTRY))
+    assert desk.new() == ["finish filled"]
+    assert desk.position == -10
+
+
+def test_31_what_filled_is_protected_by_its_own_exits(desk: Desk) -> None:
+    begin(desk, PROTECTED)
+    desk.say(desk.filled(ENTRY, 4, of=desk.sent(ENTRY, 1)))
+    assert desk.new() == ["cancel entry", "submit stop_1 buy 4", "submit take_profit_1 buy 4"]
+    desk.say(
+        desk.canceled(ENTRY),
+        desk.accepted(STOP, desk.sent(STOP, 1)),
+        desk.accepted(TAKE_PROFIT, desk.sent(TAKE_PROFIT, 1)),
+    )
+    desk.say(desk.filled(TAKE_PROFIT, 4, of=desk.sent(TAKE_PROFIT, 1)))
+    assert desk.new() == ["cancel stop_1"]
+    desk.say(desk.canceled(STOP, desk.sent(STOP, 1)))
+    assert desk.outcome == "(open)", "the rest of the entry still works"
+    desk.do(CancelRequested(mode="keep_exits"))
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.new() == ["cancel entry_1", "finish take_profit"]
+    assert desk.position == 0
+
+
+def test_31_if_both_fill_the_one_reported_second_is_closed(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 4))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
+    assert desk.new() == ["cancel entry_1", "alert BOTH_FILLED"]
+    desk.say(desk.refused(ENTRY, 0, "2", desk.sent(ENTRY, 1)))
+    assert desk.new() == ["submit close_1 buy 10"]
+    desk.say(desk.filled(CLOSE, 10, of=desk.sent(CLOSE, 1)))
+    assert desk.new() == []
+    desk.say(desk.filled(ENTRY, 6))
+    assert desk.new() == ["finish both_filled"]
+    assert desk.position == 10
+
+
+def test_31_of_two_that_are_protected_the_second_is_closed_and_the_first_keeps_its_exits(desk: Desk) -> None:
+    begin(desk, PROTECTED)
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["cancel entry_1", "submit stop sell 10", "submit take_profit sell 10"]
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(ENTRY, 3, of=desk.sent(ENTRY, 1)))
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.new() == ["alert BOTH_FILLED", "submit close_1 buy 3"]
+    desk.say(desk.filled(CLOSE, 3, of=desk.sent(CLOSE, 1)))
+    assert desk.leaves(STOP) == desk.leaves(TAKE_PROFIT) == 10
+    desk.say(desk.filled(STOP, 10))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["cancel take_profit", "finish both_filled"]
+    assert desk.position == 0
+
+
+def test_a_cancel_takes_both_back(desk: Desk) -> None:
+    begin(desk)
+    desk.do(CancelRequested())
+    assert desk.new() == ["cancel entry", "cancel entry_1"]
+    desk.say(desk.canceled(ENTRY), desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.new() == ["finish canceled"]
+    assert desk.position == 0
+
+
+def test_a_refused_entry_leaves_the_other_one(desk: Desk) -> None:
+    desk.begin(BREAKOUT)
+    desk.say(desk.rejected(ENTRY, "price already through"), desk.accepted(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.new()[2:] == []
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
+    assert desk.new() == ["finish filled"]
+
+
+def test_stops_of_a_venue_without_stops_are_sent_at_market_when_their_price_is_touched(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(PROTECTED, synthetic=True))
+    assert desk.new() == ["watch below 2950 above 3050"]
+    desk.touch(3049)
+    assert desk.new() == []
+    desk.touch(3052)
+    assert desk.new() == ["submit entry buy 10", "watch below 2950"]
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["watch below 3000 above 3150"]
+    desk.touch(2999)
+    assert desk.new() == ["submit close sell 10", "watch nothing"]
+    desk.say(desk.filled(CLOSE, 10))
+    assert desk.new() == ["finish stop_loss"]
+    assert desk.position == 0

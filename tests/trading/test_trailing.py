@@ -1,0 +1,166 @@
+"""Scenario 35: a stop that follows the price; distance 50, step 10, LONG 10 from 3000."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk
+from trading.events import AmendRequested, CancelRequested, PriceTouched
+from trading.orders import OrderType, Side
+from trading.specs import Amendment, Trail, TrailingSpec
+
+HELD = TrailingSpec(
+    order_id="trail-1",
+    symbol="IBM",
+    side=Side.BUY,
+    quantity=Decimal(10),
+    entry_type=None,
+    start_price=Decimal(3000),
+    trail=Trail(amount=Decimal(50), step=Decimal(10), tick=Decimal(1)),
+)
+ENTERED = msgspec.structs.replace(
+    HELD, entry_type=OrderType.LIMIT, entry_price=Decimal(3000), start_price=None, take_profit_price=Decimal(3200)
+)
+
+
+def begin(desk: Desk) -> None:
+    desk.begin(HELD)
+    assert desk.new() == ["submit stop sell 10", "watch above 3010"]
+    assert desk.sent(STOP).price == 2950
+    desk.say(desk.accepted(STOP))
+
+
+def test_35_the_stop_follows_never_down_and_never_by_less_than_the_step(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3005)
+    assert desk.new() == []
+    desk.touch(3012)
+    assert desk.new() == ["replace stop 10 at 2962", "watch above 3022"]
+    desk.say(desk.replaced(STOP))
+    desk.touch(3060)
+    assert desk.new() == ["replace stop 10 at 3010", "watch above 3070"]
+    desk.say(desk.replaced(STOP))
+    desk.touch(3030)
+    assert desk.new() == []
+    desk.touch(3009)
+    desk.say(desk.filled(STOP, 10, 3009))
+    assert desk.new() == ["watch nothing", "finish stop_loss"]
+    assert desk.position == -10, "on top of the 10 that were held: flat"
+
+
+def test_35_one_replace_is_in_flight_at_a_time(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3012)
+    assert desk.new() == ["replace stop 10 at 2962", "watch above 3022"]
+    desk.touch(3060)
+    assert desk.new() == ["watch above 3070"]
+    desk.say(desk.replaced(STOP))
+    assert desk.new() == ["replace stop 10 at 3010"]
+    desk.say(desk.replaced(STOP))
+    assert desk.new() == []
+
+
+def test_a_touch_that_comes_late_does_not_move_it_again(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3060)
+    desk.new()
+    desk.do(PriceTouched(symbol="IBM", watch=1, price=Decimal(3100), at=desk.now))
+    desk.do(PriceTouched(symbol="XYZ", watch=2, price=Decimal(3100), at=desk.now))
+    assert desk.new() == []
+
+
+def test_it_trails_from_what_the_entry_paid(desk: Desk) -> None:
+    desk.begin(ENTERED)
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4, 2990))
+    assert desk.new() == [
+        "submit entry buy 10",
+        "submit stop sell 4",
+        "submit take_profit sell 4",
+        "watch above 3000",
+    ]
+    assert desk.sent(STOP).price == 2940
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(ENTRY, 6, 3000))
+    assert desk.new() == ["replace stop 10", "replace take_profit 10"]
+    desk.say(desk.replaced(STOP), desk.replaced(TAKE_PROFIT))
+    desk.say(desk.filled(TAKE_PROFIT, 10))
+    assert desk.new() == ["cancel stop", "watch nothing"]
+    desk.say(desk.canceled(STOP))
+    assert desk.new() == ["finish take_profit"]
+    assert desk.position == 0
+
+
+def test_an_entry_that_never_fills_waits_for_no_price(desk: Desk) -> None:
+    desk.begin(ENTERED)
+    desk.say(desk.accepted(ENTRY))
+    desk.do(CancelRequested())
+    desk.say(desk.canceled(ENTRY))
+    assert desk.new() == ["submit entry buy 10", "cancel entry", "finish canceled"]
+
+
+def test_a_short_position_is_the_mirror_image(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, side=Side.SELL))
+    assert desk.new() == ["submit stop buy 10", "watch below 2990"]
+    assert desk.sent(STOP).price == 3050
+    desk.say(desk.accepted(STOP))
+    desk.touch(2985)
+    assert desk.new() == ["replace stop 10 at 3035", "watch below 2975"]
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "watch", "price", "moved"),
+    [(Side.BUY, 2970, "above", "3010.11", 2980), (Side.SELL, 3030, "below", "2990.08", 3020)],
+)
+def test_it_may_trail_by_a_percentage(side: Side, stop: int, watch: str, price: str, moved: int) -> None:
+    desk = Desk()
+    trail = Trail(percent=Decimal(1), step=Decimal(10), tick=Decimal(1))
+    desk.begin(msgspec.structs.replace(HELD, side=side, trail=trail))
+    assert desk.sent(STOP).price == stop
+    assert desk.new()[1].startswith(f"watch {watch} {price[:5]}")
+    desk.say(desk.accepted(STOP))
+    desk.touch(price)
+    assert desk.new()[0] == f"replace stop 10 at {moved}"
+
+
+def test_the_stop_is_a_multiple_of_the_tick_away_from_the_market() -> None:
+    trail = Trail(percent=Decimal(1), tick=Decimal("0.25"))
+    assert trail.stop_for(Decimal("100.13"), Side.BUY) == Decimal("99.00")
+    assert trail.stop_for(Decimal("100.13"), Side.SELL) == Decimal("101.25")
+
+
+def test_another_distance_moves_the_stop_to_where_it_then_belongs(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3060)
+    desk.say(desk.replaced(STOP))
+    desk.new()
+    wider = Trail(amount=Decimal(80), step=Decimal(10), tick=Decimal(1))
+    desk.do(AmendRequested(amendment=Amendment(trail=wider)))
+    assert desk.new() == ["replace stop 10 at 2980"]
+
+
+def test_where_the_venue_has_no_stops_it_is_kept_here(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, synthetic=True, take_profit_price=Decimal(3200)))
+    assert desk.new() == ["watch below 2950 above 3010"]
+    desk.touch(3060)
+    assert desk.new() == ["watch below 3010 above 3070"]
+    desk.touch(3200)
+    assert desk.new() == ["submit take_profit sell 10", "watch below 3150 above 3210"]
+    desk.say(desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    desk.touch(3149)
+    assert desk.new() == ["cancel take_profit", "watch nothing"]
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["submit close sell 6"]
+    desk.say(desk.filled(CLOSE, 6))
+    assert desk.new() == ["finish stop_loss"]
+
+
+def test_flatten_closes_what_is_held(desk: Desk) -> None:
+    begin(desk)
+    desk.do(CancelRequested(mode="flatten"))
+    assert desk.new() == ["cancel stop", "watch nothing"]
+    desk.say(desk.canceled(STOP))
+    desk.say(desk.filled(CLOSE, 10))
+    assert desk.new() == ["submit close sell 10", "finish closed"]

@@ -1,0 +1,41 @@
+"""Closes a position that is held: one order at market, tried until the venue takes it. A user's cancel stops that."""
+
+from trading.identity import Role
+from trading.lifecycles import protected
+from trading.lifecycles.engine import Judgement, Kind
+from trading.lifecycles.state import Closing, LegState, Plan, State
+from trading.specs import FlattenSpec
+
+
+def _legs(spec: FlattenSpec) -> tuple[LegState, ...]:
+    return (LegState(held=spec.quantity, closing=Closing.FLATTEN),)
+
+
+def _plan(state: State) -> Plan:
+    spec = _spec(state)
+    plan = Plan()
+    if state.over not in ("canceled", "expired"):
+        protected.close(plan, state, symbol=spec.symbol, side=spec.side)
+        plan.more_entries = plan.more
+    return plan
+
+
+def _judge(before: State, state: State) -> Judgement:
+    spec = _spec(state)
+    return protected.judge(before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=False)
+
+
+def _outcome(state: State) -> str:
+    if state.legs[0].closing is Closing.DOUBLE_EXIT:
+        return "double_exit"
+    if state.traded(Role.CLOSE):
+        return "closed" if not state.open_quantity(0, _spec(state).side) else state.over
+    return state.over
+
+
+def _spec(state: State) -> FlattenSpec:
+    assert isinstance(state.spec, FlattenSpec)
+    return state.spec
+
+
+KIND = Kind(plan=_plan, outcome=_outcome, legs=_legs, judge=_judge)

@@ -1,0 +1,49 @@
+"""An iceberg: one limit order after another, none larger than what may be shown."""
+
+from decimal import Decimal
+
+from trading.child import OrderStatus
+from trading.identity import Role
+from trading.lifecycles.engine import Kind
+from trading.lifecycles.entries import entered_outcome, entry
+from trading.lifecycles.state import Plan, State
+from trading.orders import OrderType
+from trading.specs import IcebergSpec
+
+
+def _plan(state: State) -> Plan:
+    spec = _spec(state)
+    plan = Plan()
+    shown = state.of(Role.ENTRY)
+    filled = state.traded(Role.ENTRY)
+    left = spec.quantity - filled
+    current = shown[-1] if shown else None
+    rung = 0 if current is None else current.rung
+    already = Decimal(0) if current is None else current.cum_quantity
+    if current is not None and current.is_settled and current.stage is OrderStatus.FILLED:
+        rung, already = rung + 1, Decimal(0)
+    if left > 0:
+        room = spec.display_quantity - already
+        entry(
+            plan,
+            state,
+            symbol=spec.symbol,
+            side=spec.side,
+            quantity=already + min(room, left),
+            order_type=OrderType.LIMIT,
+            price=spec.limit_price,
+            rung=rung,
+        )
+    return plan
+
+
+def _outcome(state: State) -> str:
+    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= _spec(state).quantity)
+
+
+def _spec(state: State) -> IcebergSpec:
+    assert isinstance(state.spec, IcebergSpec)
+    return state.spec
+
+
+KIND = Kind(plan=_plan, outcome=_outcome)

@@ -1,0 +1,119 @@
+"""One cancels the other: two entries, of which the first that trades ends the other one.
+
+What has filled keeps its life: with exits, it is protected as a bracket's entry is. If both fill, because the cancel
+came too late, the one reported second is closed at market.
+"""
+
+from trading.commands import Command, RaiseAlert
+from trading.events import PriceTouched, TimerFired
+from trading.identity import Role
+from trading.lifecycles import protected
+from trading.lifecycles.engine import Judgement, Kind, totals
+from trading.lifecycles.entries import entered_outcome, entry
+from trading.lifecycles.state import Closing, LegState, Plan, State, with_leg
+from trading.orders import OrderType
+from trading.specs import OcoEntry, OcoSpec
+
+
+def _plan(state: State) -> Plan:
+    spec = _spec(state)
+    plan = Plan()
+    for leg, each in enumerate(spec.entries):
+        other_is_out = state.legs[1 - leg].closing is Closing.BOTH_FILLED
+        if other_is_out or not state.traded(Role.ENTRY, 1 - leg):
+            entry(
+                plan,
+                state,
+                symbol=spec.symbol,
+                side=each.side,
+                quantity=each.quantity,
+                order_type=each.order_type,
+                price=each.price,
+                leg=leg,
+                synthetic=spec.synthetic,
+            )
+        if _is_protected(spec, leg):
+            protected.exits(
+                plan,
+                state,
+                symbol=spec.symbol,
+                side=each.side,
+                stop_price=each.exit_stop_price,
+                take_profit_price=each.exit_take_profit_price,
+                leg=leg,
+                synthetic=spec.synthetic,
+            )
+        elif state.legs[leg].closing:
+            protected.close(plan, state, symbol=spec.symbol, side=each.side, leg=leg)
+    return plan
+
+
+def _judge(before: State, state: State) -> Judgement:
+    spec = _spec(state)
+    commands: list[Command] = []
+    for leg, each in enumerate(spec.entries):
+        is_second = state.traded(Role.ENTRY, leg) and not before.traded(Role.ENTRY, leg)
+        if is_second and state.traded(Role.ENTRY, 1 - leg) and not any(one.closing for one in state.legs):
+            commands.append(RaiseAlert(code="BOTH_FILLED", text=f"{spec.order_id}: {totals(state)}"))
+            state = with_leg(state, leg, closing=Closing.BOTH_FILLED)
+        if _is_protected(spec, leg) or state.legs[leg].closing:
+            reopened_is_closed = spec.when_reopened == "close"
+            state, told = protected.judge(
+                before,
+                state,
+                symbol=spec.symbol,
+                side=each.side,
+                leg=leg,
+                reopened_is_closed=reopened_is_closed,
+            )
+            commands += told
+    return state, commands
+
+
+def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
+    if not isinstance(event, PriceTouched):
+        return state, []
+    for leg, each in enumerate(_spec(state).entries):
+        if state.traded(Role.ENTRY, leg):
+            if _exits_at(each, event):
+                state = protected.touched(
+                    state, price=event.price, side=each.side, stop_price=each.exit_stop_price, leg=leg
+                )
+        elif each.order_type is OrderType.STOP and each.side.sign * (event.price - each.price) >= 0:
+            state = with_leg(state, leg, touched=(Role.ENTRY,))
+    return state, []
+
+
+def _exits_at(entry: OcoEntry, event: PriceTouched) -> bool:
+    if entry.exit_stop_price is None or entry.exit_take_profit_price is None:
+        return False
+    low, high = sorted((entry.exit_stop_price, entry.exit_take_profit_price))
+    return not low < event.price < high
+
+
+def _outcome(state: State) -> str:
+    spec = _spec(state)
+    if any(leg.closing is Closing.BOTH_FILLED for leg in state.legs):
+        return "both_filled"
+    for leg, each in enumerate(spec.entries):
+        traded = state.traded(Role.ENTRY, leg)
+        if traded:
+            protects = _is_protected(spec, leg)
+            return protected.outcome(state, leg) if protects else entered_outcome(state, filled=traded >= each.quantity)
+    return entered_outcome(state, filled=False)
+
+
+def _is_protected(spec: OcoSpec, leg: int) -> bool:
+    return spec.entries[leg].exit_stop_price is not None
+
+
+def _legs(spec: OcoSpec) -> tuple[LegState, ...]:
+    return tuple([LegState() for _ in spec.entries])
+
+
+def _spec(state: State) -> OcoSpec:
+    assert isinstance(state.spec, OcoSpec)
+    return state.spec
+
+
+KIND = Kind(plan=_plan, outcome=_outcome, legs=_legs, judge=_judge, heed=_heed, closes=_is_protected)

@@ -1,0 +1,146 @@
+"""A leg whose position is protected: a stop and a take-profit for what is open, or one order at market that ends it.
+
+What should work follows from two numbers and one question:
+
+- What is open: what the entries have traded less what the exits have. Each exit should have exactly that left to trade.
+  So a fill of an entry makes both exits grow, a partial exit makes the other one shrink, and a complete one makes
+  the other one go: nothing here knows of "one cancels the other".
+- Is it negative, the exits have traded too much. Then the leg is `closing`.
+- Closing for whatever reason, no order of the leg should work; and when none does and nothing is unanswered, what is
+  open, long or short, is closed at market. Waiting for the last answer is what makes it one order.
+"""
+
+from decimal import Decimal
+
+from trading.child import OrderStatus
+from trading.commands import BlockSymbol, Command, RaiseAlert
+from trading.identity import Role
+from trading.lifecycles.engine import Judgement, totals
+from trading.lifecycles.state import ZERO, Closing, Plan, State, Want, Watch, slot_name, with_leg
+from trading.orders import OrderType, Side
+
+
+def exits(
+    plan: Plan,
+    state: State,
+    *,
+    symbol: str,
+    side: Side,
+    stop_price: Decimal | None,
+    take_profit_price: Decimal | None,
+    leg: int = 0,
+    synthetic: bool = False,
+) -> None:
+    """Add what protects the leg's position of this side, or what closes it.
+
+    `stop_price` None: not known yet, for a position that trails.
+    """
+    if state.legs[leg].closing:
+        close(plan, state, symbol=symbol, side=side, leg=leg)
+        return
+    open_quantity = state.open_quantity(leg, side)
+    if open_quantity <= ZERO:
+        return
+    if stop_price is not None and synthetic:
+        plan.prices.append(_beyond(symbol, stop_price, up=side is Side.SELL))
+    elif stop_price is not None:
+        plan.orders.append(
+            Want(
+                role=Role.STOP,
+                leg=leg,
+                symbol=symbol,
+                side=side.opposite,
+                leaves=open_quantity,
+                order_type=OrderType.STOP,
+                stop_price=stop_price,
+            )
+        )
+    if take_profit_price is None or state.is_given_up(f"submit_{slot_name(Role.TAKE_PROFIT, leg, 0)}"):
+        return
+    if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
+        plan.prices.append(_beyond(symbol, take_profit_price, up=side is Side.BUY))
+        return
+    plan.orders.append(
+        Want(
+            role=Role.TAKE_PROFIT,
+            leg=leg,
+            symbol=symbol,
+            side=side.opposite,
+            leaves=open_quantity,
+            order_type=OrderType.LIMIT,
+            limit_price=take_profit_price,
+        )
+    )
+
+
+def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) -> None:
+    """Add the order at market that ends the leg's position, once nothing else of the leg can trade any more."""
+    open_quantity = state.open_quantity(leg, side)
+    if not open_quantity:
+        return
+    plan.more = True
+    closing = state.latest(Role.CLOSE, leg)
+    if closing is not None and not closing.is_settled:
+        leaves, way = closing.leaves_quantity, closing.side
+    elif state.is_given_up(f"submit_{slot_name(Role.CLOSE, leg, 0)}") or not _nothing_else_works(state, leg):
+        return
+    else:
+        leaves, way = abs(open_quantity), side.opposite if open_quantity > 0 else side
+    want = Want(role=Role.CLOSE, leg=leg, symbol=symbol, side=way, leaves=leaves, order_type=OrderType.MARKET)
+    plan.orders.append(want)
+
+
+def _nothing_else_works(state: State, leg: int) -> bool:
+    for order in state.orders:
+        if order.leg != leg or order.is_settled:
+            continue
+        # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
+        if order.role is not Role.ENTRY or not state.is_given_up(f"cancel_{slot_name(*order.slot)}"):
+            return False
+    return True
+
+
+def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0, reopened_is_closed: bool) -> Judgement:
+    """What follows from a report besides quantities: whether the leg is to be closed, and whom to tell."""
+    commands: list[Command] = []
+    was, now = before.open_quantity(leg, side), state.open_quantity(leg, side)
+    if now < min(ZERO, was):
+        commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
+        state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
+        if -now >= state.traded(Role.ENTRY, leg) + state.legs[leg].held:
+            # Not a cancel that came late: both exits have traded in full, and something is wrong at the venue or here.
+            commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
+    closing = state.legs[leg].closing
+    if closing is None:
+        stop = state.latest(Role.STOP, leg)
+        if stop is not None and stop.stage is OrderStatus.REJECTED and now > 0:
+            closing = Closing.STOP_REJECTED
+        elif state.is_given_up(f"submit_{slot_name(Role.STOP, leg, 0)}"):
+            closing = Closing.STOP_FAILED
+        elif before.outcome and now != was and reopened_is_closed:
+            closing = Closing.REOPENED
+        if closing is not None:
+            state = with_leg(state, leg, closing=closing)
+    return state, commands
+
+
+def touched(state: State, *, price: Decimal, side: Side, stop_price: Decimal | None, leg: int = 0) -> State:
+    """The state after a price of the leg's was touched, where its exits are kept here: its stop, or its take-profit."""
+    if stop_price is not None and side.sign * (price - stop_price) <= 0:
+        return with_leg(state, leg, closing=state.legs[leg].closing or Closing.STOP_TOUCHED)
+    return with_leg(state, leg, touched=(*state.legs[leg].touched, Role.TAKE_PROFIT))
+
+
+def outcome(state: State, leg: int = 0) -> str:
+    """How a protected leg that has entered, or was held, came to its end."""
+    closing = state.legs[leg].closing
+    if closing in (Closing.DOUBLE_EXIT, Closing.BOTH_FILLED):
+        return "double_exit" if closing is Closing.DOUBLE_EXIT else "both_filled"
+    if state.traded(Role.CLOSE, leg):
+        return "stop_loss" if closing is Closing.STOP_TOUCHED else "closed"
+    took_profit = state.traded(Role.TAKE_PROFIT, leg) > state.traded(Role.STOP, leg)
+    return "take_profit" if took_profit else "stop_loss"
+
+
+def _beyond(symbol: str, price: Decimal, *, up: bool) -> Watch:
+    return Watch(symbol=symbol, above=price if up else None, below=None if up else price)

@@ -1,0 +1,119 @@
+"""A trailing stop: it follows the best price since the entry at its distance, and never moves away from the market.
+
+Where the venue has stops, the stop works there and is replaced as prices move: never by less than the step, and never
+with a second replace before the first is answered. Where it has none, the stop is kept here until it is touched. Prices
+are not looked at as they come: the next one that matters is waited for.
+"""
+
+from decimal import Decimal
+
+from trading.events import PriceTouched, TimerFired
+from trading.identity import Role
+from trading.lifecycles import protected
+from trading.lifecycles.engine import Judgement, Kind
+from trading.lifecycles.entries import entry, unfilled_outcome
+from trading.lifecycles.state import LegState, Plan, State, Watch, with_leg
+from trading.orders import Side
+from trading.specs import Trail, TrailingSpec
+
+
+def _legs(spec: TrailingSpec) -> tuple[LegState, ...]:
+    if spec.entry_type is not None or spec.start_price is None:
+        return (LegState(),)
+    stop = spec.trail.stop_for(spec.start_price, spec.side)
+    return (LegState(held=spec.quantity, best_price=spec.start_price, stop_price=stop),)
+
+
+def _plan(state: State) -> Plan:
+    spec, leg = _spec(state), state.legs[0]
+    plan = Plan()
+    if spec.entry_type is not None:
+        entry(
+            plan,
+            state,
+            symbol=spec.symbol,
+            side=spec.side,
+            quantity=spec.quantity,
+            order_type=spec.entry_type,
+            price=spec.entry_price,
+            time_in_force=spec.time_in_force,
+        )
+    protected.exits(
+        plan,
+        state,
+        symbol=spec.symbol,
+        side=spec.side,
+        stop_price=leg.stop_price,
+        take_profit_price=spec.take_profit_price,
+        synthetic=spec.synthetic,
+    )
+    if leg.stop_price is not None and not leg.closing and state.open_quantity(0, spec.side) > 0:
+        plan.prices.append(_next_move(spec, leg.stop_price))
+    return plan
+
+
+def _next_move(spec: TrailingSpec, stop_price: Decimal) -> Watch:
+    price = spec.trail.price_that_moves(stop_price, spec.side)
+    rises = spec.side is Side.BUY
+    return Watch(symbol=spec.symbol, above=price if rises else None, below=None if rises else price)
+
+
+def _judge(before: State, state: State) -> Judgement:
+    spec = _spec(state)
+    if state.legs[0].best_price is None:
+        entered = state.latest(Role.ENTRY)
+        if entered is not None and entered.cum_quantity:
+            state = _from(state, entered.average_price)
+    return protected.judge(
+        before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
+    )
+
+
+def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
+    if not isinstance(event, PriceTouched):
+        return state, []
+    spec, leg = _spec(state), state.legs[0]
+    assert leg.best_price is not None, "prices are waited for from the first fill on"
+    assert leg.stop_price is not None, "likewise"
+    sign = spec.side.sign
+    if sign * (event.price - leg.best_price) > 0:
+        state = with_leg(state, 0, best_price=event.price)
+    moved = spec.trail.stop_for(event.price, spec.side)
+    if sign * (moved - leg.stop_price) >= max(spec.trail.step, spec.trail.tick):
+        state = with_leg(state, 0, stop_price=moved)
+    takes_profit = spec.take_profit_price is not None and sign * (event.price - spec.take_profit_price) >= 0
+    if spec.synthetic and (takes_profit or sign * (event.price - leg.stop_price) <= 0):
+        state = protected.touched(state, price=event.price, side=spec.side, stop_price=leg.stop_price)
+    return state, []
+
+
+def _amended(before: State, state: State) -> State:
+    """With another distance the stop belongs elsewhere, also further away: that is what was asked for."""
+    trail, best = _spec(state).trail, state.legs[0].best_price
+    return state if trail == _spec(before).trail or best is None else _from(state, best, trail)
+
+
+def _from(state: State, price: Decimal, trail: Trail | None = None) -> State:
+    spec = _spec(state)
+    return with_leg(state, 0, best_price=price, stop_price=(trail or spec.trail).stop_for(price, spec.side))
+
+
+def _outcome(state: State) -> str:
+    entered = state.traded(Role.ENTRY) or state.legs[0].held
+    return protected.outcome(state) if entered else unfilled_outcome(state)
+
+
+def _spec(state: State) -> TrailingSpec:
+    assert isinstance(state.spec, TrailingSpec)
+    return state.spec
+
+
+KIND = Kind(
+    plan=_plan,
+    outcome=_outcome,
+    legs=_legs,
+    judge=_judge,
+    heed=_heed,
+    amended=_amended,
+    closes=lambda spec, leg: True,  # noqa: ARG005
+)
