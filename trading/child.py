@@ -157,6 +157,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of an order that works, since the last that was confirmed."""
 
     @property
+    def slot(self) -> tuple[Role, int, int]:
+        """Its place in the lifecycle: there is never more than one order in it that works."""
+        return self.role, self.leg, self.rung
+
+    @property
     def cl_ord_id(self) -> str:
         """The current ClOrdID (11): that of the order, or of the last replace that was accepted."""
         return self.cl_ord_ids[-1]
