@@ -70,7 +70,7 @@ class World:
             if heard:
                 await self.env.raise_event(self.order_id, "event", encoded(Reported(row=row)))
             if counted:
-                for entity, key in (("position", position_key(self.spec.symbol)), ("exposure", "main")):
+                for entity, key in (("position", position_key(row.symbol)), ("exposure", "main")):
                     await self.env.signal(entity, key, "apply", encoded(row))
             await self.env.settle()
 
@@ -126,7 +126,7 @@ class Journals:
             order_id=spec.order_id,
             number=len(rows) + 1,
             event=msgspec.structs.replace(event, at=env.now),
-            symbol=spec.symbol,
+            symbol=self.commands[event.cl_ord_id].symbol,
             side=self.commands[event.cl_ord_id].side,
             received_at=env.now,
             sent_at=env.now,
