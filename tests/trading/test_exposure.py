@@ -73,7 +73,7 @@ def test_all_symbols_count_together() -> None:
     assert reserved(state, "c", 600, "AAPL")[1] == "MAX_GROSS_NOTIONAL: exposure=150000 order=60000 limit=200000"
 
 
-def test_two_orders_of_60000_against_100000_leave_one() -> None:
+def test_37_of_two_orders_of_60000_against_100000_one_is_approved() -> None:
     """Scenario 37."""
     limits = msgspec.structs.replace(LIMITS, max_gross_notional=Decimal(100_000))
     state, first = reserve(ExposureState(), limits, "a", [stake(600)])
