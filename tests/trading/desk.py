@@ -42,7 +42,7 @@ from trading.events import (
 )
 from trading.identity import Role
 from trading.lifecycles import OrderSummary, State, handle, is_finished, start, summary
-from trading.lifecycles.state import slot_name
+from trading.lifecycles.state import Slot, slot_name
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec, Spec
 
@@ -318,7 +318,7 @@ class Desk:
     def _carry_out_one(self, command: Command) -> str:
         match command:
             case SubmitOrder():
-                role, leg, rung = next(each.slot for each in self.state.orders if command.cl_ord_id in each.cl_ord_ids)
+                role, leg, rung = self.slot_of(command)
                 price = command.limit_price or command.stop_price or Decimal(3000)
                 sent = Sent(role, leg, rung, command.symbol, command.side, command.quantity, price, [command.cl_ord_id])
                 self.book.append(sent)
@@ -350,6 +350,10 @@ class Desk:
             case Finish():
                 self.finishes.append(command)
                 return f"finish {command.outcome}"
+
+    def slot_of(self, command: SubmitOrder) -> Slot:
+        """What a new order is for."""
+        return next(each.slot for each in self.state.orders if command.cl_ord_id in each.cl_ord_ids)
 
     def _ask(self, request: ReplaceOrder | CancelOrder) -> Sent:
         order = next(each for each in self.book if each.cl_ord_ids[-1] == request.orig_cl_ord_id)
