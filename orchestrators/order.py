@@ -233,7 +233,8 @@ class _Driver:
             progress.behind = True
             return
         if isinstance(event, Reported):
-            self._report(event.row)
+            for row in (*event.before, event.row):
+                self._report(row)
         elif isinstance(event, Instructed):
             self._instruct(event.row)
         else:

@@ -57,9 +57,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, tag="placement", tag_
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_field="type"):
-    """The journal has a new row of the order: here is a copy."""
+    """The journal has a new row of the order: here is a copy, and of those that came just before it."""
 
     row: JournalRow
+    before: list[JournalRow] = []
 
 
 class Instructed(msgspec.Struct, frozen=True, kw_only=True, tag="instruction", tag_field="type"):
