@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from player.stack import Stack, StackOptions, running
 from storage.orders import OrderRecord
 from storage.services import instructions, order_register
 from tests.app.entities import AT, Entity, Order, apply
-from tests.app.test_http import BRACKET, LIMITS, Api, placed, until
+from tests.app.test_http import BRACKET, LIMITS, Api, placed, until, working
 from trading.commands import BlockSymbol
 from trading.events import Instruction, TradingHalted
 from trading.exposure import Account, ExposureState
@@ -291,4 +292,84 @@ def test_on_the_host_an_order_is_denied_while_trading_is_halted_and_placed_after
     assert api("DELETE", "/api/halt") == (200, {"mode": "open", "reason": "", "number": 1})
     approved = f"t-{uuid.uuid4().hex}"
     assert api("POST", "/api/orders", {**BRACKET, "order_id": approved})[0] == 202
-    until(lambda: api("GET", f"/api/orders/{approved}")[1].get("phase") == "working")
+    working(api, approved)
+    api("DELETE", f"/api/orders/{approved}")
+    outcome(api, approved)
+
+
+def quote(stack: Stack, symbol: str, bid: int, ask: int) -> None:
+    event = {"kind": "quote", "symbol": symbol, "bid": str(bid), "ask": str(ask), "bid_size": None, "ask_size": None}
+    stack.venue.post("/prices", {"at": datetime.now(UTC).isoformat(), "events": [event]})
+
+
+def outcome(api: Api, order_id: str) -> Any:
+    return until(lambda: api("GET", f"/api/orders/{order_id}")[1].get("outcome"))
+
+
+def position(api: Api, symbol: str) -> str:
+    held = {each["symbol"]: each["quantity"] for each in api("GET", "/api/positions")[1]["positions"]}
+    return str(held.get(symbol, "0"))
+
+
+def test_28_on_the_host_entries_are_cancelled_exits_stay_and_with_flatten_all_positions_are_closed(
+    stack: Stack,
+) -> None:
+    api = Api(stack.host_port)
+    waiting = placed(api)
+    working(api, waiting)
+    quote(stack, "AAPL", 100, 101)
+    prices = {"symbol": "AAPL", "entry_price": "101", "stop_price": "90", "take_profit_price": "120"}
+    protected = placed(api, **prices)
+    until(lambda: len(api.order(protected).get("children", [])) == 3)
+    quote(stack, "MSFT", 99, 100)
+    bought = f"t-{uuid.uuid4().hex}"
+    single = {"type": "single", "symbol": "MSFT", "side": "buy", "quantity": "3", "order_type": "market"}
+    assert api("POST", "/api/orders", {**single, "order_id": bought, "reference_price": "100"})[0] == 202
+    assert outcome(api, bought) == "filled"
+
+    status, answer = api("POST", "/api/halt")
+    assert (status, answer["told"]) == (202, 2)
+    outcome(api, waiting)
+    assert api.order(waiting)["filled_quantity"] == "0"
+    assert [each["status"] for each in api.order(protected)["children"]] == ["filled", "new", "new"]
+
+    status, answer = api("POST", "/api/halt", {"flatten": True})
+    assert (status, list(answer["closing"])) == (202, ["MSFT"])
+    outcome(api, answer["closing"]["MSFT"])
+    outcome(api, protected)
+    until(lambda: position(api, "AAPL") == position(api, "MSFT") == "0")
+    status, answer = api("POST", "/api/halt", {"flatten": True})
+    assert (status, answer["told"], answer["closing"], answer["waiting"]) == (202, 0, {}, [])
+    assert api("DELETE", "/api/halt")[0] == 200
+
+
+def test_38_on_the_host_an_order_that_may_only_reduce_takes_no_more_than_there_is(stack: Stack) -> None:
+    api = Api(stack.host_port)
+    quote(stack, "ORCL", 100, 100)
+    market = {"type": "single", "symbol": "ORCL", "order_type": "market", "reference_price": "100"}
+
+    def ended(side: str, quantity: str, *, reduce_only: bool) -> str:
+        order_id = f"t-{uuid.uuid4().hex}"
+        body = {**market, "order_id": order_id, "side": side, "quantity": quantity, "reduce_only": reduce_only}
+        assert api("POST", "/api/orders", body)[0] == 202
+        return f"{outcome(api, order_id)} {api.order(order_id)['text']}"
+
+    assert ended("buy", "10", reduce_only=False).startswith("filled")
+    assert ended("sell", "15", reduce_only=True) == "denied REDUCE_ONLY: order=15 position=10"
+    assert ended("sell", "10", reduce_only=True).startswith("filled")
+    assert position(api, "ORCL") == "0"
+
+
+def test_the_legs_of_an_order_are_positions_of_their_own_and_its_reservation_ends_with_it(stack: Stack) -> None:
+    api = Api(stack.host_port)
+    quote(stack, "A1", 100, 100)
+    quote(stack, "B1", 50, 50)
+    order_id = f"t-{uuid.uuid4().hex}"
+    legs = [
+        {"symbol": symbol, "side": side, "quantity": "10", "order_type": "market", "reference_price": price}
+        for symbol, side, price in (("A1", "buy", "100"), ("B1", "sell", "50"))
+    ]
+    assert api("POST", "/api/orders", {"type": "multi_leg", "order_id": order_id, "legs": legs})[0] == 202
+    assert outcome(api, order_id) == "filled"
+    assert (position(api, "A1"), position(api, "B1")) == ("10", "-10")
+    until(lambda: order_id not in api("GET", "/api/exposure")[1]["reservations"])

@@ -14,12 +14,10 @@ import msgspec
 from replay.environment import DurableTestEnvironment
 from storage.settings import settings
 from tests.trading.desk import Desk, bracket_spec
-from trading.commands import SubmitOrder, VenueCommand, WatchPrice
+from trading.commands import VenueCommand, WatchPrice
 from trading.events import CancelRequested, Instruction, VenueEvent
-from trading.identity import LETTERS, Role
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
-from trading.lifecycles.state import Slot
 from trading.messages import (
     CancelMode,
     Instructed,
@@ -40,18 +38,9 @@ from trading.messages import (
     position_key,
 )
 from trading.specs import BracketSpec, Spec
-from trading.stakes import symbols
 
 ROOT = Path(__file__).resolve().parents[2]
 _LIMITS = {"MAX_ORDER_NOTIONAL": "1000000", "MAX_SYMBOL_NOTIONAL": "1000000", "MAX_GROSS_NOTIONAL": "100000000"}
-
-
-class Venue(Desk):
-    """A desk that hears commands only, and has no lifecycle of its own: what an order is for, its ClOrdID says."""
-
-    def slot_of(self, command: SubmitOrder) -> Slot:
-        letter = command.cl_ord_id.partition(".")[2][0]
-        return next(role for role in Role if LETTERS[role] == letter), 0, 0
 
 
 class World:
@@ -60,7 +49,7 @@ class World:
     def __init__(self, env: DurableTestEnvironment, spec: Spec, journals: "Journals") -> None:
         self.env = env
         self.spec = spec
-        self.desk = Venue()
+        self.desk = Desk()
         self.calls: list[tuple[str, Any]] = []
         self._journals = journals
 
@@ -81,7 +70,7 @@ class World:
             if heard:
                 await self.env.raise_event(self.order_id, "event", encoded(Reported(row=row)))
             if counted:
-                for entity, key in (("position", position_key(symbols(self.spec)[0])), ("exposure", "main")):
+                for entity, key in (("position", position_key(row.symbol)), ("exposure", "main")):
                     await self.env.signal(entity, key, "apply", encoded(row))
             await self.env.settle()
 
