@@ -1,13 +1,13 @@
-"""From the session's gateway to the durable world: who is told of a new row of the journal."""
+"""From the session's gateway to the durable world: who is told of new rows of the journal."""
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 import azure.durable_functions as df
 import msgspec
 
+from gateway.delivery import Wake
 from gateway.gateway import gateway
 from storage.services import alerts, order_register
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
@@ -16,8 +16,6 @@ from trading.messages import EXPOSURE_KEY, RecordDetail, Reported, encoded, posi
 
 _NOBODY_THERE = ("No instance with ID", "is gone")
 """What the SDK's `raise_event` says for 404 and for 410. It has no exception of its own for them."""
-
-_Wake = Callable[[JournalRow], "Future[None]"]
 
 
 def hold_session(client: Any) -> None:
@@ -28,28 +26,32 @@ def hold_session(client: Any) -> None:
     gateway().start(_waker(client, asyncio.get_running_loop()))
 
 
-def _waker(client: Any, loop: asyncio.AbstractEventLoop) -> _Wake:
-    def wake(row: JournalRow) -> "Future[None]":
-        return asyncio.run_coroutine_threadsafe(tell(client, row), loop)
+def _waker(client: Any, loop: asyncio.AbstractEventLoop) -> Wake:
+    def wake(rows: list[JournalRow]) -> "Future[None]":
+        return asyncio.run_coroutine_threadsafe(tell(client, rows), loop)
 
     return wake
 
 
-async def tell(client: Any, row: JournalRow) -> None:
-    """Tell the entities and the order's orchestration of a row. Raises unless all have it: then it is to be repeated.
+async def tell(client: Any, rows: list[JournalRow]) -> None:
+    """Tell the entities and the order's orchestration of rows of one order. Raises unless all have them: then it is to
+    be repeated.
 
     The entities come first: they count what was traded whether or not an orchestration still listens.
     """
-    plain = encoded(row)
-    await client.signal_entity(df.EntityId("position", position_key(row.symbol)), "apply", plain)
-    await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "apply", plain)
+    for row in rows:
+        plain = encoded(row)
+        await client.signal_entity(df.EntityId("position", position_key(row.symbol)), "apply", plain)
+        await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "apply", plain)
+    *before, last = rows
     try:
-        await client.raise_event(row.order_id, "event", encoded(Reported(row=row)))
+        await client.raise_event(last.order_id, "event", encoded(Reported(row=last, before=before)))
     except Exception as error:
         if not any(sign in str(error) for sign in _NOBODY_THERE):
             raise
-    if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected):
-        await asyncio.to_thread(_notice_late_trade, row)
+    for row in rows:
+        if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected):
+            await asyncio.to_thread(_notice_late_trade, row)
 
 
 def _notice_late_trade(row: JournalRow) -> None:

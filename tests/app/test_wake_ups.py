@@ -96,7 +96,7 @@ def alerts_of(order_id: str) -> list[Alert]:
 async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id)
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert client.signals == [("position/EUR~2F~USD", "apply", 1), ("exposure/main", "apply", 1)]
     assert client.events == [(order_id, "report")]
     assert alerts_of(order_id) == []
@@ -107,7 +107,7 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
     order_id, client = an_order_id(), Client(failing=answer)
     register(order_id, ended_after=2)
     for _ in range(2):
-        await tell(client, row(order_id, fill(order_id), number=3))
+        await tell(client, [row(order_id, fill(order_id), number=3)])
     (alert,) = alerts_of(order_id)
     assert alert.code == "LATE_EXECUTION"
     assert "after the order had ended as filled" in alert.text
@@ -116,21 +116,21 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
 async def test_a_trade_that_an_ending_orchestration_accepted_and_never_handled_is_alerted_on() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_when_it_comes_again() -> None:
     order_id, client = an_order_id(), Client(failing="Instance with ID o is gone")
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=2))
-    await tell(client, row(order_id, accepted(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=2)])
+    await tell(client, [row(order_id, accepted(order_id), number=3)])
     assert alerts_of(order_id) == []
 
 
 async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_told_by_the_gateway_alone() -> None:
     order_id, client = an_order_id(), Client(failing="No instance with ID o found.")
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert len(client.signals) == 2
     assert alerts_of(order_id) == []
 
@@ -139,7 +139,7 @@ async def test_any_other_failure_is_the_gateways_to_repeat() -> None:
     order_id = an_order_id()
     register(order_id)
     with pytest.raises(Exception, match="unrecognized status code 500"):
-        await tell(Client(failing="Webhook returned unrecognized status code 500"), row(order_id, fill(order_id)))
+        await tell(Client(failing="Webhook returned unrecognized status code 500"), [row(order_id, fill(order_id))])
 
 
 def journalled(order_id: str, ago: timedelta, event: VenueEvent | None = None, number: int = 1) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 import msgspec
+from trading.lifecycles.children import PATIENCE
 
 from trading.commands import (
     BlockSymbol,
@@ -43,7 +44,6 @@ from trading.events import (
 from trading.identity import LETTERS, Role
 from trading.lifecycles import State, handle, start
 from trading.lifecycles.bracket import BracketState
-from trading.lifecycles.children import PATIENCE
 from trading.specs import Spec
 
 ROLES = {letter: role for role, letter in LETTERS.items()}
