@@ -226,6 +226,19 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     request: str
 
 
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
+
+    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
+    """
+
+    order_id: str
+    symbol: str
+    last_number: int
+    stakes: list[Stake]
+    filled: Decimal
+
+
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the entities' `catch_up`, `release` and `forget`: an order is over after this journal row.
 

@@ -15,6 +15,7 @@ from tests.app.host import Host, OrchestrationFailedError
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
+    AmendRequested,
     CancelRequested,
     Event,
     Instruction,
@@ -39,7 +40,7 @@ from trading.messages import (
     encoded,
 )
 from trading.orders import OrderType, Side
-from trading.specs import BracketSpec, SingleSpec, Spec
+from trading.specs import Amendment, BracketSpec, SingleSpec, Spec
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -123,7 +124,7 @@ class World:
                 return {"rows": rows, "instructions": [encoded(row) for row in told]}
             case "send_to_venue":
                 return [self.answer] * len(given)
-            case "@exposure@main.reserve":
+            case "@exposure@main.reserve" | "@exposure@main.amend":
                 return self.decision
             case "end_order":
                 for event in self.after_release:
@@ -423,6 +424,30 @@ def test_an_instruction_is_not_lost_by_an_order_that_is_yet_to_be_registered(mon
         world.tell(CancelRequested())
         assert children(world) == ["e1", "x2"]
         assert world.host.custom_status["instructed"] == 1
+
+
+def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approves() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=60000 limit=50000"}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    assert [alert["text"] for alert in world.alerts()] == [f"{ORDER}: MAX_NOTIONAL: order=60000 limit=50000"]
+    assert not [each for each in world.commands() if isinstance(each, ReplaceOrder)]
+    world.decision = {"approved": True, "reason": ""}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
+    asked = world.called("@exposure@main.amend")[-1]
+    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
+
+
+def test_exposure_is_not_asked_about_exits() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2960))))
+    assert not world.called("@exposure@main.amend")
+    assert [each.stop_price for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(2960)]
 
 
 def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
