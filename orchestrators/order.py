@@ -64,8 +64,9 @@ from trading.specs import SpecError, amended, check
 from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
-"""Of one generation. A turn leaves about six events in the history, and a replay costs some 40 microseconds for each:
-300 events are 12 ms an episode. A bracket that goes as planned takes about 15 turns, so it never needs a second one."""
+"""Of one generation. A turn leaves three or four events in the history, and a replay costs some 60 microseconds for
+each: 200 events are 12 ms an episode. A bracket that goes as planned takes about 15 turns, so it never needs a second
+one."""
 
 SHOWN_CHILDREN = 12
 """In the custom status, which fails the orchestration if it is longer than 16 KiB."""

@@ -23,6 +23,7 @@ from trading.events import (
     OrderCanceled,
     OrderFilled,
     OrderReplaced,
+    PriceTouched,
     VenueEvent,
 )
 from trading.identity import Role
@@ -275,6 +276,61 @@ def test_a_row_that_comes_too_early_makes_the_driver_read_those_before_it() -> N
     assert world.called("read_journal") == [{"order_id": ORDER, "after": 0, "after_instruction": 0}]
     assert children(world) == ["e1", "s2", "t3"]
     assert world.host.custom_status["seen"] == 2
+
+
+def test_a_row_may_bring_those_before_it_along() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    rows = [world.append(event) for event in (accepted("e1"), filled("e1", 4), filled("e1", 6, cum=10))]
+    for before, row in (([], rows[0]), (rows[:2], rows[2])):
+        world.host.raise_event(encoded(Reported(row=row, before=before)))
+    world.host.run()
+    assert world.called("read_journal") == []
+    assert world.host.custom_status["seen"] == 3
+    assert [command.quantity for command in world.commands()[1:3]] == [4, 4]
+
+
+def test_all_that_is_due_goes_to_the_venue_at_once_and_before_any_alert() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 12))  # more than was ordered
+    sent = [[plain["command"]["cl_ord_id"] for plain in given] for given in world.called("send_to_venue")]
+    assert sent == [[f"{ORDER}.e1"], [f"{ORDER}.s2", f"{ORDER}.t3"]]
+    names = [name for name, _ in world.calls]
+    assert names.index("raise_alerts") > names.index("send_to_venue", names.index("send_to_venue") + 1)
+
+
+def test_a_stop_that_is_kept_here_watches_its_price_and_is_sent_when_it_is_touched() -> None:
+    spec = replace(SINGLE, order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100), synthetic=True)
+    world = World(spec)
+    world.host.run()
+    assert world.commands() == []
+    ((watching,),) = world.called("watch_prices")
+    assert watching["order_id"] == ORDER
+    assert (watching["command"]["symbol"], watching["command"]["above"]) == ("IBM", "3100")
+    number = watching["command"]["number"]
+    world.tell(PriceTouched(symbol="IBM", watch=number, price=Decimal(3101), at=_AT))
+    (command,) = world.commands()
+    assert command.order_type is OrderType.MARKET
+
+
+def test_an_amendment_replaces_what_works() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2900))))
+    assert isinstance(world.commands()[-1], ReplaceOrder)
+    assert world.commands()[-1].stop_price == Decimal(2900)
+    assert world.host.custom_status["instructed"] == 1
+
+
+def test_a_timer_that_nobody_waits_for_is_not_set_again() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.report(accepted("e1"))
+    assert world.host.next_timer is not None
+    world.report(filled("e1", 10))
+    assert world.host.next_timer is None
 
 
 def test_a_wake_up_reads_what_was_missed() -> None:

@@ -102,6 +102,20 @@ async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
     assert alerts_of(order_id) == []
 
 
+async def test_rows_that_go_together_reach_the_entities_one_by_one_and_the_order_at_once() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id, ended_after=1)
+    await tell(client, [row(order_id, accepted(order_id)), row(order_id, fill(order_id), number=2)])
+    assert [(entity, number) for entity, _, number in client.signals] == [
+        ("position/EUR~2F~USD", 1),
+        ("exposure/main", 1),
+        ("position/EUR~2F~USD", 2),
+        ("exposure/main", 2),
+    ]
+    assert client.events == [(order_id, "report")]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
 @pytest.mark.parametrize("answer", ["No instance with ID o found.", "Instance with ID o is gone: either completed"])
 async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> None:
     order_id, client = an_order_id(), Client(failing=answer)
