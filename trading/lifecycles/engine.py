@@ -300,6 +300,9 @@ def _ask_for_difference(state: State, plan: Plan) -> Judgement:
     for order in state.orders:
         slot = order.slot
         if slot in newest and not newest[slot].is_settled:
+            if order.is_settled:
+                # A busted trade has opened the earlier one again: it takes its place back.
+                continue
             stale.append(newest[slot])
         newest[slot] = order
     commands: list[Command] = []
