@@ -5,6 +5,9 @@ from decimal import Decimal
 import msgspec
 
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
+from trading.events import TradingHalted
+from trading.orders import Side
+from trading.specs import Leg, MultiLegSpec, OnLegFailure
 
 
 def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
@@ -20,3 +23,19 @@ def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
     desk.say(bust)
     assert [said for said in desk.new() if "stop" in said] == [], "the first one works again, for what is open"
     assert desk.state.of(STOP)[0].leaves_quantity == 10
+
+
+def test_a_halt_while_an_order_that_has_expired_is_cancelled_completes_nothing(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=OnLegFailure.COMPLETE, valid_for=60))
+    desk.say(desk.filled(ENTRY, 4, of=desk.sent(ENTRY, 0)))
+    desk.fire("valid_until")
+    desk.do(TradingHalted())
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 0)))
+    assert desk.new() == ["submit close sell 4", "alert LEG_FAILED"]
+
+
+def _leg(symbol: str, side: Side, quantity: int) -> Leg:
+    return Leg(symbol=symbol, side=side, quantity=Decimal(quantity), price=Decimal(50))

@@ -238,7 +238,7 @@ def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judge
 
 
 def _trading_halted(kind: Kind, state: State, event: TradingHalted) -> Judgement:
-    state = replace(state, over=state.over or "halted")
+    state = replace(state, over=state.over or "halted", is_halted=True)
     return (_closing(kind, state, Closing.HALTED) if event.flatten else state), []
 
 

@@ -131,7 +131,7 @@ def _none_works(state: State) -> bool:
 
 def _policy(state: State) -> OnLegFailure:
     policy = _spec(state).on_leg_failure
-    return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.over == "halted" else policy
+    return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.is_halted else policy
 
 
 def _is_closing(state: State) -> bool:
