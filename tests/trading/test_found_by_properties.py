@@ -7,7 +7,7 @@ import msgspec
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
 from trading.events import TradingHalted
 from trading.orders import Side
-from trading.specs import Leg, MultiLegSpec, OnLegFailure
+from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure
 
 
 def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
@@ -35,6 +35,22 @@ def test_a_halt_while_an_order_that_has_expired_is_cancelled_completes_nothing(d
     desk.new()
     desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 0)))
     assert desk.new() == ["submit close sell 4", "alert LEG_FAILED"]
+
+
+def test_a_bust_of_the_leading_leg_leaves_nothing_of_what_followed(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, execution=Execution.LEAD_FOLLOW))
+    trade = desk.filled(ENTRY, 10)
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 5, of=desk.sent(ENTRY, 1)))
+    assert desk.new()[-1] == "finish filled"
+    desk.say(desk.busted(ENTRY, trade))
+    assert desk.new() == [
+        "submit close_1 buy 5",
+        "alert TRADE_BUSTED",
+        "alert LEG_FAILED",
+        "alert REOPENED",
+    ]
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:

@@ -115,8 +115,12 @@ def _fails(state: State) -> bool:
     numbers = range(len(spec.legs))
     if any(has_ended_short(state, number) for number in numbers):
         return True
-    # The venue may have made an order smaller: then it is filled, and still short.
-    return spec.execution is Execution.SIMULTANEOUS and _none_works(state) and any(_behind(state))
+    if not _none_works(state):
+        return False
+    # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
+    # sent for what it lacks, but nothing brings a leader up to it.
+    behind = _behind(state)
+    return any(behind) if spec.execution is Execution.SIMULTANEOUS else behind[0] > 0
 
 
 def _has_failed(state: State) -> bool:
