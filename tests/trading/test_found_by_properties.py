@@ -5,9 +5,9 @@ from decimal import Decimal
 import msgspec
 
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
-from trading.events import TradingHalted
+from trading.events import OrderRestated, TradingHalted
 from trading.orders import Side
-from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure
+from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure, OtoSpec
 
 
 def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
@@ -51,6 +51,24 @@ def test_a_bust_of_the_leading_leg_leaves_nothing_of_what_followed(desk: Desk) -
         "alert LEG_FAILED",
         "alert REOPENED",
     ]
+
+
+def test_a_following_order_that_the_venue_has_made_larger_is_brought_back_to_its_ratio(desk: Desk) -> None:
+    desk.begin(OtoSpec(order_id="oto-1", orders=(_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5))))
+    desk.say(desk.filled(ENTRY, 4))
+    follower = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY, follower))
+    assert desk.new()[-1] == "submit entry_1 sell 2"
+    desk.say(
+        OrderRestated(
+            cl_ord_id=follower.cl_ord_ids[-1],
+            quantity=Decimal(5),
+            cum_quantity=Decimal(0),
+            leaves_quantity=Decimal(5),
+            at=desk.now,
+        )
+    )
+    assert desk.new() == ["replace entry_1 2", "alert ORDER_RESTATED"]
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:
