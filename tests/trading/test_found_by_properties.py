@@ -7,7 +7,7 @@ import msgspec
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
 from trading.events import OrderRestated, TradingHalted
 from trading.orders import Side
-from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure, OtoSpec
+from trading.specs import Execution, IcebergSpec, Leg, MultiLegSpec, OnLegFailure, OtoSpec
 
 
 def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
@@ -69,6 +69,28 @@ def test_a_following_order_that_the_venue_has_made_larger_is_brought_back_to_its
         )
     )
     assert desk.new() == ["replace entry_1 2", "alert ORDER_RESTATED"]
+
+
+def test_an_iceberg_of_which_a_bust_has_opened_a_part_again_shows_no_more(desk: Desk) -> None:
+    desk.begin(
+        IcebergSpec(
+            order_id="ice-1",
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            limit_price=Decimal(3000),
+            display_quantity=Decimal(4),
+        )
+    )
+    desk.say(desk.filled(ENTRY, 4))
+    second, trade = desk.sent(ENTRY), desk.filled(ENTRY, 4)
+    desk.say(trade)
+    desk.say(desk.accepted(ENTRY))
+    desk.new()
+    desk.say(msgspec.structs.replace(desk.busted(ENTRY, trade), leaves_quantity=Decimal(4)))
+    assert desk.new() == ["cancel entry", "alert TRADE_BUSTED"], "the 2 that work are not made 4"
+    desk.say(desk.canceled(ENTRY, second))
+    assert desk.new() == ["replace entry 4"]
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:
