@@ -2,6 +2,7 @@
 
 import azure.durable_functions as df
 
+import activities.ending
 import activities.register
 import activities.run_session
 import activities.signals
@@ -23,6 +24,7 @@ settings()  # wrong settings stop the start here, with a text that names each of
 
 app = df.DFApp()
 for module in (
+    activities.ending,
     activities.register,
     activities.run_session,
     activities.signals,

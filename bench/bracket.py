@@ -5,7 +5,7 @@ Prints one JSON line, with the means of some brackets one after another:
 - `history_events` of the order's orchestration, `activities` and `episodes` among them;
 - `longest_episode_ms`: the SDK's replay of the whole history, the last episode of a bracket being its longest;
 - `storage_transactions`: requests to the tables, less what the idle system makes in that time;
-- `billable_executions`: activities, episodes, entity operations and the HTTP trigger, as Azure bills functions. The host
+- `billable_executions`: activities, episodes, entity operations and the HTTP trigger, as Azure bills functions. A host
   may run several operations of an entity in one execution: then it is less.
 """
 

@@ -10,7 +10,7 @@ order is in its instructions. So no event is needed for anything but speed: each
 reading both, since `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -29,7 +29,6 @@ from trading.commands import (
     Command,
     Finish,
     RaiseAlert,
-    ReplaceOrder,
     SetTimer,
     SubmitOrder,
     VenueCommand,
@@ -45,8 +44,9 @@ from trading.messages import (
     Instructed,
     LiveStatus,
     News,
-    OrderEnded,
     OrderEvent,
+    Payload,
+    Payloads,
     Placement,
     Reading,
     Recording,
@@ -58,7 +58,6 @@ from trading.messages import (
     Watching,
     decoded,
     encoded,
-    position_key,
 )
 from trading.specs import check
 from trading.stakes import NoPriceError, symbols
@@ -74,7 +73,6 @@ ALERT_AFTER = 5
 """Failures of one step in a row: half a minute, by the pauses between them."""
 
 _EXPOSURE = df.EntityId("exposure", EXPOSURE_KEY)
-_ACTIVITIES = {SubmitOrder: "submit_order", ReplaceOrder: "replace_order", CancelOrder: "cancel_order"}
 
 bp = df.Blueprint()
 
@@ -172,7 +170,7 @@ class _Driver:
         if progress.behind:
             return (yield from self._catch_up())
         if progress.due:
-            return (yield from self._carry_out(progress.due[0]))
+            return (yield from self._carry_out())
         if progress.finish is not None:
             return (yield from self._end(progress.finish))
         return (yield from self._wait())
@@ -182,7 +180,7 @@ class _Driver:
     def _register(self) -> Steps:
         progress = self._progress
         registering = Registering(token=progress.token, spec=progress.placement.spec, created_at=self._now())
-        registration = yield from self._do("register_order", registering)
+        registration = yield from self._do("register_order", encoded(registering))
         if not registration["ours"]:
             return {"outcome": "duplicate"}
         progress.phase = "reserving"
@@ -212,7 +210,7 @@ class _Driver:
     def _deny(self) -> Steps:
         finish = self._progress.finish
         assert finish is not None
-        yield from self._record(finish)
+        yield from self._record(finish, ())
         return _result(finish)
 
     # The work
@@ -244,7 +242,7 @@ class _Driver:
     def _catch_up(self) -> Steps:
         progress = self._progress
         reading = Reading(order_id=self._order_id, after=progress.seen, after_instruction=progress.instructed)
-        news = decoded((yield from self._do("read_journal", reading)), News)
+        news = decoded((yield from self._do("read_journal", encoded(reading))), News)
         progress.behind = False
         for row in news.rows:
             self._report(row)
@@ -275,54 +273,77 @@ class _Driver:
             self._progress.behind = True
         return number == last + 1
 
-    def _carry_out(self, due: Due) -> Steps:
-        progress = self._progress
-        command = due.command
-        if isinstance(command, RaiseAlert):
-            key = f"{command.code}-{due.number}"
-            alert = Alert(code=command.code, text=command.text, order_id=self._order_id, key=key)
-            yield from self._do("raise_alert", alert)
-            del progress.due[0]
-            return
-        if isinstance(command, BlockSymbol):
+    def _carry_out(self) -> Steps:
+        """All that is due of the most urgent kind: nobody is to wait for an alert before a position is protected."""
+        for carry_out in (self._send, self._watch, self._block, self._alert):
+            if (yield from carry_out()):
+                return
+
+    def _send(self) -> Steps:
+        requests = {
+            due.number: VenueRequest(order_id=self._order_id, command=due.command, at=due.at)
+            for due in self._progress.due
+            if isinstance(due.command, VenueCommand)
+        }
+        if not requests:
+            return False
+        answers = yield from self._do("send_to_venue", _all_encoded(requests.values()))
+        self._done(requests)
+        for request, answer in zip(requests.values(), decoded(answers, list[VenueAnswer]), strict=True):
+            if answer.not_sent or answer.refused is not None:
+                self._tell(_consequence(request.command, answer.refused, self._now()))
+        return True
+
+    def _watch(self) -> Steps:
+        watchings = {
+            due.number: Watching(order_id=self._order_id, command=due.command)
+            for due in self._progress.due
+            if isinstance(due.command, WatchPrice)
+        }
+        if watchings:
+            yield from self._do("watch_prices", _all_encoded(watchings.values()))
+        return self._done(watchings)
+
+    def _block(self) -> Steps:
+        blocks = {due.number: due.command for due in self._progress.due if isinstance(due.command, BlockSymbol)}
+        for command in blocks.values():
             yield from self._ask(_EXPOSURE, "block", command)
-            del progress.due[0]
-            return
-        if isinstance(command, WatchPrice):
-            yield from self._do("watch_price", Watching(order_id=self._order_id, command=command))
-            del progress.due[0]
-            return
-        request = VenueRequest(order_id=self._order_id, command=command, at=due.at)
-        answer = decoded((yield from self._do(_ACTIVITIES[type(command)], request)), VenueAnswer)
-        del progress.due[0]
-        if answer.not_sent or answer.refused is not None:
-            self._tell(_consequence(command, answer.refused, self._now()))
+        return self._done(blocks)
+
+    def _alert(self) -> Steps:
+        alerts = {
+            due.number: Alert(
+                code=due.command.code,
+                text=due.command.text,
+                order_id=self._order_id,
+                key=f"{due.command.code}-{due.number}",
+            )
+            for due in self._progress.due
+            if isinstance(due.command, RaiseAlert)
+        }
+        if alerts:
+            yield from self._do("raise_alerts", _all_encoded(alerts.values()))
+        return self._done(alerts)
+
+    def _done(self, numbers: Collection[int]) -> bool:
+        """These commands are carried out; whether there were any."""
+        self._progress.due = [due for due in self._progress.due if due.number not in numbers]
+        return bool(numbers)
 
     # The end
 
     def _end(self, finish: Finish) -> Steps:
-        progress = self._progress
-        ended = [
-            OrderEnded(order_id=self._order_id, symbol=symbol, last_number=progress.seen)
-            for symbol in symbols(progress.placement.spec)
-        ]
-        positions = [df.EntityId("position", position_key(each.symbol)) for each in ended]
-        # All have applied all rows when they answer. Only then may the record say so: it is what they go by later.
-        for position, each in zip(positions, ended, strict=True):
-            yield from self._ask(position, "catch_up", each)
-        yield from self._ask(_EXPOSURE, "release", ended[0])
-        if (yield from self._record(finish)):
-            progress.behind = True  # the venue has said more meanwhile
+        if (yield from self._record(finish, symbols(self._progress.placement.spec))):
+            self._progress.behind = True  # the venue has said more meanwhile
             return None
-        for entity, each in zip((_EXPOSURE, *positions), (ended[0], *ended), strict=True):
-            self._context.signal_entity(entity, "forget", encoded(each))
         return _result(finish)
 
-    def _record(self, finish: Finish) -> Steps:
-        """Write the order's record; whether the journal has more than the lifecycle has seen."""
+    def _record(self, finish: Finish, symbols: Sequence[str]) -> Steps:
+        """Write the order's record, once the entities of `symbols` have all of it; whether the journal has more."""
         progress = self._progress
         recording = Recording(
             order_id=self._order_id,
+            symbols=list(symbols),
             last_number=progress.seen,
             outcome=finish.outcome,
             text=finish.text,
@@ -330,7 +351,7 @@ class _Driver:
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
         )
-        recorded = yield from self._do("record_order", recording)
+        recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]
 
     # What all of them use
@@ -360,9 +381,9 @@ class _Driver:
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))
 
-    def _do(self, activity: str, message: msgspec.Struct) -> Steps:
+    def _do(self, activity: str, given: Payload | Payloads) -> Steps:
         try:
-            return (yield self._context.call_activity(activity, encoded(message)))
+            return (yield self._context.call_activity(activity, given))
         except Exception as error:  # the SDK raises a bare Exception for an activity that failed
             raise _StepFailedError(f"{activity}: {error}") from None
 
@@ -380,7 +401,7 @@ class _Driver:
         key = f"STEP_FAILS-{progress.commands}-{progress.seen}"
         alert = Alert(code="STEP_FAILS", text=text, order_id=self._order_id, key=key)
         try:
-            yield self._context.call_activity("raise_alert", encoded(alert))
+            yield self._context.call_activity("raise_alerts", [encoded(alert)])
         except Exception:  # what fails the step may fail the alert: it is raised after the next failure then
             return
         progress.alerted = True
@@ -404,6 +425,10 @@ class _Driver:
     def _now(self) -> datetime:
         now: datetime = self._context.current_utc_datetime
         return now.astimezone(UTC)
+
+
+def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
+    return [encoded(message) for message in messages]
 
 
 def _result(finish: Finish) -> dict[str, str]:

@@ -100,7 +100,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `submit_order`, `replace_order` and `cancel_order`. `at` becomes TransactTime (60)."""
+    """One of the inputs of `send_to_venue`. `at` becomes TransactTime (60)."""
 
     order_id: str
     command: VenueCommand
@@ -108,7 +108,7 @@ class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Their answer. `not_sent`: the order will never reach the venue. `refused`: no repetition can help."""
+    """Its answer to one. `not_sent`: the order will never reach the venue. `refused`: no repetition can help."""
 
     state: str = ""
     not_sent: bool = False
@@ -116,7 +116,7 @@ class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `watch_price`."""
+    """One of the inputs of `watch_prices`."""
 
     order_id: str
     command: WatchPrice
@@ -137,7 +137,7 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `raise_alert`. One alert for each `key`."""
+    """One of the inputs of `raise_alerts`. One alert for each `key`."""
 
     code: str
     text: str
@@ -154,9 +154,13 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `record_order`. `last_number` is the last journal row that the lifecycle has seen."""
+    """The input of `end_order`. `last_number` is the last journal row that the lifecycle has seen.
+
+    `symbols` are those that the order has a part in: none for one that was denied, and that no entity knows.
+    """
 
     order_id: str
+    symbols: list[str]
     last_number: int
     outcome: str
     text: str

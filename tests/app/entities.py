@@ -100,7 +100,7 @@ class Order:
         order_register().register(self.order_id, "token", msgspec.json.encode(spec).decode(), AT)
 
     def finish(self, last_number: int) -> None:
-        """In the register, as `record_order` does it."""
+        """In the register, as `end_order` does it."""
         register = order_register()
         register.register(self.order_id, "token", "{}", AT)
         detail = json.dumps(encoded(RecordDetail(last_number=last_number, timing=Timing())))

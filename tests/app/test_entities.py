@@ -6,13 +6,11 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-import activities.register
-from storage.services import order_register
 from tests.app.entities import AT, Entity, Order, apply
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.exposure import ExposureState, unprotected
 from trading.journal import JournalRow
-from trading.messages import AccountMode, Recording, Timing, encoded, position_key
+from trading.messages import AccountMode, encoded, position_key
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec
 from trading.stakes import Holding
@@ -143,25 +141,6 @@ def test_a_bust_gives_back_what_the_trade_had_realized() -> None:
     entity.batch(apply(order.add(busted, Side.SELL)))
     held = entity.state["position"]
     assert (held["quantity"], held["average_price"], Decimal(held["realized_pnl"])) == ("10", "3000", Decimal(0))
-
-
-def test_a_record_is_not_written_while_the_journal_has_more_than_the_lifecycle_has_seen() -> None:
-    order = Order()
-    order.accepted()
-    order_register().register(order.order_id, "token", "{}", AT)
-    record = activities.register.record_order._function._func
-    recording = encoded(
-        Recording(order_id=order.order_id, last_number=1, outcome="canceled", text="", timing=Timing(), finished_at=AT)
-    )
-    order.filled(10, 3000)
-    assert record(recording) == {"behind": True}
-    registered = order_register().get(order.order_id)
-    assert registered is not None
-    assert registered.record is None
-    assert record({**recording, "last_number": 2}) == {"behind": False}
-    registered = order_register().get(order.order_id)
-    assert registered is not None
-    assert registered.record is not None
 
 
 def test_of_two_orders_of_60000_against_a_limit_of_100000_exactly_one_is_approved(

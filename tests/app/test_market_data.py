@@ -217,7 +217,7 @@ def watch_price(symbol: str, number: int = 1, *, below: int | None = None, above
     """The activity, as the order's orchestration calls it; the order's id."""
     order_id = f"o-{symbol}"
     command = {"symbol": symbol, "number": number, "below": below, "above": above}
-    watching.watch_price._function._func({"order_id": order_id, "command": {"type": "WatchPrice", **command}})
+    watching.watch_prices._function._func([{"order_id": order_id, "command": {"type": "WatchPrice", **command}}])
     return order_id
 
 

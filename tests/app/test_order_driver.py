@@ -73,8 +73,10 @@ class World:
         return [given for each, given in self.calls if each == name]
 
     def commands(self) -> list[Any]:
-        names = ("submit_order", "replace_order", "cancel_order")
-        return [decoded(given, VenueRequest).command for name, given in self.calls if name in names]
+        return [decoded(plain, VenueRequest).command for given in self.called("send_to_venue") for plain in given]
+
+    def alerts(self) -> list[Any]:
+        return [alert for given in self.called("raise_alerts") for alert in given]
 
     def append(self, event: VenueEvent) -> JournalRow:
         row = JournalRow(
@@ -119,18 +121,18 @@ class World:
                 rows = [encoded(row) for row in self.journal if row.number > given["after"]]
                 told = self.instructions[given["after_instruction"] :]
                 return {"rows": rows, "instructions": [encoded(row) for row in told]}
-            case "submit_order" | "replace_order" | "cancel_order":
-                return self.answer
+            case "send_to_venue":
+                return [self.answer] * len(given)
             case "@exposure@main.reserve":
                 return self.decision
-            case "record_order":
+            case "end_order":
                 for event in self.after_release:
                     self.append(event)
                 self.after_release = []
                 return {"behind": len(self.journal) > given["last_number"]}
-            case "raise_alert":
-                return {"new": True}
-            case "backoff" | "@exposure@main.release" | "@position@IBM.catch_up":
+            case "raise_alerts" | "watch_prices":
+                return len(given)
+            case "backoff":
                 return None
         raise AssertionError(name)
 
@@ -191,21 +193,13 @@ def test_a_bracket_goes_from_entry_to_take_profit() -> None:
     assert children(world) == ["e1", "s2", "t3", "x4"]
     world.report(canceled("s2", "x4"))
     assert world.host.output["outcome"] == "take_profit"
-    (recording,) = world.called("record_order")
+    (recording,) = world.called("end_order")
     assert recording["outcome"] == "take_profit"
     assert recording["last_number"] == 6
     assert recording["summary"]["filled_quantity"] == "10"
     assert recording["timing"]["sent_at"] is not None
-    ended = {"order_id": ORDER, "symbol": "IBM", "last_number": 6}
-    assert world.called("@exposure@main.release") == world.called("@position@IBM.catch_up") == [ended]
-    # The record is what the entities go by later, so it comes after both have applied all.
-    names = [name for name, _ in world.calls]
-    assert names[-3:] == ["@position@IBM.catch_up", "@exposure@main.release", "record_order"]
-    assert [(entity, operation) for entity, operation, _ in world.host.signals] == [
-        ("@exposure@main", "forget"),
-        ("@position@IBM", "forget"),
-    ]
-    assert world.called("raise_alert") == []
+    assert recording["symbols"] == ["IBM"]
+    assert world.alerts() == []
 
 
 def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
@@ -213,15 +207,15 @@ def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
     world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
     world.host.run()
     assert world.host.output == {"outcome": "denied", "text": "MAX_NOTIONAL: order=30000 limit=100"}
-    assert world.called("record_order")[0]["outcome"] == "denied"
+    (recording,) = world.called("end_order")
+    assert (recording["outcome"], recording["symbols"]) == ("denied", [])
     assert world.commands() == []
-    assert world.called("@exposure@main.release") == []
 
 
 def test_a_denial_stands_although_recording_it_fails_and_exposure_would_approve_by_then() -> None:
     world = World(BRACKET)
     world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
-    world.failing["record_order"] = 2
+    world.failing["end_order"] = 2
     world.host.run()
     world.decision = {"approved": True, "reason": ""}
     world.host.run()
@@ -298,26 +292,26 @@ def test_an_event_that_makes_no_sense_is_alerted_on_and_the_order_goes_on() -> N
     for junk in ({"type": "report", "row": {"order_id": 7}}, "no object", {"type": "dance"}, None):
         world.host.raise_event(junk)
     world.host.run()
-    assert {alert["code"] for alert in world.called("raise_alert")} == {"UNREADABLE_EVENT"}
+    assert {alert["code"] for alert in world.alerts()} == {"UNREADABLE_EVENT"}
     world.report(accepted("e1"), filled("e1", 10))
     assert children(world) == ["e1", "s2", "t3"]
 
 
 def test_a_submit_that_fails_is_tried_until_it_succeeds_with_one_alert() -> None:
     world = World(BRACKET)
-    world.failing["submit_order"] = 8
+    world.failing["send_to_venue"] = 8
     world.host.run()
     assert children(world) == ["e1"]
     assert [pause["seconds"] for pause in world.called("backoff")] == [1, 2, 4, 8, 16, 32, 60, 60]
-    (alert,) = world.called("raise_alert")
+    (alert,) = world.alerts()
     assert alert["code"] == "STEP_FAILS"
-    assert "submit_order" in alert["text"]
+    assert "send_to_venue" in alert["text"]
 
 
 def test_what_fails_for_hours_makes_new_generations_and_no_long_history(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "TURNS", 10)
     world = World(BRACKET)
-    world.failing.update({"register_order": 12, "@exposure@main.reserve": 12, "submit_order": 12, "raise_alert": 3})
+    world.failing.update({"register_order": 12, "@exposure@main.reserve": 12, "send_to_venue": 12, "raise_alerts": 3})
     world.host.run()
     assert children(world) == ["e1"]
     assert world.host.generation >= 3
@@ -345,7 +339,7 @@ def test_valid_for_cancels_what_has_not_filled_at_the_time_of_the_market() -> No
     world.host.advance(1)
     world.host.run()
     assert children(world) == ["e1", "x2"]
-    request = decoded(world.called("cancel_order")[0], VenueRequest)
+    request = decoded(world.called("send_to_venue")[1][0], VenueRequest)
     assert request.at == world.host.now
     world.report(canceled("e1", "x2"))
     assert world.host.output["outcome"] == "expired_unfilled"
@@ -377,7 +371,7 @@ def test_a_request_that_can_never_be_sent_is_told_to_the_lifecycle_and_not_tried
     world.host.run()
     assert world.host.output["outcome"] == "not_sent"
     assert children(world) == ["e1"]
-    assert [alert["code"] for alert in world.called("raise_alert")] == ["ORDER_NOT_SENT"]
+    assert [alert["code"] for alert in world.alerts()] == ["ORDER_NOT_SENT"]
 
 
 def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,11 +432,10 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     world.after_release = [filled("e1", 3)]
     world.tell(CancelRequested())
     world.report(canceled("e1", "x2"))
-    first, second = world.called("record_order")
+    first, second = world.called("end_order")
     assert (first["last_number"], second["last_number"]) == (2, 3)
     assert second["summary"]["filled_quantity"] == "3"
-    assert [given["last_number"] for given in world.called("@exposure@main.release")] == [2, 3]
-    assert "LATE_FILL" in {alert["code"] for alert in world.called("raise_alert")}
+    assert "LATE_FILL" in {alert["code"] for alert in world.alerts()}
 
 
 def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
@@ -514,7 +507,7 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     while not world.host.ended:
         steps += 1
         assert steps < 500
-        world.failing[chance.choice(["submit_order", "cancel_order", "read_journal", "record_order", "backoff"])] += 1
+        world.failing[chance.choice(["send_to_venue", "send_to_venue", "read_journal", "end_order", "backoff"])] += 1
         for event in _venue_answers(world, answered, chance):
             row = world.append(event)
             for _ in range(chance.choice([0, 1, 1, 2])):
@@ -529,7 +522,7 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     assert world.host.output["outcome"] == "take_profit"
     ids = [command.cl_ord_id for command in world.commands()]
     assert len(set(ids)) == len(set(children(world)))
-    recording = world.called("record_order")[-1]
+    recording = world.called("end_order")[-1]
     assert recording["last_number"] == len(world.journal)
     assert recording["summary"]["filled_quantity"] == "10"
 

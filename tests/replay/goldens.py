@@ -165,7 +165,7 @@ async def scenario_20(env: DurableTestEnvironment, journals: Journals) -> list[H
     played = world(env, journals, "scenario-20")
     await played.place()
     await played.say(played.desk.accepted(ENTRY))
-    env.crash_when(lambda commit: commit.label == "activity submit_order scenario-20" and env.crashes < 2)
+    env.crash_when(lambda commit: commit.label == "activity send_to_venue scenario-20" and env.crashes < 2)
     await played.say(played.desk.filled(ENTRY, 10))
     assert env.crashes == 2
     assert sorted(each.role for each in played.desk.book[1:]) == sorted([STOP, TAKE_PROFIT])
@@ -316,12 +316,12 @@ async def order_bust_at_the_end(env: DurableTestEnvironment, journals: Journals)
     return env.histories(played.order_id)
 
 
-@golden("the position cannot read the journal as the order ends: a pause, and again")
+@golden("an entity is not through with the order as it ends: a pause, and again")
 async def order_entity_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-entity-fails")
     await played.place()
-    journals.failing["entities"] = 1
-    await played.say(played.desk.rejected(ENTRY, "unknown symbol"), counted=False)
+    journals.failing["end_order"] = 1
+    await played.say(played.desk.rejected(ENTRY, "unknown symbol"))
     await env.advance(timedelta(seconds=1))
     return _ended(played, "rejected")
 
@@ -329,7 +329,7 @@ async def order_entity_fails(env: DurableTestEnvironment, journals: Journals) ->
 @golden("handing in the entry fails six times, and the first alert of it fails, too")
 async def order_alert_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-alert-fails")
-    journals.failing.update({"submit_order": 6, "raise_alert": 1})
+    journals.failing.update({"send_to_venue": 6, "raise_alerts": 1})
     await played.place()
     await env.advance(timedelta(minutes=2))
     await played.say(played.desk.rejected(ENTRY, "unknown symbol"))
@@ -357,7 +357,7 @@ async def order_expires(env: DurableTestEnvironment, journals: Journals) -> list
 @golden("handing in the entry fails five times: pauses between, one alert, then it goes on; and one such pause")
 async def order_tries_again(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-tries-again")
-    journals.failing["submit_order"] = 5
+    journals.failing["send_to_venue"] = 5
     await played.place()
     await env.advance(timedelta(seconds=40))
     await played.say(played.desk.rejected(ENTRY, "unknown symbol"))

@@ -213,7 +213,7 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
         ("custom status", '"working"'),
     ),
     ("signal_pipeline", "retry changed"): Change(
-        "signal-pipeline-alerts", "ATTEMPTS = 20", "ATTEMPTS = 19", ("raise_alert", "generate_signals"), RETRYING
+        "signal-pipeline-alerts", "ATTEMPTS = 20", "ATTEMPTS = 19", ("raise_alerts", "generate_signals"), RETRYING
     ),
     ("signal_pipeline", "branch inverted"): Change(
         "signal-pipeline", "        if placements:", "        if not placements:", ("missing", "start_orders")

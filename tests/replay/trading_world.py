@@ -138,12 +138,10 @@ class Journals:
         return {
             "register_order": self._register,
             "read_journal": self._read,
-            "record_order": self._record,
-            "raise_alert": self._alert,
-            "submit_order": self._hand_in,
-            "replace_order": self._hand_in,
-            "cancel_order": self._hand_in,
-            "watch_price": self._watch,
+            "end_order": self._end,
+            "raise_alerts": self._alert,
+            "send_to_venue": self._send,
+            "watch_prices": self._watch,
             "generate_signals": self._signals,
             "start_orders": self._start,
             "run_session": self._slice,
@@ -178,34 +176,38 @@ class Journals:
         told = self.instructions.get(wanted.order_id, [])[wanted.after_instruction :]
         return encoded(News(rows=rows, instructions=told))
 
-    def _record(self, given: Payload) -> Payload:
-        self._fails("record_order")
+    def _end(self, given: Payload) -> Payload:
+        """What the entities are told as an order ends, `tests/app/test_ending.py` looks at."""
+        self._fails("end_order")
         recording = decoded(given, Recording)
         if self._rows(recording.order_id, recording.last_number):
             return {"behind": True}
         self.records[recording.order_id] = recording
         return {"behind": False}
 
-    def _alert(self, given: Payload) -> Payload:
-        self._fails("raise_alert")
-        return {"new": True}
+    def _alert(self, given: Payloads) -> int:
+        self._fails("raise_alerts")
+        return len(given)
 
-    def _hand_in(self, given: Payload) -> Payload:
-        self._fails("submit_order")
-        request = decoded(given, VenueRequest)
+    def _send(self, given: Payloads) -> Payloads:
+        self._fails("send_to_venue")
+        return [encoded(self._hand_in(decoded(plain, VenueRequest))) for plain in given]
+
+    def _hand_in(self, request: VenueRequest) -> VenueAnswer:
         answer = self.answers.pop(type(request.command), None)
         if answer is not None:
-            return encoded(answer)
+            return answer
         # As the outbox: what is handed in again is there already.
         if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
             self.desks[request.order_id].carry_out([request.command])
-        return encoded(VenueAnswer(state="claimed"))
+        return VenueAnswer(state="claimed")
 
-    def _watch(self, given: Payload) -> Payload:
-        self._fails("watch_price")
-        wanted = decoded(given, Watching)
-        self.watches[wanted.order_id, wanted.command.symbol] = wanted.command
-        return {}
+    def _watch(self, given: Payloads) -> int:
+        self._fails("watch_prices")
+        for plain in given:
+            wanted = decoded(plain, Watching)
+            self.watches[wanted.order_id, wanted.command.symbol] = wanted.command
+        return len(given)
 
     def _signals(self, given: Payload) -> Payloads:
         self._fails("generate_signals")
