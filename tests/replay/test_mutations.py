@@ -100,16 +100,16 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     # order
     ("order", "steps swapped"): Change(
-        "order-bust-before-the-end",
-        "(self._send, self._watch, self._block, self._alert)",
-        "(self._alert, self._watch, self._block, self._send)",
-        ('"send_to_venue"', '"raise_alerts"', "in _alert"),
+        "scenario-12", "self._block, self._alert)", "self._alert, self._block)", ("raise_alerts", "in _alert")
     ),
     ("order", "activity renamed"): Change(
         "order-duplicate", '"register_order"', '"enter_order"', ('"register_order"', '"enter_order"')
     ),
     ("order", "input changed"): Change(
-        "scenario-01", "last_number=progress.seen,", "last_number=progress.seen + 1,", ("input.last_number",)
+        "scenario-01",
+        "last_number=progress.seen,",
+        "last_number=progress.seen + 1,",
+        ("input.last_number",),
     ),
     ("order", "timer changed"): Change(
         "order-expires",
@@ -120,9 +120,8 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     ("order", "step added at the end"): Change(
         "scenario-01",
-        "            self._progress.behind = True  # the venue has said more meanwhile\n            return None\n",
-        "            self._progress.behind = True  # the venue has said more meanwhile\n            return None\n"
-        '        yield from self._do("tidy_up", {})\n',
+        "        return _result(finish)\n\n    def _record(",
+        '        yield from self._do("tidy_up", {})\n        return _result(finish)\n\n    def _record(',
         ("extra", "tidy_up", "in _end"),
     ),
     ("order", "output changed"): Change(
@@ -133,8 +132,8 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     ("order", "status changed"): Change(
         "scenario-01",
-        "            seen=progress.seen,\n            instructed",
-        "            seen=progress.seen + 1,\n            instructed",
+        "seen=progress.seen,\n            instructed",
+        "seen=progress.seen + 1,\n            instructed",
         ("value.seen", "in _show"),
     ),
     ("order", "retry changed"): Change(
