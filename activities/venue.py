@@ -10,7 +10,8 @@ import azure.durable_functions as df
 
 from activities.wake_ups import hold_session
 from fix.message import FieldError
-from gateway.gateway import gateway
+from gateway.gateway import Submission, gateway
+from gateway.outbox import Entry
 from trading.messages import Payloads, VenueAnswer, VenueRequest, decoded, encoded
 
 bp = df.Blueprint()
@@ -19,18 +20,18 @@ bp = df.Blueprint()
 @bp.activity_trigger(input_name="payload")
 @bp.durable_client_input(client_name="client")
 async def send_to_venue(payload: Payloads, client: df.DurableOrchestrationClient) -> Payloads:
-    """Hands in orders (35=D), replaces (35=G) and cancels (35=F), one after another: a `VenueAnswer` for each.
+    """Hands in orders (35=D), replaces (35=G) and cancels (35=F), in their order: a `VenueAnswer` for each.
 
-    Where one fails, those before it are handed in, and all may be repeated.
+    Where one fails, others may have been handed in. All may be repeated.
     """
     hold_session(client)
     requests = [decoded(plain, VenueRequest) for plain in payload]
-    return await asyncio.to_thread(lambda: [encoded(_hand_in(request)) for request in requests])
+    entries = [Entry(order_id=each.order_id, command=each.command, at=each.at) for each in requests]
+    answers = await asyncio.to_thread(gateway().submit_all, entries)
+    return [encoded(_answer(each)) for each in answers]
 
 
-def _hand_in(request: VenueRequest) -> VenueAnswer:
-    try:
-        submission = gateway().submit(request.order_id, request.command, request.at)
-    except FieldError as error:
-        return VenueAnswer(refused=str(error))
+def _answer(submission: Submission | FieldError) -> VenueAnswer:
+    if isinstance(submission, FieldError):
+        return VenueAnswer(refused=str(submission))
     return VenueAnswer(state=submission.state, not_sent=submission.not_sent)

@@ -15,7 +15,17 @@ from storage.settings import settings
 from trading import exposure as rules
 from trading.commands import BlockSymbol
 from trading.journal import JournalRow
-from trading.messages import AccountMode, OrderEnded, OrderReopened, Payload, Reserving, UnblockSymbol, decoded, encoded
+from trading.messages import (
+    AccountMode,
+    Amending,
+    OrderEnded,
+    OrderReopened,
+    Payload,
+    Reserving,
+    UnblockSymbol,
+    decoded,
+    encoded,
+)
 from trading.specs import Spec
 from trading.stakes import Holding, Stake, holding, protects
 
@@ -34,6 +44,7 @@ def exposure(context: df.DurableEntityContext) -> None:
     """There is one, under the key `main`. Operations:
 
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
+    - `amend` (`Amending`), whose result is a `Decision`: whether an open order may become another;
     - `set_mode` (`AccountMode`): whether trading is halted;
     - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
@@ -54,6 +65,8 @@ def exposure(context: df.DurableEntityContext) -> None:
 def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload | None]:
     if operation == "reserve":
         return _reserved(stakes, decoded(given, Reserving))
+    if operation == "amend":
+        return _amended(stakes, decoded(given, Amending))
     if operation == "set_mode":
         wanted = decoded(given, AccountMode)
         state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request)
@@ -80,19 +93,29 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
     raise ValueError(f"operation={operation}: has to be {', '.join(_OPERATIONS)}")
 
 
-_OPERATIONS = ("reserve", "set_mode", "block", "unblock", "apply", "release", "forget", "reopen")
+_OPERATIONS = ("reserve", "amend", "set_mode", "block", "unblock", "apply", "release", "forget", "reopen")
 
 
-def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
+def _limits() -> rules.Limits:
     own = settings()
-    limits = rules.Limits(
+    return rules.Limits(
         max_order_notional=own.max_order_notional,
         max_symbol_notional=own.max_symbol_notional,
         max_gross_notional=own.max_gross_notional,
     )
+
+
+def _amended(stakes: Stakes, wanted: Amending) -> tuple[Stakes, Payload]:
+    known = OrderEnded(order_id=wanted.order_id, symbol=wanted.symbol, last_number=wanted.last_number)
+    stakes = _with_rows(stakes, rows_missing(stakes.applied, known))
+    state, decision = rules.amend(stakes.exposure, _limits(), wanted.order_id, wanted.stakes, wanted.filled)
+    return replace(stakes, exposure=state), encoded(decision)
+
+
+def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
     state, decision = rules.reserve(
         stakes.exposure,
-        limits,
+        _limits(),
         wanted.order_id,
         wanted.stakes,
         reduce_only=wanted.reduce_only,

@@ -1,9 +1,10 @@
 """How an entity follows the journal: each row once, in order for each order, whatever the signals do.
 
 An entity keeps the number of the last row it has applied for each order. It forgets it when the order has ended: from
-then on the register counts, which knows the order's last end, also where it is open again. It is told of an end only
-after each entity's state has shown that it has applied all of the order's rows. Nothing durable is written from inside an entity: the host may carry out a batch a second time,
-from the state before it, and what was written on the way would speak of a state that never was.
+then on the register counts, which knows the order's last end, also where it is open again. An end is written there only
+after each entity's state has shown that it has applied all of the order's rows. Nothing durable is written from inside
+an entity: the host may carry out a batch a second time, from the state before it, and what was written on the way would
+speak of a state that never was.
 """
 
 from collections.abc import Sequence

@@ -57,9 +57,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, tag="placement", tag_
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_field="type"):
-    """The journal has a new row of the order: here is a copy."""
+    """The journal has a new row of the order: here is a copy, and of those that came just before it."""
 
     row: JournalRow
+    before: list[JournalRow] = []
 
 
 class Instructed(msgspec.Struct, frozen=True, kw_only=True, tag="instruction", tag_field="type"):
@@ -234,6 +235,19 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     reason: str = ""
     request: str
+
+
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
+
+    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
+    """
+
+    order_id: str
+    symbol: str
+    last_number: int
+    stakes: list[Stake]
+    filled: Decimal
 
 
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from tests.app.host import Host, OrchestrationFailedError
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
+    AmendRequested,
     CancelRequested,
     Event,
     Instruction,
@@ -22,6 +23,7 @@ from trading.events import (
     OrderCanceled,
     OrderFilled,
     OrderReplaced,
+    PriceTouched,
     TradeBusted,
     VenueEvent,
 )
@@ -40,7 +42,7 @@ from trading.messages import (
     encoded,
 )
 from trading.orders import OrderType, Side
-from trading.specs import BracketSpec, SingleSpec, Spec
+from trading.specs import Amendment, BracketSpec, SingleSpec, Spec
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -127,7 +129,7 @@ class World:
                 return {"rows": rows, "instructions": [encoded(row) for row in told]}
             case "send_to_venue":
                 return [self.answer] * len(given)
-            case "@exposure@main.reserve":
+            case "@exposure@main.reserve" | "@exposure@main.amend":
                 return self.decision
             case "resume_order":
                 return {"ours": self.ours}
@@ -284,6 +286,61 @@ def test_a_row_that_comes_too_early_makes_the_driver_read_those_before_it() -> N
     assert world.host.custom_status["seen"] == 2
 
 
+def test_a_row_may_bring_those_before_it_along() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    rows = [world.append(event) for event in (accepted("e1"), filled("e1", 4), filled("e1", 6, cum=10))]
+    for before, row in (([], rows[0]), (rows[:2], rows[2])):
+        world.host.raise_event(encoded(Reported(row=row, before=before)))
+    world.host.run()
+    assert world.called("read_journal") == []
+    assert world.host.custom_status["seen"] == 3
+    assert [command.quantity for command in world.commands()[1:3]] == [4, 4]
+
+
+def test_all_that_is_due_goes_to_the_venue_at_once_and_before_any_alert() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 12))  # more than was ordered
+    sent = [[plain["command"]["cl_ord_id"] for plain in given] for given in world.called("send_to_venue")]
+    assert sent == [[f"{ORDER}.e1"], [f"{ORDER}.s2", f"{ORDER}.t3"]]
+    names = [name for name, _ in world.calls]
+    assert names.index("raise_alerts") > names.index("send_to_venue", names.index("send_to_venue") + 1)
+
+
+def test_a_stop_that_is_kept_here_watches_its_price_and_is_sent_when_it_is_touched() -> None:
+    spec = replace(SINGLE, order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100), synthetic=True)
+    world = World(spec)
+    world.host.run()
+    assert world.commands() == []
+    ((watching,),) = world.called("watch_prices")
+    assert watching["order_id"] == ORDER
+    assert (watching["command"]["symbol"], watching["command"]["above"]) == ("IBM", "3100")
+    number = watching["command"]["number"]
+    world.tell(PriceTouched(symbol="IBM", watch=number, price=Decimal(3101), at=_AT))
+    (command,) = world.commands()
+    assert command.order_type is OrderType.MARKET
+
+
+def test_an_amendment_replaces_what_works() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2900))))
+    assert isinstance(world.commands()[-1], ReplaceOrder)
+    assert world.commands()[-1].stop_price == Decimal(2900)
+    assert world.host.custom_status["instructed"] == 1
+
+
+def test_a_timer_that_nobody_waits_for_is_not_set_again() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.report(accepted("e1"))
+    assert world.host.next_timer is not None
+    world.report(filled("e1", 10))
+    assert world.host.next_timer is None
+
+
 def test_a_wake_up_reads_what_was_missed() -> None:
     world = World(BRACKET)
     world.host.run()
@@ -431,6 +488,30 @@ def test_an_instruction_is_not_lost_by_an_order_that_is_yet_to_be_registered(mon
         world.tell(CancelRequested())
         assert children(world) == ["e1", "x2"]
         assert world.host.custom_status["instructed"] == 1
+
+
+def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approves() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=60000 limit=50000"}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    assert [alert["text"] for alert in world.alerts()] == [f"{ORDER}: MAX_NOTIONAL: order=60000 limit=50000"]
+    assert not [each for each in world.commands() if isinstance(each, ReplaceOrder)]
+    world.decision = {"approved": True, "reason": ""}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
+    asked = world.called("@exposure@main.amend")[-1]
+    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
+
+
+def test_exposure_is_not_asked_about_exits() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2960))))
+    assert not world.called("@exposure@main.amend")
+    assert [each.stop_price for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(2960)]
 
 
 def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:

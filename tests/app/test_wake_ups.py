@@ -112,10 +112,24 @@ def alerts_of(order_id: str) -> list[Alert]:
 async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id)
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert client.signals == [("position/EUR~2F~USD", "apply", 1), ("exposure/main", "apply", 1)]
     assert client.events == [(order_id, "report")]
     assert alerts_of(order_id) == []
+
+
+async def test_rows_that_go_together_reach_the_entities_one_by_one_and_the_order_at_once() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id, ended_after=1)
+    await tell(client, [row(order_id, accepted(order_id)), row(order_id, fill(order_id), number=2)])
+    assert [(entity, number) for entity, _, number in client.signals] == [
+        ("position/EUR~2F~USD", 1),
+        ("exposure/main", 1),
+        ("position/EUR~2F~USD", 2),
+        ("exposure/main", 2),
+    ]
+    assert client.events == [(order_id, "report")]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 @pytest.mark.parametrize("answer", ["No instance with ID o found.", "Instance with ID o is gone: either completed"])
@@ -123,7 +137,7 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
     order_id, client = an_order_id(), Client(failing=answer)
     register(order_id, ended_after=2)
     for _ in range(2):
-        await tell(client, row(order_id, fill(order_id), number=3))
+        await tell(client, [row(order_id, fill(order_id), number=3)])
     (alert,) = alerts_of(order_id)
     assert alert.code == "LATE_EXECUTION"
     assert "after the order had ended as filled" in alert.text
@@ -132,7 +146,7 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
 async def test_a_trade_that_an_ending_orchestration_accepted_and_never_handled_is_alerted_on() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
@@ -162,12 +176,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
     order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
     ended(order_id)
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert is_open(order_id)
     assert client.started == [(order_id, RESUMPTION)]
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
     # As the gateway does it where the process died before it knew of this.
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert client.started == [(order_id, RESUMPTION)] * 2
     assert len(alerts_of(order_id)) == 1
 
@@ -176,10 +190,10 @@ async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -
     order_id = an_order_id()
     ended(order_id)
     client = Client(running_instead=True, live=LiveStatus(phase="working"))
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert client.tried == 1
     ended(order_id, 3)
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert (client.tried, is_open(order_id)) == (1, False)
 
 
@@ -188,7 +202,7 @@ async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
     order_id = an_order_id()
     ended(order_id)
     client = Client(running_instead=True, live=LiveStatus(phase="ending"))
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
     client = Client(status=Completed)
     await session._look_after(client, order_id)
@@ -209,7 +223,7 @@ async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
     order_id = an_order_id()
     ended(order_id)
     with pytest.raises(Exception, match="409"):
-        await tell(Client(running_instead=True, status=Completed), row(order_id, fill(order_id), number=3))
+        await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
 
 
 async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:
@@ -227,14 +241,14 @@ async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end(
 async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_when_it_comes_again() -> None:
     order_id, client = an_order_id(), Client(failing="Instance with ID o is gone")
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=2))
-    await tell(client, row(order_id, accepted(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=2)])
+    await tell(client, [row(order_id, accepted(order_id), number=3)])
     assert alerts_of(order_id) == []
 
 
 async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_told_by_the_gateway_alone() -> None:
     order_id, client = an_order_id(), Client(failing="No instance with ID o found.")
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert len(client.signals) == 2
     assert alerts_of(order_id) == []
 
@@ -243,7 +257,7 @@ async def test_any_other_failure_is_the_gateways_to_repeat() -> None:
     order_id = an_order_id()
     register(order_id)
     with pytest.raises(Exception, match="unrecognized status code 500"):
-        await tell(Client(failing="Webhook returned unrecognized status code 500"), row(order_id, fill(order_id)))
+        await tell(Client(failing="Webhook returned unrecognized status code 500"), [row(order_id, fill(order_id))])
 
 
 def journalled(order_id: str, ago: timedelta, event: VenueEvent | None = None, number: int = 1) -> None:
