@@ -46,6 +46,7 @@ from trading.messages import (
     LiveStatus,
     News,
     OrderEvent,
+    OrderReopened,
     Payload,
     Payloads,
     Placement,
@@ -53,6 +54,7 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
+    Resuming,
     Timing,
     VenueAnswer,
     VenueRequest,
@@ -92,7 +94,7 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
 
     placement: Placement
     token: str
-    phase: Literal["registering", "reserving", "denied", "working"] = "registering"
+    phase: Literal["registering", "reserving", "denied", "working", "resuming"] = "registering"
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
@@ -119,7 +121,10 @@ class _StepFailedError(Exception):
 
 @bp.orchestration_trigger(context_name="context")
 def order(context: df.DurableOrchestrationContext) -> Steps:
-    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`."""
+    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`.
+
+    An order that had ended goes on from the `Progress` that was kept with its record.
+    """
     driver = _Driver(context)
     for _ in range(TURNS):
         result = yield from driver.turn()
@@ -171,6 +176,8 @@ class _Driver:
             return (yield from self._reserve())
         if progress.phase == "denied":
             return (yield from self._deny())
+        if progress.phase == "resuming":
+            return (yield from self._resume())
         if progress.behind:
             return (yield from self._catch_up())
         if progress.amendments:
@@ -218,6 +225,16 @@ class _Driver:
         assert finish is not None
         yield from self._record(finish, ())
         return _result(finish)
+
+    def _resume(self) -> Steps:
+        """Open the order again that had ended: the venue has said more of it."""
+        progress = self._progress
+        resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
+        if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
+            return {"outcome": "duplicate"}
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        progress.phase = "working"
+        return None
 
     # The work
 
@@ -374,6 +391,7 @@ class _Driver:
             timing=progress.timing,
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
+            resumption=None if progress.state is None else encoded(replace(progress, phase="resuming", behind=True)),
         )
         recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]

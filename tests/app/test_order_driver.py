@@ -24,6 +24,7 @@ from trading.events import (
     OrderFilled,
     OrderReplaced,
     PriceTouched,
+    TradeBusted,
     VenueEvent,
 )
 from trading.identity import Role
@@ -68,8 +69,11 @@ class World:
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
-        placement = Placement(spec=spec, reference_price=reference_price)
-        self.host = Host(driver.order._function._func, encoded(placement), self._do, instance_id=spec.order_id)
+        self._order_id = spec.order_id
+        self.start(encoded(Placement(spec=spec, reference_price=reference_price)))
+
+    def start(self, given: Any) -> None:
+        self.host = Host(driver.order._function._func, given, self._do, instance_id=self._order_id)
 
     def called(self, name: str) -> list[Any]:
         return [given for each, given in self.calls if each == name]
@@ -127,6 +131,10 @@ class World:
                 return [self.answer] * len(given)
             case "@exposure@main.reserve" | "@exposure@main.amend":
                 return self.decision
+            case "resume_order":
+                return {"ours": self.ours}
+            case "@exposure@main.reopen":
+                return None
             case "end_order":
                 for event in self.after_release:
                     self.append(event)
@@ -606,6 +614,64 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     recording = world.called("end_order")[-1]
     assert recording["last_number"] == len(world.journal)
     assert recording["summary"]["filled_quantity"] == "10"
+
+
+def busted(child: str, trade: OrderFilled) -> TradeBusted:
+    return TradeBusted(
+        cl_ord_id=f"{ORDER}.{child}",
+        exec_id=f"bust-{trade.exec_id}",
+        ref_exec_id=trade.exec_id,
+        quantity=trade.quantity,
+        price=trade.price,
+        at=_AT,
+    )
+
+
+def ended_in_profit() -> World:
+    """A bracket whose take-profit has filled, and then that trade was busted."""
+    world = World(BRACKET)
+    world.host.run()
+    trade = filled("t3", 10, price=3050)
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"), trade, canceled("s2", "x4"))
+    assert world.host.output["outcome"] == "take_profit"
+    world.append(busted("t3", trade))
+    return world
+
+
+def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_kept() -> None:
+    world = ended_in_profit()
+    world.failing["@exposure@main.reopen"] += 1
+    world.start(world.called("end_order")[-1]["resumption"])
+    world.host.run()
+    world.host.advance(10)
+    world.host.run()
+    assert [given["last_number"] for given in world.called("resume_order")] == [6, 6]
+    assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
+    assert children(world)[4:] == ["s5", "t6"]
+    assert [alert["code"] for alert in world.alerts()] == ["TRADE_BUSTED", "REOPENED"]
+    assert not world.host.ended
+    world.report(accepted("s5"), accepted("t6"), filled("s5", 10, price=2950), canceled("t6", "x7"))
+    assert world.host.output["outcome"] == "stop_loss"
+    assert world.called("end_order")[-1]["last_number"] == 11
+    assert len({alert["key"] for alert in world.alerts()}) == len(world.alerts())
+
+
+def test_an_orchestration_that_was_started_again_too_late_does_nothing() -> None:
+    world = ended_in_profit()
+    resumption = world.called("end_order")[-1]["resumption"]
+    world.ours = False
+    world.calls.clear()
+    world.start(resumption)
+    world.host.run()
+    assert world.host.output == {"outcome": "duplicate"}
+    assert [name for name, _ in world.calls] == ["resume_order"]
+
+
+def test_an_order_that_was_denied_has_nothing_to_go_on_from() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=1"}
+    world.host.run()
+    assert world.called("end_order")[-1]["resumption"] is None
 
 
 def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:

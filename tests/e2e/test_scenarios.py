@@ -198,6 +198,36 @@ def test_20_the_host_dies_twice_between_the_entrys_fill_and_the_exits(stack: Sta
     assert desk.position() == desk.venue_position() == "0"
 
 
+@pytest.mark.parametrize(("symbol", "when_reopened"), [("FORTYTWO", "protect"), ("FORTYTWOB", "close")])
+def test_42_a_take_profit_that_is_busted_after_the_end_opens_the_order_again(
+    stack: Stack, symbol: str, when_reopened: str
+) -> None:
+    desk = Desk(stack, symbol)
+    order_id = f"scenario-42-{when_reopened}"
+    desk.quote("2999", "3000")
+    desk.place_bracket(order_id, when_reopened=when_reopened)
+    desk.quote("3050", "3051")
+    assert desk.order(order_id)["outcome"] == "take_profit"
+    assert desk.position() == "0"
+    desk.quote("2999", "3000")
+
+    desk.bust_by_venue(desk.venue_trades()[-1]["exec_id"])
+    assert {"LATE_EXECUTION", "TRADE_BUSTED", "REOPENED"} <= set(desk.alerts(order_id))
+    if when_reopened == "protect":
+        assert desk.order(order_id)["outcome"] is None
+        assert desk.working() == [("limit", "10"), ("stop", "10")]
+        assert desk.position() == desk.venue_position() == "10"
+        desk.quote("2950", "2951")
+
+    order = desk.order(order_id)
+    assert order["outcome"] == ("stop_loss" if when_reopened == "protect" else "closed")
+    assert order["filled_quantity"] == "10"
+    assert desk.working() == []
+    assert desk.position() == desk.venue_position() == "0"
+    ids = [cl_ord_id for placed in desk.venue_orders() for cl_ord_id in placed["cl_ord_ids"]]
+    assert len(ids) == len(set(ids)) == (5 if when_reopened == "protect" else 4)
+
+
 def test_27_a_cancel_before_any_fill_leaves_nothing(stack: Stack) -> None:
     desk = Desk(stack, "SEVENA")
     desk.quote("2999", "3001")
