@@ -115,7 +115,7 @@ def _smaller(numbers: list[int]) -> Iterator[list[int]]:
             yield numbers[:start] + numbers[start + size :]
     for index, number in enumerate(numbers):
         # What is done stays the same where only the remainder counts.
-        for smaller in sorted({number % 12, number // 2, number - 12} - {number}):
+        for smaller in sorted({number % 13, number // 2, number - 13} - {number}):
             if 0 <= smaller < number:
                 yield [*numbers[:index], smaller, *numbers[index + 1 :]]
 

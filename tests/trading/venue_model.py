@@ -309,6 +309,11 @@ class Game:
             self.seen.add((symbol, watch.number))
             self.touches.append(PriceTouched(symbol=symbol, watch=watch.number, price=price, at=self.now))
 
+    def _rest(self, _: int) -> bool:
+        self.calm_down()
+        promises.check_quiet(self)
+        return True
+
     def _user(self, which: int) -> bool:
         return self._mischief(self._USERS, which)
 
@@ -656,6 +661,7 @@ class Game:
         _hear,
         _user,
         _venue,
+        _rest,
     )
     _ordinary: "Sequence[Callable[[Game, int], bool]]" = (_hear, _answer, _trade, _price)
 
@@ -854,6 +860,8 @@ class Game:
         assert order.known_open, f"a request about {order.name}, which is over"
         if isinstance(command, ReplaceOrder):
             promises.check_replace(self, order, command)
+        else:
+            promises.check_patience(self, order, "cancel")
         order.asked.add(command.cl_ord_id)
         order.inbox.append(command)
 
