@@ -21,10 +21,11 @@ import msgspec
 
 from storage.services import alerts, watches
 from storage.settings import settings
+from trading.events import PriceTouched
 from trading.market import MarketData, Tick
 from trading.messages import MarketBatch, Numbered, encoded
 from trading.specs import SpecError, check_symbol
-from trading.watches import Watch, touched
+from trading.watches import Touch, Watch, touched
 from triggers.instances import start
 from triggers.instructing import tell
 
@@ -142,14 +143,25 @@ def conflated(events: Sequence[Numbered]) -> list[Numbered]:
 async def _tell_touched(client: df.DurableOrchestrationClient, events: Sequence[Numbered]) -> None:
     """Tell each order whose price was touched, by the first message that did, and end its watch."""
     waiting: dict[str, list[Watch]] = {}
+    touches: list[Touch] = []
     for event in events:
         symbol = event.data.symbol
         if symbol not in waiting:
             waiting[symbol] = await asyncio.to_thread(watches().waiting, symbol)
-        for watch, touch in touched(waiting[symbol], event.data):
-            waiting[symbol] = [each for each in waiting[symbol] if each is not watch]
-            await tell(client, watch.order_id, touch)
-            await asyncio.to_thread(watches().end, watch)
+        now = touched(waiting[symbol], event.data)
+        if now:
+            over = [watch for watch, _ in now]
+            waiting[symbol] = [watch for watch in waiting[symbol] if watch not in over]
+            touches += now
+    told = await asyncio.gather(*(_tell_one(client, *touch) for touch in touches), return_exceptions=True)
+    for failure in told:
+        if isinstance(failure, BaseException):
+            raise failure  # the others have been told
+
+
+async def _tell_one(client: df.DurableOrchestrationClient, watch: Watch, touch: PriceTouched) -> None:
+    await tell(client, watch.order_id, touch)
+    await asyncio.to_thread(watches().end, watch)
 
 
 async def _decoded(events: Sequence[func.EventHubEvent], partition: str) -> list[Numbered]:

@@ -21,6 +21,7 @@ from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
 from trading.messages import Instructed, MarketBatch, Numbered, decoded, encoded
 from triggers import instances, market_data
+from triggers.instructing import tell
 
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 
@@ -200,6 +201,30 @@ async def test_watches_that_cannot_be_read_keep_no_signal_and_bring_the_batch_ag
     await deliver(batch, client)
     assert len(instructions().read(order_id)) == 1
     assert len(client.started) == 1
+
+
+async def test_an_order_that_cannot_be_told_keeps_no_other_waiting(
+    partition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = f"W1{partition[:8]}", f"W2{partition[:8]}"
+    for symbol in (first, second):
+        watch_price(symbol, below=95)
+    batch = [
+        event(number, tick(number, symbol=symbol, last="90"), partition) for number, symbol in ((1, first), (2, second))
+    ]
+
+    async def tell_second(client: Client, order_id: str, touch: PriceTouched) -> None:
+        if order_id == f"o-{first}":
+            raise OSError("storage is not there")
+        await tell(client, order_id, touch)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(market_data, "tell", tell_second)
+        with pytest.raises(OSError, match="storage is not there"):
+            await deliver(batch, Client())
+    assert [len(instructions().read(f"o-{symbol}")) for symbol in (first, second)] == [0, 1]
+    await deliver(batch, Client())
+    assert [len(instructions().read(f"o-{symbol}")) for symbol in (first, second)] == [1, 1]
 
 
 async def test_an_order_is_told_although_the_pipeline_cannot_be_started(partition: str) -> None:

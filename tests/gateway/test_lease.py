@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -160,20 +162,17 @@ def row(session: str, key: str) -> Row:
     return {"PartitionKey": session, "RowKey": key}
 
 
-class running:  # noqa: N801 - read as a sentence: `async with running(...)`
+@asynccontextmanager
+async def running(tables: Any, session: str, held: Held, clock: Clock) -> AsyncIterator[LeaseWriter]:
     """A writer whose `run` goes on for the block."""
-
-    def __init__(self, tables: Any, session: str, held: Held, clock: Clock) -> None:
-        client = tables.sessions if isinstance(tables, Tables) else tables
-        self._writer = LeaseWriter(client, session, held, lease_seconds=10, monotonic=clock)
-
-    async def __aenter__(self) -> LeaseWriter:
-        self._run = asyncio.create_task(self._writer.run())
-        return self._writer
-
-    async def __aexit__(self, *_: object) -> None:
-        self._run.cancel()
-        await asyncio.gather(self._run, return_exceptions=True)
+    client = tables.sessions if isinstance(tables, Tables) else tables
+    writer = LeaseWriter(client, session, held, lease_seconds=10, monotonic=clock)
+    run = asyncio.create_task(writer.run())
+    try:
+        yield writer
+    finally:
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
 
 
 class Lossy:

@@ -22,6 +22,7 @@ from storage.signals import SignalStore, StateChangedError, StrategyState
 from storage.tables import Tables, pack, table_key, unpack
 from tests.storage.test_settings import GOOD
 from trading.events import AmendRequested, CancelRequested, TradingHalted
+from trading.instructions import InstructionRow
 from trading.messages import RecordDetail, Timing
 from trading.specs import Amendment
 
@@ -202,6 +203,31 @@ def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tabl
     assert [row.number for row in second.read("sma-1")] == [1, 2, 3]
     assert [row.instruction for row in first.read("sma-1", after=1)] == [TradingHalted(), CancelRequested()]
     assert first.read("sma-2") == []
+
+
+def test_an_instruction_may_be_given_again_also_by_who_has_missed_what_came_between(
+    tables: Tables,
+) -> None:
+    first, second = Instructions(tables), Instructions(tables)
+    wanted = [AmendRequested(amendment=Amendment(quantity=Decimal(number))) for number in (5, 6)]
+    assert [first.append("sma-1", each).number for each in wanted] == [1, 2]
+    assert second.append("sma-1", wanted[0]).number == 3
+    assert first.append("sma-1", wanted[0]).number == 4
+
+
+def test_an_insert_whose_answer_was_lost_finds_what_it_has_written(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instructions = Instructions(tables)
+    insert = instructions._insert
+
+    def lose_answer(row: InstructionRow, token: str) -> bool:
+        insert(row, token)
+        return insert(row, token)
+
+    monkeypatch.setattr(instructions, "_insert", lose_answer)
+    assert [instructions.append("sma-1", CancelRequested()).number for _ in range(2)] == [1, 2]
+    assert len(instructions.read("sma-1")) == 2
 
 
 def test_instructions_of_the_same_moment_are_all_kept(tables: Tables) -> None:
