@@ -127,8 +127,10 @@ def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
 
 def _reopened(stakes: Stakes, order_id: str) -> Stakes:
     stakes = _with_rows(stakes, rows_since(stakes.applied, order_id))
+    if order_id in stakes.exposure.reservations:
+        return stakes
     spec = _spec(order_id)
-    if order_id in stakes.exposure.reservations or spec is None:
+    if spec is None:
         return stakes
     applied = stakes.applied.get(order_id, 0)
     held = _held(order_id, applied, holding(spec))

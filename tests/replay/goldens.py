@@ -217,7 +217,7 @@ async def scenario_28(env: DurableTestEnvironment, journals: Journals) -> list[H
     return _ended(played, "closed")
 
 
-@golden("42: take-profit filled 10, order ended. The bust that follows is not heard: an ended instance stays ended")
+@golden("42: take-profit filled 10, order ended; the trade is busted, and the order goes on from its end: stop filled 10")
 async def scenario_42(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = await _filled(env, journals, "scenario-42")
     trade = played.desk.filled(TAKE_PROFIT, 10)
@@ -227,7 +227,11 @@ async def scenario_42(env: DurableTestEnvironment, journals: Journals) -> list[H
     await played.say(played.desk.busted(TAKE_PROFIT, trade), heard=False)
     assert env.entity_state("position", "IBM")["position"]["quantity"] == "10"
     assert played.env.histories("scenario-42") == before
-    return before
+    await played.resume()
+    await played.say(played.desk.accepted(STOP), played.desk.accepted(TAKE_PROFIT))
+    await played.say(played.desk.filled(STOP, 10))
+    await played.say(played.desk.canceled(TAKE_PROFIT))
+    return [*before, *_ended(played, "stop_loss")]
 
 
 @golden("the bust comes before the order has ended: position and exits come back")

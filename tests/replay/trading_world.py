@@ -29,6 +29,7 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
+    Resuming,
     VenueAnswer,
     VenueRequest,
     Watching,
@@ -73,6 +74,12 @@ class World:
                 for entity, key in (("position", position_key(row.symbol)), ("exposure", "main")):
                     await self.env.signal(entity, key, "apply", encoded(row))
             await self.env.settle()
+
+    async def resume(self) -> None:
+        """A trade has come after the order's end, and its orchestration is started again."""
+        resumption = self._journals.records[self.order_id].resumption
+        await self.env.start("order", resumption, instance_id=self.order_id)
+        await self.env.settle()
 
     async def wake(self) -> None:
         """The sweep has found that something may have been missed."""
@@ -137,6 +144,7 @@ class Journals:
     def activities(self) -> Mapping[str, Any]:
         return {
             "register_order": self._register,
+            "resume_order": self._resume,
             "read_journal": self._read,
             "end_order": self._end,
             "raise_alerts": self._alert,
@@ -168,6 +176,10 @@ class Journals:
         self._fails("register_order")
         wanted = decoded(given, Registering)
         return {"ours": self.tokens.setdefault(wanted.spec.order_id, wanted.token) == wanted.token}
+
+    def _resume(self, given: Payload) -> Payload:
+        wanted = decoded(given, Resuming)
+        return {"ours": self.records[wanted.order_id].last_number == wanted.last_number}
 
     def _read(self, given: Payload) -> Payload:
         self._fails("read_journal")
