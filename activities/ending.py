@@ -48,8 +48,8 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     remember. They are told of each row before the order is, so a look at their states nearly always shows it at once,
     and costs the order's history nothing.
 
-    The journal is looked at once more after the record is written: whoever appends a row and then finds the order
-    finished raises an alert (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
+    The journal is looked at once more after the record is written: whoever appends a trade and then finds the order
+    finished opens it again (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
     """
     recording = decoded(payload, Recording)
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
@@ -107,9 +107,8 @@ async def _has_applied(client: Any, entity: df.EntityId, ended: OrderEnded) -> b
 def _is_recorded(recording: Recording) -> bool:
     """Whether this was done before, up to its answer. The entities may have forgotten the order by now."""
     order = order_register().get(recording.order_id)
-    if order is None or order.record is None:
-        return False
-    return msgspec.json.decode(order.record.detail, type=RecordDetail).last_number == recording.last_number
+    ended = order.last_end() if order and order.record else None
+    return ended is not None and ended.last_number == recording.last_number
 
 
 def _record(recording: Recording) -> bool:
@@ -119,6 +118,7 @@ def _record(recording: Recording) -> bool:
         last_number=recording.last_number,
         timing=recording.timing,
         children=list(summary.children) if summary else [],
+        resumption=recording.resumption,
     )
     record = OrderRecord(
         outcome=recording.outcome,
@@ -131,5 +131,5 @@ def _record(recording: Recording) -> bool:
     order_register().finish(recording.order_id, record)
     behind = bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
     if behind:
-        order_register().reopen(recording.order_id)
+        order_register().reopen(recording.order_id, recording.last_number)
     return behind

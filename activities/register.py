@@ -5,7 +5,7 @@ import msgspec
 
 from gateway.journal import Journal
 from storage.services import alerts, instructions, order_register, tables
-from trading.messages import Alert, News, Payload, Payloads, Reading, Registering, decoded, encoded
+from trading.messages import Alert, News, Payload, Payloads, Reading, Registering, Resuming, decoded, encoded
 
 bp = df.Blueprint()
 
@@ -17,6 +17,18 @@ def register_order(payload: Payload) -> Payload:
     spec_json = msgspec.json.encode(wanted.spec).decode()
     registration = order_register().register(wanted.spec.order_id, wanted.token, spec_json, wanted.created_at)
     return {"ours": registration.ours}
+
+
+@bp.activity_trigger(input_name="payload")
+def resume_order(payload: Payload) -> Payload:
+    """Takes the order's record back; `ours` is false where the order has ended again since the end that is given."""
+    wanted = decoded(payload, Resuming)
+    order = order_register().get(wanted.order_id)
+    ended = None if order is None else order.last_end()
+    if ended is None or ended.last_number != wanted.last_number:
+        return {"ours": False}
+    order_register().reopen(wanted.order_id, wanted.last_number)
+    return {"ours": True}
 
 
 @bp.activity_trigger(input_name="payload")

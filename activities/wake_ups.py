@@ -1,6 +1,7 @@
 """From the session's gateway to the durable world: who is told of new rows of the journal."""
 
 import asyncio
+import logging
 from concurrent.futures import Future
 from typing import Any
 
@@ -12,10 +13,21 @@ from gateway.gateway import gateway
 from storage.services import alerts, order_register
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.journal import JournalRow
-from trading.messages import EXPOSURE_KEY, RecordDetail, Reported, encoded, position_key
+from trading.messages import EXPOSURE_KEY, LiveStatus, Payload, Reported, encoded, position_key
 
 _NOBODY_THERE = ("No instance with ID", "is gone")
 """What the SDK's `raise_event` says for 404 and for 410. It has no exception of its own for them."""
+
+_RUNNING = (
+    df.OrchestrationRuntimeStatus.Running,
+    df.OrchestrationRuntimeStatus.Pending,
+    df.OrchestrationRuntimeStatus.ContinuedAsNew,
+)
+_TRIES = 20
+_BETWEEN_TRIES = 0.05
+"""Seconds that an orchestration may take to end after it has recorded its order."""
+
+_log = logging.getLogger(__name__)
 
 
 def hold_session(client: Any) -> None:
@@ -49,24 +61,55 @@ async def tell(client: Any, rows: list[JournalRow]) -> None:
     except Exception as error:
         if not any(sign in str(error) for sign in _NOBODY_THERE):
             raise
-    for row in rows:
-        if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected):
-            await asyncio.to_thread(_notice_late_trade, row)
+    trades = [row for row in rows if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected)]
+    if trades:
+        await _resume_if_ended(client, trades)
 
 
-def _notice_late_trade(row: JournalRow) -> None:
-    """Alert on a trade that no lifecycle will handle.
+async def _resume_if_ended(client: Any, trades: list[JournalRow]) -> None:
+    """Open an order again whose trades came after its end, and start its orchestration from there.
 
     The register is asked after the event was raised, and not the orchestration: one that is just ending still accepts
-    events that it will never look at.
+    events that it will never look at. Where that one does not get out of the way, the sweep starts the other.
     """
-    order = order_register().get(row.order_id)
-    if order is None or order.record is None:
-        return  # of an order that nobody knows the gateway has told already
-    detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
-    if row.number > detail.last_number:
-        text = f"{_trade(row)} after the order had ended as {order.record.outcome}; it counts in the position"
-        alerts().raise_alert("LATE_EXECUTION", text, row.order_id, f"LATE_EXECUTION-{row.number}")
+    order_id = trades[0].order_id
+    for _ in range(_TRIES):
+        resumption = await asyncio.to_thread(_reopened, order_id, trades)
+        if resumption is None or await _start(client, order_id, resumption):
+            return
+        await asyncio.sleep(_BETWEEN_TRIES)
+    _log.warning("%s has not ended yet, and the sweep will start it again", order_id)
+
+
+def _reopened(order_id: str, trades: list[JournalRow]) -> Payload | None:
+    """What the order's orchestration is to be started with, after its record was taken back; None where it need not."""
+    order = order_register().get(order_id)
+    ended = None if order is None else order.last_end()
+    if order is None or ended is None:
+        return None  # of an order that nobody knows the gateway has told already
+    late = [row for row in trades if row.number > ended.last_number]
+    if not late:
+        return None
+    if order.record is not None:
+        for row in late:
+            text = f"{_trade(row)} after the order had ended as {order.record.outcome}; it counts in the position"
+            alerts().raise_alert("LATE_EXECUTION", text, order_id, f"LATE_EXECUTION-{row.number}")
+        if ended.resumption is not None:
+            order_register().reopen(order_id, ended.last_number)
+    return ended.resumption
+
+
+async def _start(client: Any, order_id: str, resumption: Payload) -> bool:
+    """Whether the order's orchestration runs: this one, or one that is not about to end."""
+    try:
+        await client.start_new("order", order_id, resumption)
+    except Exception:  # the SDK has no exception of its own for 409
+        status = await client.get_status(order_id)
+        if not status or status.runtime_status not in _RUNNING:
+            raise
+        live = msgspec.convert(status.custom_status or {}, LiveStatus)
+        return live.phase != "ending"
+    return True
 
 
 def _trade(row: JournalRow) -> str:

@@ -8,16 +8,26 @@ import azure.durable_functions as df
 import msgspec
 from msgspec.structs import replace
 
-from entities.following import Applied, advanced, forgetting, rows_missing, rows_up_to, trades_of
+from entities.following import Applied, advanced, forgetting, rows_missing, rows_since, rows_up_to, trades_of
 from gateway.journal import Journal
 from storage.services import order_register, tables
 from storage.settings import settings
 from trading import exposure as rules
 from trading.commands import BlockSymbol
 from trading.journal import JournalRow
-from trading.messages import AccountMode, OrderEnded, Payload, Reserving, UnblockSymbol, decoded, encoded
+from trading.messages import (
+    AccountMode,
+    Amending,
+    OrderEnded,
+    OrderReopened,
+    Payload,
+    Reserving,
+    UnblockSymbol,
+    decoded,
+    encoded,
+)
 from trading.specs import Spec
-from trading.stakes import Stake, protects
+from trading.stakes import Holding, Stake, holding, protects
 
 bp = df.Blueprint()
 
@@ -34,12 +44,14 @@ def exposure(context: df.DurableEntityContext) -> None:
     """There is one, under the key `main`. Operations:
 
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
+    - `amend` (`Amending`), whose result is a `Decision`: whether an open order may become another;
     - `set_mode` (`AccountMode`): whether trading is halted;
     - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
     - `release` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last row, then what is
       left of its reservation is given back;
-    - `forget` (`OrderEnded`): the register has the order's last row now, and nothing of it is held here any more.
+    - `forget` (`OrderEnded`): the register has the order's last row now, and nothing of it is held here any more;
+    - `reopen` (`OrderReopened`): it is open again, and what it holds is its own to protect.
 
     States are worked out first and set last, as in `position`.
     """
@@ -53,6 +65,8 @@ def exposure(context: df.DurableEntityContext) -> None:
 def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload | None]:
     if operation == "reserve":
         return _reserved(stakes, decoded(given, Reserving))
+    if operation == "amend":
+        return _amended(stakes, decoded(given, Amending))
     if operation == "set_mode":
         wanted = decoded(given, AccountMode)
         state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request)
@@ -70,24 +84,38 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         return replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
     if operation == "forget":
         ended = decoded(given, OrderEnded)
-        state = rules.forget(stakes.exposure, ended.order_id)
-        return Stakes(exposure=state, applied=forgetting(stakes.applied, ended)), None
+        applied = forgetting(stakes.applied, ended)
+        if ended.order_id in applied:
+            return stakes, None  # there was more, and the order is open again
+        return Stakes(exposure=rules.forget(stakes.exposure, ended.order_id), applied=applied), None
+    if operation == "reopen":
+        return _reopened(stakes, decoded(given, OrderReopened).order_id), None
     raise ValueError(f"operation={operation}: has to be {', '.join(_OPERATIONS)}")
 
 
-_OPERATIONS = ("reserve", "set_mode", "block", "unblock", "apply", "release", "forget")
+_OPERATIONS = ("reserve", "amend", "set_mode", "block", "unblock", "apply", "release", "forget", "reopen")
 
 
-def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
+def _limits() -> rules.Limits:
     own = settings()
-    limits = rules.Limits(
+    return rules.Limits(
         max_order_notional=own.max_order_notional,
         max_symbol_notional=own.max_symbol_notional,
         max_gross_notional=own.max_gross_notional,
     )
+
+
+def _amended(stakes: Stakes, wanted: Amending) -> tuple[Stakes, Payload]:
+    known = OrderEnded(order_id=wanted.order_id, symbol=wanted.symbol, last_number=wanted.last_number)
+    stakes = _with_rows(stakes, rows_missing(stakes.applied, known))
+    state, decision = rules.amend(stakes.exposure, _limits(), wanted.order_id, wanted.stakes, wanted.filled)
+    return replace(stakes, exposure=state), encoded(decision)
+
+
+def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
     state, decision = rules.reserve(
         stakes.exposure,
-        limits,
+        _limits(),
         wanted.order_id,
         wanted.stakes,
         reduce_only=wanted.reduce_only,
@@ -95,6 +123,18 @@ def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
         holding=wanted.holding,
     )
     return replace(stakes, exposure=state), encoded(decision)
+
+
+def _reopened(stakes: Stakes, order_id: str) -> Stakes:
+    stakes = _with_rows(stakes, rows_since(stakes.applied, order_id))
+    spec = _spec(order_id)
+    if order_id in stakes.exposure.reservations or spec is None:
+        return stakes
+    applied = stakes.applied.get(order_id, 0)
+    held = _held(order_id, applied, holding(spec))
+    reservation = rules.Reservation(protected=protects(spec), held=held)
+    reservations = stakes.exposure.reservations | {order_id: reservation}
+    return replace(stakes, exposure=replace(stakes.exposure, reservations=reservations))
 
 
 def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:
@@ -127,15 +167,23 @@ def _as_of_now(state: Payload) -> Payload:
 
 def _with_what_it_holds(order_id: str, stake: Stake, applied: int) -> rules.Reservation:
     """The order's reservation now, from the register and the rows of its journal that have been applied."""
+    spec = _spec(order_id)
+    return rules.Reservation(
+        stakes=[stake], protected=spec is not None and protects(spec), held=_held(order_id, applied, None)
+    )
+
+
+def _spec(order_id: str) -> Spec | None:
     order = order_register().get(order_id)
-    held: dict[str, Decimal] = {}
+    return None if order is None else msgspec.json.decode(order.spec_json, type=Spec)
+
+
+def _held(order_id: str, applied: int, taken_over: Holding | None) -> dict[str, Decimal]:
+    """By symbol, what an order took over and has traded up to a row of its journal."""
+    held = {taken_over.symbol: taken_over.side.sign * taken_over.quantity} if taken_over else {}
     for trade in (
         trade for row in Journal(tables()).read(order_id) if row.number <= applied for trade in trades_of(row)
     ):
         signed = trade.side.sign * (-trade.quantity if trade.is_busted else trade.quantity)
         held[trade.symbol] = held.get(trade.symbol, Decimal(0)) + signed
-    return rules.Reservation(
-        stakes=[stake],
-        protected=order is not None and protects(msgspec.json.decode(order.spec_json, type=Spec)),
-        held=held,
-    )
+    return held

@@ -34,17 +34,19 @@ from trading.commands import (
     VenueCommand,
     WatchPrice,
 )
-from trading.events import CancelRejected, Event, OrderNotSent, TimerFired
+from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
     Alert,
+    Amending,
     Instructed,
     LiveStatus,
     News,
     OrderEvent,
+    OrderReopened,
     Payload,
     Payloads,
     Placement,
@@ -52,6 +54,7 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
+    Resuming,
     Timing,
     VenueAnswer,
     VenueRequest,
@@ -59,8 +62,8 @@ from trading.messages import (
     decoded,
     encoded,
 )
-from trading.specs import check
-from trading.stakes import NoPriceError, symbols
+from trading.specs import SpecError, amended, check
+from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
 """Of one generation. A turn leaves three or four events in the history, and a replay costs some 60 microseconds for
@@ -91,12 +94,14 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
 
     placement: Placement
     token: str
-    phase: Literal["registering", "reserving", "denied", "working"] = "registering"
+    phase: Literal["registering", "reserving", "denied", "working", "resuming"] = "registering"
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
     instructed: int = 0
     """The last instruction that it has handled."""
+    amendments: list[AmendRequested] = []
+    """Asked for by the user, and not approved yet."""
     behind: bool = False
     """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
@@ -116,7 +121,10 @@ class _StepFailedError(Exception):
 
 @bp.orchestration_trigger(context_name="context")
 def order(context: df.DurableOrchestrationContext) -> Steps:
-    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`."""
+    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`.
+
+    An order that had ended goes on from the `Progress` that was kept with its record.
+    """
     driver = _Driver(context)
     for _ in range(TURNS):
         result = yield from driver.turn()
@@ -168,8 +176,12 @@ class _Driver:
             return (yield from self._reserve())
         if progress.phase == "denied":
             return (yield from self._deny())
+        if progress.phase == "resuming":
+            return (yield from self._resume())
         if progress.behind:
             return (yield from self._catch_up())
+        if progress.amendments:
+            return (yield from self._amend(progress.amendments[0]))
         if progress.due:
             return (yield from self._carry_out())
         if progress.finish is not None:
@@ -213,6 +225,16 @@ class _Driver:
         assert finish is not None
         yield from self._record(finish, ())
         return _result(finish)
+
+    def _resume(self) -> Steps:
+        """Open the order again that had ended: the venue has said more of it."""
+        progress = self._progress
+        resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
+        if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
+            return {"outcome": "duplicate"}
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        progress.phase = "working"
+        return None
 
     # The work
 
@@ -267,7 +289,24 @@ class _Driver:
         """Tell the lifecycle what our own side says, likewise."""
         if self._is_next(row.number, self._progress.instructed):
             self._progress.instructed = row.number
-            self._tell(row.instruction)
+            if isinstance(row.instruction, AmendRequested):
+                self._progress.amendments.append(row.instruction)
+            else:
+                self._tell(row.instruction)
+
+    def _amend(self, asked: AmendRequested) -> Steps:
+        """Tell the lifecycle of an amendment, once exposure has approved what the order is to be."""
+        progress = self._progress
+        assert progress.state is not None
+        wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
+        if wanted is not None:
+            decided = decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision)
+            if not decided.approved:
+                self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {decided.reason}"))
+                del progress.amendments[0]
+                return
+        del progress.amendments[0]
+        self._tell(asked)
 
     def _is_next(self, number: int, last: int) -> bool:
         """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
@@ -352,6 +391,7 @@ class _Driver:
             timing=progress.timing,
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
+            resumption=None if progress.state is None else encoded(replace(progress, phase="resuming", behind=True)),
         )
         recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]
@@ -431,6 +471,22 @@ class _Driver:
 
 def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
     return [encoded(message) for message in messages]
+
+
+def _amending(
+    state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
+) -> Amending | None:
+    """What exposure is to be asked about an amendment; None where it is none of its business."""
+    try:
+        after = stakes(amended(state.spec, asked.amendment), reference_price)
+    except SpecError:
+        return None  # the lifecycle says why
+    if after == stakes(state.spec, reference_price):
+        return None
+    filled = lifecycles.summary(state).filled_quantity
+    return Amending(
+        order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
+    )
 
 
 def _result(finish: Finish) -> dict[str, str]:

@@ -136,6 +136,37 @@ def reserve(
     return _with_reservation(state, order_id, wanted), APPROVED
 
 
+def amend(
+    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Decimal
+) -> tuple[ExposureState, Decision]:
+    """Approve what a user wants an open order to be, or deny it; the reservation it has stays then.
+
+    `stakes` are the whole order's, and `filled` what its entries have traded. What makes the order smaller is always
+    approved. Asking again changes nothing.
+    """
+    reservation = state.reservations.get(order_id, Reservation())
+    left = list(stakes)
+    if stakes:
+        left = _less(stakes, stakes[0].symbol, stakes[0].side, filled)
+    wanted = replace(reservation, stakes=left, held={})
+    if _at_stake(wanted) > _at_stake(reservation):
+        others = forget(state, order_id)
+        whole = replace(wanted, stakes=list(stakes))
+        reason = _reason_it_is_blocked(state, wanted) or (
+            _reason_it_adds(others, limits, wanted)
+            if wanted.reduce_only or state.account.mode == "reducing"
+            else _reason_the_order_is_too_large(limits, whole) or _reason_it_is_too_much(others, limits, wanted)
+        )
+        if reason:
+            return state, Decision(approved=False, reason=reason)
+    return _with_reservation(state, order_id, replace(reservation, stakes=left)), APPROVED
+
+
+def _at_stake(reservation: Reservation) -> tuple[Decimal, Decimal]:
+    quantity = sum((each.quantity for each in reservation.stakes), ZERO)
+    return reservation.notional(), quantity if reservation.reduce_only else ZERO
+
+
 def _reason_it_is_blocked(state: ExposureState, wanted: Reservation) -> str:
     for symbol in wanted.symbols:
         if symbol in state.blocked:
@@ -162,10 +193,18 @@ def _reason_it_adds(state: ExposureState, limits: Limits, wanted: Reservation) -
     return ""
 
 
-def _reason_it_is_too_much(state: ExposureState, limits: Limits, wanted: Reservation) -> str:
+def _reason_the_order_is_too_large(limits: Limits, wanted: Reservation) -> str:
     whole = wanted.notional()
     if whole > limits.max_order_notional:
         return f"MAX_NOTIONAL: order={_money(whole)} limit={_money(limits.max_order_notional)}"
+    return ""
+
+
+def _reason_it_is_too_much(state: ExposureState, limits: Limits, wanted: Reservation) -> str:
+    reason = _reason_the_order_is_too_large(limits, wanted)
+    if reason:
+        return reason
+    whole = wanted.notional()
     for symbol in wanted.symbols:
         exposed, order, limit = symbol_exposure(state, symbol), wanted.notional(symbol), limits.max_symbol_notional
         if exposed + order > limit:

@@ -170,17 +170,28 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """By the market's clock."""
     summary: OrderSummary | None = None
     """None for an order that was denied: it never had a lifecycle."""
+    resumption: Payload | None = None
+    """What its orchestration is started with again, should the venue say more of it; None likewise."""
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What the register keeps of an ended order besides its outcome, as the record's `detail`.
 
-    `last_number` is the last journal row that the lifecycle has seen: what comes later, no lifecycle handles.
+    `last_number` is the last journal row that the lifecycle has seen: a trade that comes later opens the order again.
     """
 
     last_number: int
     timing: Timing
     children: list[ChildSummary] = []
+    resumption: Payload | None = None
+    """As in `Recording`."""
+
+
+class Resuming(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `resume_order`: the end that the orchestration goes on from, by its last journal row."""
+
+    order_id: str
+    last_number: int
 
 
 class Reserving(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +237,19 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     request: str
 
 
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
+
+    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
+    """
+
+    order_id: str
+    symbol: str
+    last_number: int
+    stakes: list[Stake]
+    filled: Decimal
+
+
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the entities' `catch_up`, `release` and `forget`: an order is over after this journal row.
 
@@ -235,6 +259,12 @@ class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str
     symbol: str
     last_number: int
+
+
+class OrderReopened(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `reopen`: the venue has said more of an order that had ended."""
+
+    order_id: str
 
 
 def encoded(message: msgspec.Struct) -> Payload:

@@ -66,8 +66,8 @@ async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestr
 @bp.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False, use_monitor=False)
 @bp.durable_client_input(client_name="client")
 async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """The second line behind wake-ups: wakes each open order that has missed something; alerts on one that has died,
-    and on what the venue leaves unanswered."""
+    """The second line behind wake-ups: wakes each open order that has missed something, starts one that was opened
+    again and does not run, alerts on one that has died, and on what the venue leaves unanswered."""
     del timer
     await _let_go(client)
     for order in await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER):
@@ -96,7 +96,7 @@ async def _let_go(client: Any) -> None:
 async def _look_after(client: Any, order_id: str) -> None:
     status = await client.get_status(order_id)
     if not is_running(status):
-        await asyncio.to_thread(_alert_unless_ended, order_id, status)
+        await _look_into(client, order_id, status)
         return
     live = msgspec.convert(status.custom_status, LiveStatus) if status.custom_status else LiveStatus()
     if await asyncio.to_thread(_has_missed_something, order_id, live):
@@ -105,12 +105,19 @@ async def _look_after(client: Any, order_id: str) -> None:
         await asyncio.to_thread(_alert_on_unanswered, order_id)
 
 
-def _alert_unless_ended(order_id: str, status: Any) -> None:
-    order: RegisteredOrder | None = order_register().get(order_id)
-    if order is not None and order.record is None:
-        found = status.runtime_status.name if status else "missing"
-        text = f"the order is open and its orchestration is {found}: nobody looks after it"
-        alerts().raise_alert("ORDER_UNATTENDED", text, order_id, "ORDER_UNATTENDED")
+async def _look_into(client: Any, order_id: str, status: Any) -> None:
+    """An order whose orchestration does not run, unless it has just ended."""
+    order: RegisteredOrder | None = await asyncio.to_thread(order_register().get, order_id)
+    if order is None or order.record is not None:
+        return
+    ended = order.last_end()
+    has_failed = bool(status) and status.runtime_status is not df.OrchestrationRuntimeStatus.Completed
+    if ended is not None and ended.resumption is not None and not has_failed:
+        await start(client, "order", order_id, ended.resumption)
+        return
+    found = status.runtime_status.name if status else "missing"
+    text = f"the order is open and its orchestration is {found}: nobody looks after it"
+    await asyncio.to_thread(alerts().raise_alert, "ORDER_UNATTENDED", text, order_id, "ORDER_UNATTENDED")
 
 
 def _has_missed_something(order_id: str, live: LiveStatus) -> bool:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from storage.services import order_register
 from tests.app.entities import AT, Entity, Order, apply
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.exposure import ExposureState, unprotected
@@ -121,6 +122,52 @@ def test_an_order_of_which_more_was_applied_than_is_recorded_is_not_forgotten() 
     entity.batch(apply(rows[0]), apply(rows[1]), ("forget", order.ended(1)), apply(rows[1]))
     assert entity.state["position"]["quantity"] == "10"
     assert entity.state["applied"] == {order.order_id: 2}
+
+
+@pytest.mark.parametrize("name", ["position", "exposure"])
+def test_42_an_order_that_is_open_again_counts_from_its_last_end(name: str) -> None:
+    order, entity = Order(), Entity(name)
+    rows = [order.accepted(), order.filled(10, 3000)]
+    entity.batch(apply(rows[0]), apply(rows[1]))
+    order.finish(2)
+    entity.batch(("forget", order.ended(2)))
+    order_register().reopen(order.order_id, 2)
+    late = order.filled(3, 3000)
+    entity.batch(apply(rows[1]), apply(late), apply(late))
+    position = entity.state["position"] if name == "position" else entity.state["exposure"]["positions"]["IBM"]
+    assert position["quantity"] == "13"
+
+
+@pytest.mark.parametrize("forgotten", ["before", "late", "not at all"])
+def test_42_what_an_order_holds_that_is_open_again_is_its_own_to_protect(forgotten: str) -> None:
+    order, entity = Order(), Entity("exposure")
+    spec = BracketSpec(
+        order_id=order.order_id,
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        entry_price=Decimal(3000),
+        stop_price=Decimal(2950),
+        take_profit_price=Decimal(3050),
+    )
+    order.register(spec)
+    entity.batch(("reserve", order.reserving(10, 3000, protected=True)))
+    entity.batch(apply(order.filled(10, 3000)), apply(order.filled(10, 3050, child="t3", side=Side.SELL)))
+    entity.batch(("release", order.ended(2)))
+    order.finish(2)
+    forget = ("forget", order.ended(2))
+    if forgotten == "before":
+        entity.batch(forget)
+    order.filled(3, 2960, child="s2", side=Side.SELL)
+    for _ in range(2):
+        entity.batch(("reopen", {"order_id": order.order_id}))
+    if forgotten == "late":
+        entity.batch(forget)
+    reservation = entity.state["exposure"]["reservations"][order.order_id]
+    assert (reservation["stakes"], reservation["protected"], reservation["held"]) == ([], True, {"IBM": "-3"})
+    assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "-3"
+    entity.batch(("release", order.ended(3)), ("forget", order.ended(3)))
+    assert entity.state["exposure"]["reservations"] == {}
 
 
 def test_a_bust_gives_back_what_the_trade_had_realized() -> None:

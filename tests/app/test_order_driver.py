@@ -24,6 +24,7 @@ from trading.events import (
     OrderFilled,
     OrderReplaced,
     PriceTouched,
+    TradeBusted,
     VenueEvent,
 )
 from trading.identity import Role
@@ -68,8 +69,11 @@ class World:
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
-        placement = Placement(spec=spec, reference_price=reference_price)
-        self.host = Host(driver.order._function._func, encoded(placement), self._do, instance_id=spec.order_id)
+        self._order_id = spec.order_id
+        self.start(encoded(Placement(spec=spec, reference_price=reference_price)))
+
+    def start(self, given: Any) -> None:
+        self.host = Host(driver.order._function._func, given, self._do, instance_id=self._order_id)
 
     def called(self, name: str) -> list[Any]:
         return [given for each, given in self.calls if each == name]
@@ -125,8 +129,12 @@ class World:
                 return {"rows": rows, "instructions": [encoded(row) for row in told]}
             case "send_to_venue":
                 return [self.answer] * len(given)
-            case "@exposure@main.reserve":
+            case "@exposure@main.reserve" | "@exposure@main.amend":
                 return self.decision
+            case "resume_order":
+                return {"ours": self.ours}
+            case "@exposure@main.reopen":
+                return None
             case "end_order":
                 for event in self.after_release:
                     self.append(event)
@@ -482,6 +490,30 @@ def test_an_instruction_is_not_lost_by_an_order_that_is_yet_to_be_registered(mon
         assert world.host.custom_status["instructed"] == 1
 
 
+def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approves() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=60000 limit=50000"}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    assert [alert["text"] for alert in world.alerts()] == [f"{ORDER}: MAX_NOTIONAL: order=60000 limit=50000"]
+    assert not [each for each in world.commands() if isinstance(each, ReplaceOrder)]
+    world.decision = {"approved": True, "reason": ""}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
+    asked = world.called("@exposure@main.amend")[-1]
+    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
+
+
+def test_exposure_is_not_asked_about_exits() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2960))))
+    assert not world.called("@exposure@main.amend")
+    assert [each.stop_price for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(2960)]
+
+
 def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     world = World(SINGLE)
     world.host.run()
@@ -582,6 +614,64 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     recording = world.called("end_order")[-1]
     assert recording["last_number"] == len(world.journal)
     assert recording["summary"]["filled_quantity"] == "10"
+
+
+def busted(child: str, trade: OrderFilled) -> TradeBusted:
+    return TradeBusted(
+        cl_ord_id=f"{ORDER}.{child}",
+        exec_id=f"bust-{trade.exec_id}",
+        ref_exec_id=trade.exec_id,
+        quantity=trade.quantity,
+        price=trade.price,
+        at=_AT,
+    )
+
+
+def ended_in_profit() -> World:
+    """A bracket whose take-profit has filled, and then that trade was busted."""
+    world = World(BRACKET)
+    world.host.run()
+    trade = filled("t3", 10, price=3050)
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"), trade, canceled("s2", "x4"))
+    assert world.host.output["outcome"] == "take_profit"
+    world.append(busted("t3", trade))
+    return world
+
+
+def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_kept() -> None:
+    world = ended_in_profit()
+    world.failing["@exposure@main.reopen"] += 1
+    world.start(world.called("end_order")[-1]["resumption"])
+    world.host.run()
+    world.host.advance(10)
+    world.host.run()
+    assert [given["last_number"] for given in world.called("resume_order")] == [6, 6]
+    assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
+    assert children(world)[4:] == ["s5", "t6"]
+    assert [alert["code"] for alert in world.alerts()] == ["TRADE_BUSTED", "REOPENED"]
+    assert not world.host.ended
+    world.report(accepted("s5"), accepted("t6"), filled("s5", 10, price=2950), canceled("t6", "x7"))
+    assert world.host.output["outcome"] == "stop_loss"
+    assert world.called("end_order")[-1]["last_number"] == 11
+    assert len({alert["key"] for alert in world.alerts()}) == len(world.alerts())
+
+
+def test_an_orchestration_that_was_started_again_too_late_does_nothing() -> None:
+    world = ended_in_profit()
+    resumption = world.called("end_order")[-1]["resumption"]
+    world.ours = False
+    world.calls.clear()
+    world.start(resumption)
+    world.host.run()
+    assert world.host.output == {"outcome": "duplicate"}
+    assert [name for name, _ in world.calls] == ["resume_order"]
+
+
+def test_an_order_that_was_denied_has_nothing_to_go_on_from() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=1"}
+    world.host.run()
+    assert world.called("end_order")[-1]["resumption"] is None
 
 
 def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:

@@ -9,6 +9,8 @@ from typing import Any
 import azure.durable_functions as df
 import pytest
 
+from activities import wake_ups
+from activities.register import resume_order
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
@@ -22,7 +24,7 @@ from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderRep
 from trading.identity import Role
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
-from trading.messages import CancelMode, LiveStatus, RecordDetail, Timing, encoded
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
 from triggers import instructing, session
 
@@ -30,12 +32,19 @@ pytestmark = pytest.mark.usefixtures("app")
 _MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 Running, Failed = df.OrchestrationRuntimeStatus.Running, df.OrchestrationRuntimeStatus.Failed
+Completed = df.OrchestrationRuntimeStatus.Completed
 
 
 class Client:
-    """The durable client, as far as it is used here. `failing` is the text that `raise_event` fails with."""
+    """The durable client, as far as it is used here. `failing` is the text that `raise_event` fails with;
+    `running_instead`: nothing can be started."""
 
-    def __init__(self, *, failing: str = "", status: Any = Running, live: LiveStatus | None = None) -> None:
+    def __init__(
+        self, *, failing: str = "", status: Any = Running, live: LiveStatus | None = None, running_instead: bool = False
+    ) -> None:
+        self.started: list[tuple[str, Any]] = []
+        self.tried = 0
+        self._running_instead = running_instead
         self.signals: list[tuple[str, str, int]] = []
         self.events: list[tuple[str, str]] = []
         self.exposure: Any = None
@@ -58,6 +67,13 @@ class Client:
             raise Exception(self._failing)  # what the SDK raises
         assert name == "event"
         self.events.append((instance_id, payload["type"]))
+
+    async def start_new(self, name: str, instance_id: str, given: Any) -> None:
+        assert name == "order"
+        self.tried += 1
+        if self._running_instead:
+            raise Exception("409")  # as the SDK
+        self.started.append((instance_id, given))
 
     async def get_status(self, instance_id: str) -> Any:
         status = type("Status", (), {"runtime_status": self._status, "custom_status": encoded(self._live)})
@@ -140,6 +156,94 @@ async def test_a_trade_that_an_ending_orchestration_accepted_and_never_handled_i
     register(order_id, ended_after=2)
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+RESUMPTION = {"type": "progress", "phase": "resuming"}
+
+
+def ended(order_id: str, last_number: int = 2) -> None:
+    """In the register, as `end_order` does it for an order that had a lifecycle."""
+    register(order_id)
+    detail = encoded(RecordDetail(last_number=last_number, timing=Timing(), resumption=RESUMPTION))
+    record = OrderRecord(outcome="filled", finished_at=AT, detail=json.dumps(detail))
+    order_register().finish(order_id, record)
+
+
+def is_open(order_id: str) -> bool:
+    order = order_register().get(order_id)
+    assert order is not None
+    return order.record is None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake_ups, "_TRIES", 3)
+    monkeypatch.setattr(wake_ups, "_BETWEEN_TRIES", 0.0)
+
+
+async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert is_open(order_id)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+    # As the gateway does it where the process died before it knew of this.
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert client.started == [(order_id, RESUMPTION)] * 2
+    assert len(alerts_of(order_id)) == 1
+
+
+async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="working"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert client.tried == 1
+    ended(order_id, 3)
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert (client.tried, is_open(order_id)) == (1, False)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="ending"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
+    client = Client(status=Completed)
+    await session._look_after(client, order_id)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_on_and_not_started_for_ever() -> None:
+    order_id, client = an_order_id(), Client(status=Failed)
+    ended(order_id)
+    order_register().reopen(order_id, 2)
+    await session._look_after(client, order_id)
+    assert client.started == []
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"]
+
+
+async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    with pytest.raises(Exception, match="409"):
+        await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
+
+
+async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:
+    order_id = an_order_id()
+    ended(order_id, 5)
+    resume = resume_order._function._func
+    assert resume(encoded(Resuming(order_id=order_id, last_number=2))) == {"ours": False}
+    assert not is_open(order_id)
+    for _ in range(2):
+        assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": True}
+    assert is_open(order_id)
+    assert resume(encoded(Resuming(order_id=an_order_id(), last_number=5))) == {"ours": False}
 
 
 async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_when_it_comes_again() -> None:

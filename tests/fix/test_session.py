@@ -1,5 +1,7 @@
 """The rules of the session protocol, one table or test for each. What the peer sends is written by hand."""
 
+from typing import Any, Literal
+
 import pytest
 
 from fix.codec import Decoder
@@ -823,9 +825,9 @@ def test_a_session_holds_one_connection_at_a_time() -> None:
     ],
 )
 def test_a_wrong_setting_is_refused_at_once(changed: dict[str, object], what: str) -> None:
-    settings: dict[str, object] = {"role": "initiator", "sender_comp_id": "A", "target_comp_id": "B", **changed}
+    settings: dict[str, Any] = {"role": "initiator", "sender_comp_id": "A", "target_comp_id": "B", **changed}
     with pytest.raises(ValueError, match=what):
-        SessionConfig(**settings)  # type: ignore[arg-type]  # wrong on purpose
+        SessionConfig(**settings)
 
 
 def test_sequence_numbers_begin_at_one() -> None:
@@ -862,23 +864,25 @@ def test_a_reset_by_a_logon_that_fails_its_checks_changes_nothing() -> None:
         assert side.session.next_outbound >= 50
 
 
-def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_the_initiator() -> None:
-    side = logged_on("initiator", next_outbound=50, next_inbound=60)
+def reset_and_cut_off(role: Literal["initiator", "acceptor"]) -> Side:
+    """The connection is lost before the peer answers, and there is a new one."""
+    side = logged_on(role, next_outbound=50, next_inbound=60)
     side.session.reset(side.now)
     side.sends()
     side.session.disconnected(side.now)
     side.session.connected(side.now)
+    return side
+
+
+def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_the_initiator() -> None:
+    side = reset_and_cut_off("initiator")
     assert brief(side.sends(), 34, 141) == [("A", "1", "Y")]
     assert LoggedOn() in side.receives("A", 1, "98=0|108=30|141=Y")
     assert (side.session.next_outbound, side.session.next_inbound) == (2, 2)
 
 
 def test_a_reset_of_ours_that_the_connection_takes_away_leaves_the_acceptor_asking_for_everything() -> None:
-    side = logged_on("acceptor", next_outbound=50, next_inbound=60)
-    side.session.reset(side.now)
-    side.sends()
-    side.session.disconnected(side.now)
-    side.session.connected(side.now)
+    side = reset_and_cut_off("acceptor")
     assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
     assert brief(side.sends(), 7) == [("A", None), ("2", "1")]
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,9 +90,9 @@ class World:
         self.gateways.append(gateway)
         return gateway
 
-    def logged_on(self, **changes: object) -> Gateway:
+    def logged_on(self, **changes: Any) -> Gateway:
         """The same, and it holds the session."""
-        gateway = self.gateway(**changes)  # type: ignore[arg-type]  # only settings here
+        gateway = self.gateway(**changes)
         until(lambda: gateway.status().logged_on and not gateway.status().busy)
         return gateway
 

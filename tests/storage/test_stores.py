@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from storage.tables import Tables, pack, table_key, unpack
 from tests.storage.test_settings import GOOD
 from trading.events import AmendRequested, CancelRequested, TradingHalted
 from trading.instructions import InstructionRow
+from trading.messages import RecordDetail, Timing
 from trading.specs import Amendment
 
 AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
@@ -81,6 +84,11 @@ def test_a_finished_order_that_is_registered_again_stays_finished(tables: Tables
     assert len(list(tables.orders.query_entities("PartitionKey eq 'open'"))) == 1
 
 
+def ended_after(last_number: int) -> OrderRecord:
+    detail = msgspec.json.encode(RecordDetail(last_number=last_number, timing=Timing())).decode()
+    return OrderRecord(outcome="take_profit", finished_at=AT, detail=detail)
+
+
 def test_which_orders_are_known(tables: Tables) -> None:
     OrderRegister(tables).register("sma-1", "t", "{}", AT)
     register = OrderRegister(tables)
@@ -102,11 +110,48 @@ def test_a_record_may_be_larger_than_one_property_holds(tables: Tables) -> None:
 def test_an_order_that_was_not_over_after_all_is_open_again_and_found_as_such(tables: Tables) -> None:
     register = OrderRegister(tables)
     register.register("sma-1", "t", "{}", AT)
-    register.finish("sma-1", OrderRecord(outcome="take_profit", finished_at=AT))
+    record = ended_after(7)
+    register.finish("sma-1", record)
     assert register.list(open_only=True) == []
-    register.reopen("sma-1")
+    for _ in range(2):
+        register.reopen("sma-1", 7)
     (order,) = register.list(open_only=True)
-    assert (order.order_id, order.record) == ("sma-1", None)
+    assert (order.order_id, order.record, order.taken_back) == ("sma-1", None, record)
+    ended = order.last_end()
+    assert ended is not None
+    assert ended.last_number == 7
+    with pytest.raises(KeyError, match="sma-2"):
+        register.reopen("sma-2", 7)
+
+
+def test_a_record_is_taken_back_only_where_it_is_of_the_end_that_is_meant(tables: Tables) -> None:
+    """Somebody slow has seen the end of before: meanwhile the order was opened, and has ended again."""
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(9))
+    register.reopen("sma-1", 7)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == ended_after(9)
+    assert register.list(open_only=True) == []
+
+
+def test_a_record_that_changes_while_it_is_taken_back_stays(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(7))
+    write = tables.orders.update_entity
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(tables.orders, "update_entity", write)
+        register.finish("sma-1", ended_after(9))
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(tables.orders, "update_entity", overtaken)
+    register.reopen("sma-1", 7)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == ended_after(9)
 
 
 def test_a_batch_that_is_repeated_gives_the_signals_it_gave(tables: Tables) -> None:

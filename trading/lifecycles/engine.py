@@ -247,7 +247,7 @@ def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judge
 
 
 def _trading_halted(kind: Kind, state: State, event: TradingHalted) -> Judgement:
-    state = replace(state, over=state.over or "halted")
+    state = replace(state, over=state.over or "halted", is_halted=True)
     return (_closing(kind, state, Closing.HALTED) if event.flatten else state), []
 
 
@@ -320,6 +320,9 @@ def _ask_for_difference(state: State, plan: Plan) -> Judgement:
         slot = order.role, order.leg, order.rung
         earlier = newest.get(slot)
         if earlier is not None and not earlier.is_settled:
+            if order.is_settled:
+                # A busted trade has opened the earlier one again: it takes its place back.
+                continue
             stale.append(earlier)
         newest[slot] = order
     steps: list[tuple[Order | None, Want]] = []

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from trading.identity import Role
 from trading.lifecycles.entries import entry
-from trading.lifecycles.state import ZERO, Plan, State
+from trading.lifecycles.state import Plan, State
 from trading.specs import Leg
 
 
@@ -31,13 +31,21 @@ def leading(plan: Plan, state: State, leg: Leg, *, number: int, all_or_none: boo
 def following(plan: Plan, state: State, leg: Leg, *, number: int, led: Leg, by: int, lot: Decimal) -> None:
     """Add a leg that follows leg `by` (`led`): the parts that work, and one more for what is not asked for yet."""
     parts = state.of(Role.ENTRY, number)
-    committed = ZERO
+    room = min(leg.quantity, state.traded(Role.ENTRY, by) * leg.quantity / led.quantity)
     for part in parts:
-        committed += part.quantity if part.is_open else part.cum_quantity
-        if not part.is_settled:
-            _part(plan, state, leg, number=number, rung=part.rung, quantity=part.quantity)
-    allowed = min(leg.quantity, in_lots(state.traded(Role.ENTRY, by) * leg.quantity / led.quantity, lot))
-    room = in_lots(allowed - committed, lot)
+        room -= part.quantity if part.is_open else part.cum_quantity
+    for part in parts:
+        if not part.is_open:
+            continue
+        # The venue may have made it larger or smaller, or busted what it follows: then it is not for what it was.
+        in_full = part.quantity + (lot - part.quantity % lot) % lot
+        quantity = in_lots(min(in_full, part.quantity + room), lot)
+        _part(plan, state, leg, number=number, rung=part.rung, quantity=quantity)
+        more = max(quantity, part.cum_quantity) - part.quantity
+        if more > 0 or room < 0:
+            # What is taken back frees nothing before the venue has confirmed it.
+            room -= more if more > 0 else max(room, more)
+    room = in_lots(room, lot)
     if room > 0:
         rung = parts[-1].rung + 1 if parts else 0
         _part(plan, state, leg, number=number, rung=rung, quantity=room)

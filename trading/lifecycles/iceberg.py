@@ -19,10 +19,16 @@ def _plan(state: State, spec: IcebergSpec) -> Plan:
     current = shown[-1] if shown else None
     rung = 0 if current is None else current.rung
     already = Decimal(0) if current is None else current.cum_quantity
+    # A busted trade opens an earlier one again: until that is gone, no more is shown.
+    is_reopened = any(not order.is_settled for order in shown[:-1])
     if current is not None and current.is_settled and current.stage is OrderStatus.FILLED:
         rung, already = rung + 1, Decimal(0)
+        if is_reopened:
+            return plan
     if left > 0:
         room = spec.display_quantity - already
+        if current is not None and is_reopened:
+            room = min(room, current.leaves_quantity)
         entry(
             plan,
             state,

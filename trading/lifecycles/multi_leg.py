@@ -111,8 +111,12 @@ def _fails(state: State, spec: MultiLegSpec) -> bool:
     numbers = range(len(spec.legs))
     if any(has_ended_short(state, number) for number in numbers):
         return True
-    # The venue may have made an order smaller: then it is filled, and still short.
-    return spec.execution is Execution.SIMULTANEOUS and _none_works(state) and any(_behind(state, spec))
+    if not _none_works(state):
+        return False
+    # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
+    # sent for what it lacks, but nothing brings a leader up to it.
+    behind = _behind(state, spec)
+    return any(behind) if spec.execution is Execution.SIMULTANEOUS else behind[0] > 0
 
 
 def _has_failed(state: State, spec: MultiLegSpec) -> bool:
@@ -127,7 +131,7 @@ def _none_works(state: State) -> bool:
 
 def _policy(state: State, spec: MultiLegSpec) -> OnLegFailure:
     policy = spec.on_leg_failure
-    return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.over == "halted" else policy
+    return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.is_halted else policy
 
 
 def _is_closing(state: State) -> bool:

@@ -84,6 +84,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """How many ClOrdIDs, those of requests included."""
     over: str = ""
     """Why no entry is wanted any more: `expired`, `canceled`, `halted`, `failed`."""
+    is_halted: bool = False
+    """Trading was halted: nothing may be added to a position, whatever else has ended the entries."""
     holds: tuple[Hold, ...] = ()
     watches: tuple[Watch, ...] = ()
     is_timed: bool = False

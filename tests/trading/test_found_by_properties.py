@@ -1,0 +1,97 @@
+"""What the property tests have found, each as the few reports that it takes."""
+
+from decimal import Decimal
+
+import msgspec
+
+from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
+from trading.events import OrderRestated, TradingHalted
+from trading.orders import Side
+from trading.specs import Execution, IcebergSpec, Leg, MultiLegSpec, OnLegFailure, OtoSpec
+
+
+def test_a_stop_that_a_bust_has_opened_again_is_not_doubled(desk: Desk) -> None:
+    desk.begin_long_10()
+    trade = desk.filled(STOP, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(TAKE_PROFIT))
+    desk.say(desk.filled(ENTRY, 3))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(STOP, 3))
+    assert desk.new()[-1] == "cancel take_profit"
+    bust = msgspec.structs.replace(desk.busted(STOP, trade), leaves_quantity=Decimal(10))
+    desk.say(bust)
+    assert [said for said in desk.new() if "stop" in said] == [], "the first one works again, for what is open"
+    assert desk.state.of(STOP)[0].leaves_quantity == 10
+
+
+def test_a_halt_while_an_order_that_has_expired_is_cancelled_completes_nothing(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=OnLegFailure.COMPLETE, valid_for=60))
+    desk.say(desk.filled(ENTRY, 4, of=desk.sent(ENTRY, 0)))
+    desk.fire("valid_until")
+    desk.do(TradingHalted())
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 0)))
+    assert desk.new() == ["submit close sell 4", "alert LEG_FAILED"]
+
+
+def test_a_bust_of_the_leading_leg_leaves_nothing_of_what_followed(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, execution=Execution.LEAD_FOLLOW))
+    trade = desk.filled(ENTRY, 10)
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 5, of=desk.sent(ENTRY, 1)))
+    assert desk.new()[-1] == "finish filled"
+    desk.say(desk.busted(ENTRY, trade))
+    assert desk.new() == [
+        "submit close_1 buy 5",
+        "alert TRADE_BUSTED",
+        "alert LEG_FAILED",
+        "alert REOPENED",
+    ]
+
+
+def test_a_following_order_that_the_venue_has_made_larger_is_brought_back_to_its_ratio(desk: Desk) -> None:
+    desk.begin(OtoSpec(order_id="oto-1", orders=(_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5))))
+    desk.say(desk.filled(ENTRY, 4))
+    follower = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY, follower))
+    assert desk.new()[-1] == "submit entry_1 sell 2"
+    desk.say(
+        OrderRestated(
+            cl_ord_id=follower.cl_ord_ids[-1],
+            quantity=Decimal(5),
+            cum_quantity=Decimal(0),
+            leaves_quantity=Decimal(5),
+            at=desk.now,
+        )
+    )
+    assert desk.new() == ["replace entry_1 2", "alert ORDER_RESTATED"]
+
+
+def test_an_iceberg_of_which_a_bust_has_opened_a_part_again_shows_no_more(desk: Desk) -> None:
+    desk.begin(
+        IcebergSpec(
+            order_id="ice-1",
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            limit_price=Decimal(3000),
+            display_quantity=Decimal(4),
+        )
+    )
+    desk.say(desk.filled(ENTRY, 4))
+    second, trade = desk.sent(ENTRY), desk.filled(ENTRY, 4)
+    desk.say(trade)
+    desk.say(desk.accepted(ENTRY))
+    desk.new()
+    desk.say(msgspec.structs.replace(desk.busted(ENTRY, trade), leaves_quantity=Decimal(4)))
+    assert desk.new() == ["cancel entry", "alert TRADE_BUSTED"], "the 2 that work are not made 4"
+    desk.say(desk.canceled(ENTRY, second))
+    assert desk.new() == ["replace entry 4"]
+
+
+def _leg(symbol: str, side: Side, quantity: int) -> Leg:
+    return Leg(symbol=symbol, side=side, quantity=Decimal(quantity), price=Decimal(50))
