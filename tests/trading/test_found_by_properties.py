@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
+from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, single_spec
 from trading.events import OrderRestated, TradingHalted
 from trading.orders import Side
+from trading.retry import RetryPolicy
 from trading.specs import Execution, IcebergSpec, Leg, MultiLegSpec, OnLegFailure, OtoSpec
 
 
@@ -91,6 +92,19 @@ def test_an_iceberg_of_which_a_bust_has_opened_a_part_again_shows_no_more(desk: 
     assert desk.new() == ["cancel entry", "alert TRADE_BUSTED"], "the 2 that work are not made 4"
     desk.say(desk.canceled(ENTRY, second))
     assert desk.new() == ["replace entry 4"]
+
+
+def test_what_a_rejected_entry_has_filled_all_the_same_is_not_asked_for_again(desk: Desk) -> None:
+    desk.begin(single_spec(retry=RetryPolicy(attempts=2)))
+    first = desk.sent(ENTRY)
+    desk.say(desk.rejected(ENTRY, "too many orders"))
+    desk.say(desk.filled(ENTRY, 2))
+    desk.new()
+    desk.fire("retry_submit_entry")
+    assert desk.new() == ["submit entry buy 8"]
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 1, of=first))
+    assert desk.new() == ["replace entry 7"]
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:

@@ -30,16 +30,13 @@ def entry(
     if state.over or state.legs[leg].closing:
         return
     order = state.latest(Role.ENTRY, leg, rung)
-    if order is None:
-        leaves = quantity
-    elif order.is_settled:
+    # Also what the venue has filled of one that it had rejected.
+    leaves = max(ZERO, quantity - state.entered(leg, rung))
+    if order is not None and order.is_settled:
         # What the venue has ended stays ended; what it has rejected is sent again by the order's own policy.
         hold = state.hold(f"submit_{slot_name(Role.ENTRY, leg, rung)}")
         if order.stage is not OrderStatus.REJECTED or hold is None or hold.status == "given_up":
             return
-        leaves = quantity
-    else:
-        leaves = max(ZERO, quantity - order.cum_quantity)
     is_stop = order_type is OrderType.STOP
     if synthetic and is_stop:
         assert price is not None, "checked: a stop order has its price"
