@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench bench-engines histories crash interop fuzz lifecycles lint
+.PHONY: help setup run host test bench bench-engines histories crash interop fuzz lifecycles mutants lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
@@ -49,6 +49,9 @@ fuzz: $(SETUP) ## a million damaged FIX messages and streams; FRAMES=n (1000000)
 
 lifecycles: $(SETUP) ## every kind of order against a venue that does almost anything; RUNS=n of each kind (100000) SEED=n (1) KIND=name
 	@$(BIN)/python -m tests.trading.campaign --runs "$(or $(RUNS),100000)" --seed "$(or $(SEED),1)" $(if $(KIND),--kind "$$KIND")
+
+mutants: $(SETUP) .venv/.mutants ## changes the lifecycles in 3000 small ways: a test has to notice each; ONLY=module
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$$ONLY")
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/ruff format --check .
@@ -99,6 +102,12 @@ export DATA SPEED LIMIT ONLY KIND
 	@echo "Installing what the benchmarks compare with"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check grpcio==1.85.1 protobuf==7.36.2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps durabletask==1.12.0
+	@touch $@
+
+# Only mutation testing uses it, and it brings a text interface and a parser along.
+.venv/.mutants: .venv/.packages
+	@echo "Installing mutmut"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt mutmut==3.8.1
 	@touch $@
 
 # QuickFIX comes as source; one that was compiled before, without TLS, is not taken. Its TLS needs OpenSSL's headers: the machine's own, or Debian's package.

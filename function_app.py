@@ -2,16 +2,19 @@
 
 import azure.durable_functions as df
 
+import activities.ending
 import activities.register
 import activities.run_session
 import activities.signals
 import activities.venue
+import activities.watching
 import entities.exposure
 import entities.position
 import orchestrators.fix_session
 import orchestrators.order
 import orchestrators.retrying
 import orchestrators.signal_pipeline
+import triggers.halts
 import triggers.market_data
 import triggers.orders
 import triggers.session
@@ -21,16 +24,19 @@ settings()  # wrong settings stop the start here, with a text that names each of
 
 app = df.DFApp()
 for module in (
+    activities.ending,
     activities.register,
     activities.run_session,
     activities.signals,
     activities.venue,
+    activities.watching,
     entities.exposure,
     entities.position,
     orchestrators.fix_session,
     orchestrators.order,
     orchestrators.retrying,
     orchestrators.signal_pipeline,
+    triggers.halts,
     triggers.market_data,
     triggers.orders,
     triggers.session,

@@ -1,23 +1,33 @@
-"""From the session's gateway to the durable world: who is told of a new row of the journal."""
+"""From the session's gateway to the durable world: who is told of new rows of the journal."""
 
 import asyncio
-from collections.abc import Callable
+import logging
 from concurrent.futures import Future
 from typing import Any
 
 import azure.durable_functions as df
 import msgspec
 
+from gateway.delivery import Wake
 from gateway.gateway import gateway
 from storage.services import alerts, order_register
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.journal import JournalRow
-from trading.messages import EXPOSURE_KEY, RecordDetail, Reported, encoded, position_key
+from trading.messages import EXPOSURE_KEY, LiveStatus, Payload, Reported, encoded, position_key
 
 _NOBODY_THERE = ("No instance with ID", "is gone")
 """What the SDK's `raise_event` says for 404 and for 410. It has no exception of its own for them."""
 
-_Wake = Callable[[JournalRow], "Future[None]"]
+_RUNNING = (
+    df.OrchestrationRuntimeStatus.Running,
+    df.OrchestrationRuntimeStatus.Pending,
+    df.OrchestrationRuntimeStatus.ContinuedAsNew,
+)
+_TRIES = 20
+_BETWEEN_TRIES = 0.05
+"""Seconds that an orchestration may take to end after it has recorded its order."""
+
+_log = logging.getLogger(__name__)
 
 
 def hold_session(client: Any) -> None:
@@ -28,43 +38,78 @@ def hold_session(client: Any) -> None:
     gateway().start(_waker(client, asyncio.get_running_loop()))
 
 
-def _waker(client: Any, loop: asyncio.AbstractEventLoop) -> _Wake:
-    def wake(row: JournalRow) -> "Future[None]":
-        return asyncio.run_coroutine_threadsafe(tell(client, row), loop)
+def _waker(client: Any, loop: asyncio.AbstractEventLoop) -> Wake:
+    def wake(rows: list[JournalRow]) -> "Future[None]":
+        return asyncio.run_coroutine_threadsafe(tell(client, rows), loop)
 
     return wake
 
 
-async def tell(client: Any, row: JournalRow) -> None:
-    """Tell the entities and the order's orchestration of a row. Raises unless all have it: then it is to be repeated.
+async def tell(client: Any, rows: list[JournalRow]) -> None:
+    """Tell the entities and the order's orchestration of rows of one order. Raises unless all have them: then it is to
+    be repeated.
 
     The entities come first: they count what was traded whether or not an orchestration still listens.
     """
-    plain = encoded(row)
-    await client.signal_entity(df.EntityId("position", position_key(row.symbol)), "apply", plain)
-    await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "apply", plain)
+    for row in rows:
+        plain = encoded(row)
+        await client.signal_entity(df.EntityId("position", position_key(row.symbol)), "apply", plain)
+        await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "apply", plain)
+    *before, last = rows
     try:
-        await client.raise_event(row.order_id, "event", encoded(Reported(row=row)))
+        await client.raise_event(last.order_id, "event", encoded(Reported(row=last, before=before)))
     except Exception as error:
         if not any(sign in str(error) for sign in _NOBODY_THERE):
             raise
-    if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected):
-        await asyncio.to_thread(_notice_late_trade, row)
+    trades = [row for row in rows if isinstance(row.event, OrderFilled | TradeBusted | TradeCorrected)]
+    if trades:
+        await _resume_if_ended(client, trades)
 
 
-def _notice_late_trade(row: JournalRow) -> None:
-    """Alert on a trade that no lifecycle will handle.
+async def _resume_if_ended(client: Any, trades: list[JournalRow]) -> None:
+    """Open an order again whose trades came after its end, and start its orchestration from there.
 
     The register is asked after the event was raised, and not the orchestration: one that is just ending still accepts
-    events that it will never look at.
+    events that it will never look at. Where that one does not get out of the way, the sweep starts the other.
     """
-    order = order_register().get(row.order_id)
-    if order is None or order.record is None:
-        return  # of an order that nobody knows the gateway has told already
-    detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
-    if row.number > detail.last_number:
-        text = f"{_trade(row)} after the order had ended as {order.record.outcome}; it counts in the position"
-        alerts().raise_alert("LATE_EXECUTION", text, row.order_id, f"LATE_EXECUTION-{row.number}")
+    order_id = trades[0].order_id
+    for _ in range(_TRIES):
+        resumption = await asyncio.to_thread(_reopened, order_id, trades)
+        if resumption is None or await _start(client, order_id, resumption):
+            return
+        await asyncio.sleep(_BETWEEN_TRIES)
+    _log.warning("%s has not ended yet, and the sweep will start it again", order_id)
+
+
+def _reopened(order_id: str, trades: list[JournalRow]) -> Payload | None:
+    """What the order's orchestration is to be started with, after its record was taken back; None where it need not."""
+    order = order_register().get(order_id)
+    ended = None if order is None else order.last_end()
+    if order is None or ended is None:
+        return None  # of an order that nobody knows the gateway has told already
+    late = [row for row in trades if row.number > ended.last_number]
+    if not late:
+        return None
+    if order.record is not None:
+        for row in late:
+            text = f"{_trade(row)} after the order had ended as {order.record.outcome}; it counts in the position"
+            alerts().raise_alert("LATE_EXECUTION", text, order_id, f"LATE_EXECUTION-{row.number}")
+        if ended.resumption is not None:
+            order_register().reopen(order_id, ended.last_number)
+    return ended.resumption
+
+
+async def _start(client: Any, order_id: str, resumption: Payload) -> bool:
+    """Whether the order's orchestration runs: this one, or one that is not about to end."""
+    try:
+        await client.start_new("order", order_id, resumption)
+    except Exception:  # the SDK has no exception of its own for 409
+        status = await client.get_status(order_id)
+        if not status or status.runtime_status not in _RUNNING:
+            raise
+        live = msgspec.convert(status.custom_status or {}, LiveStatus)
+        return live.phase != "ending"
+    return True
 
 
 def _trade(row: JournalRow) -> str:

@@ -104,7 +104,7 @@ class _Running(threading.local):
 _RUNNING = _Running()
 
 
-class _WatchedContext(df.DurableOrchestrationContext):  # type: ignore[misc]  # the SDK is untyped
+class _WatchedContext(df.DurableOrchestrationContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._notes = _RUNNING.notes or Notes()

@@ -168,7 +168,7 @@ class Storage:
 def _encoded(converter: Any, binding: Mapping[str, Any], value: Any) -> Datum:
     try:
         datum: Datum = converter.encode(value, expected_type=None)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # the SDK's converter raises it for a type that it cannot write
         raise BindingError(
             f"the output '{binding['name']}' cannot be a {type(value).__name__}: give a str, bytes or what it takes"
         ) from error

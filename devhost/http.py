@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 from azure.functions import HttpResponse
@@ -64,7 +64,7 @@ class HttpTriggers:
                 found += [web.route(method, full, handler) for method in http_methods(function)]
         return found
 
-    def _handler(self, function: Function):  # type: ignore[no-untyped-def]  # aiohttp's handler type is not public
+    def _handler(self, function: Function) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         level = str(function.trigger.get("authLevel", "function"))
 
         async def handle(request: web.Request) -> web.StreamResponse:

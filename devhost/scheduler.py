@@ -3,8 +3,8 @@
 Work comes in kinds, each a queue of its own, first in, first out. Normally each kind has a limit of how many run at
 once. A *serial* scheduler runs one at a time over all kinds, in the order of the kinds: episodes and entities, as they
 come, before activities before event batches. So the same inputs give the same order of work in every run, which
-lockstep replays need. A piece of work that itself waits for other work would then wait for ever: so after a while the
-others may go on beside it.
+lockstep replays need. Only entities also run beside an activity, which may wait for what one of them does. Any other
+piece of work that itself waits for other work would wait for ever: so after a while the others may go on beside it.
 
 Background work runs at once, beside everything, and does not count: a host is idle while it runs.
 """
@@ -59,9 +59,8 @@ class Scheduler:
 
     def submit(self, kind: Work, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run `run()` when its turn comes. What it raises is a fault of the host's, and logged."""
-        if self._is_serial and kind is Work.ENTITY:
-            kind = Work.EPISODE
-        self._queues[kind].append(Job(kind, label, run))
+        queue = Work.EPISODE if self._is_serial and kind is Work.ENTITY else kind
+        self._queues[queue].append(Job(kind, label, run))
         self._start_what_may()
 
     def submit_background(self, label: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -147,11 +146,20 @@ class Scheduler:
 
     def _next(self) -> Job | None:
         if self._is_serial and any(self._slots_taken.values()):
-            return None
+            return self._next_beside_an_activity()
         for kind, queue in self._queues.items():
             if queue and self._slots_taken[kind] < self._limits[kind]:
                 return queue.popleft()
         return None
+
+    def _next_beside_an_activity(self) -> Job | None:
+        if any(taken for kind, taken in self._slots_taken.items() if kind is not Work.ACTIVITY):
+            return None
+        queue = self._queues[Work.EPISODE]
+        found = next((job for job in queue if job.kind is Work.ENTITY), None)
+        if found is not None:
+            queue.remove(found)
+        return found
 
     async def _run(self, job: Job) -> None:
         impatience = self._loop.call_later(_PATIENCE, self._go_on_beside, job) if self._is_serial else None

@@ -1,18 +1,33 @@
 """The one authority on how much may be at stake: approves orders, and follows the journal for what they became."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import azure.durable_functions as df
 import msgspec
 from msgspec.structs import replace
 
-from entities.following import Applied, advanced, forgetting, rows_missing, rows_up_to, trades_of
+from entities.following import Applied, advanced, forgetting, rows_missing, rows_since, rows_up_to, trades_of
+from gateway.journal import Journal
+from storage.services import order_register, tables
 from storage.settings import settings
 from trading import exposure as rules
 from trading.commands import BlockSymbol
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, Payload, Reserving, UnblockSymbol, decoded, encoded
+from trading.messages import (
+    AccountMode,
+    Amending,
+    OrderEnded,
+    OrderReopened,
+    Payload,
+    Reserving,
+    UnblockSymbol,
+    decoded,
+    encoded,
+)
+from trading.specs import Spec
+from trading.stakes import Holding, Stake, holding, protects
 
 bp = df.Blueprint()
 
@@ -29,16 +44,19 @@ def exposure(context: df.DurableEntityContext) -> None:
     """There is one, under the key `main`. Operations:
 
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
+    - `amend` (`Amending`), whose result is a `Decision`: whether an open order may become another;
+    - `set_mode` (`AccountMode`): whether trading is halted;
     - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
-    - `release` (`OrderEnded`), to be called, not signalled: the journal up to the order's last row, then what is left
-      of its reservation is given back;
-    - `forget` (`OrderEnded`): the register has the order's last row now.
+    - `release` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last row, then what is
+      left of its reservation is given back;
+    - `forget` (`OrderEnded`): the register has the order's last row now, and nothing of it is held here any more;
+    - `reopen` (`OrderReopened`): it is open again, and what it holds is its own to protect.
 
     States are worked out first and set last, as in `position`.
     """
     context.set_result(None)
-    stakes = decoded(context.get_state(dict), Stakes)
+    stakes = decoded(_as_of_now(decoded(context.get_state(dict), dict)), Stakes)
     stakes, result = _after(stakes, context.operation_name, context.get_input())
     context.set_state(encoded(stakes))
     context.set_result(result)
@@ -47,6 +65,12 @@ def exposure(context: df.DurableEntityContext) -> None:
 def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload | None]:
     if operation == "reserve":
         return _reserved(stakes, decoded(given, Reserving))
+    if operation == "amend":
+        return _amended(stakes, decoded(given, Amending))
+    if operation == "set_mode":
+        wanted = decoded(given, AccountMode)
+        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request)
+        return replace(stakes, exposure=state), None
     if operation == "block":
         block = decoded(given, BlockSymbol)
         return replace(stakes, exposure=rules.block(stakes.exposure, block.symbol, block.reason)), None
@@ -59,29 +83,67 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         stakes = _with_rows(stakes, rows_missing(stakes.applied, ended))
         return replace(stakes, exposure=rules.release(stakes.exposure, ended.order_id)), None
     if operation == "forget":
-        applied = forgetting(stakes.applied, decoded(given, OrderEnded))
-        return replace(stakes, applied=applied), None
-    raise ValueError(f"operation={operation}: has to be reserve, block, unblock, apply, release or forget")
+        ended = decoded(given, OrderEnded)
+        applied = forgetting(stakes.applied, ended)
+        if ended.order_id in applied:
+            return stakes, None  # there was more, and the order is open again
+        return Stakes(exposure=rules.forget(stakes.exposure, ended.order_id), applied=applied), None
+    if operation == "reopen":
+        return _reopened(stakes, decoded(given, OrderReopened).order_id), None
+    raise ValueError(f"operation={operation}: has to be {', '.join(_OPERATIONS)}")
 
 
-def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
+_OPERATIONS = ("reserve", "amend", "set_mode", "block", "unblock", "apply", "release", "forget", "reopen")
+
+
+def _limits() -> rules.Limits:
     own = settings()
-    limits = rules.Limits(
+    return rules.Limits(
         max_order_notional=own.max_order_notional,
         max_symbol_notional=own.max_symbol_notional,
         max_gross_notional=own.max_gross_notional,
     )
+
+
+def _amended(stakes: Stakes, wanted: Amending) -> tuple[Stakes, Payload]:
+    known = OrderEnded(order_id=wanted.order_id, symbol=wanted.symbol, last_number=wanted.last_number)
+    stakes = _with_rows(stakes, rows_missing(stakes.applied, known))
+    state, decision = rules.amend(stakes.exposure, _limits(), wanted.order_id, wanted.stakes, wanted.filled)
+    return replace(stakes, exposure=state), encoded(decision)
+
+
+def _reserved(stakes: Stakes, wanted: Reserving) -> tuple[Stakes, Payload]:
     state, decision = rules.reserve(
-        stakes.exposure, limits, wanted.order_id, wanted.symbol, wanted.side, wanted.quantity, wanted.price
+        stakes.exposure,
+        _limits(),
+        wanted.order_id,
+        wanted.stakes,
+        reduce_only=wanted.reduce_only,
+        protected=wanted.protected,
+        holding=wanted.holding,
     )
     return replace(stakes, exposure=state), encoded(decision)
+
+
+def _reopened(stakes: Stakes, order_id: str) -> Stakes:
+    stakes = _with_rows(stakes, rows_since(stakes.applied, order_id))
+    if order_id in stakes.exposure.reservations:
+        return stakes
+    spec = _spec(order_id)
+    if spec is None:
+        return stakes
+    applied = stakes.applied.get(order_id, 0)
+    held = _held(order_id, applied, holding(spec))
+    reservation = rules.Reservation(protected=protects(spec), held=held)
+    reservations = stakes.exposure.reservations | {order_id: reservation}
+    return replace(stakes, exposure=replace(stakes.exposure, reservations=reservations))
 
 
 def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:
     state = stakes.exposure
     for trade in (trade for row in rows for trade in trades_of(row)):
         if trade.is_busted:
-            state = rules.apply_bust(state, trade.symbol, trade.side, trade.quantity, trade.price)
+            state = rules.apply_bust(state, trade.order_id, trade.symbol, trade.side, trade.quantity, trade.price)
         else:
             state = rules.apply_fill(
                 state,
@@ -93,3 +155,37 @@ def _with_rows(stakes: Stakes, rows: Sequence[JournalRow]) -> Stakes:
                 trade.price,
             )
     return Stakes(exposure=state, applied=advanced(stakes.applied, rows))
+
+
+def _as_of_now(state: Payload) -> Payload:
+    """A state as it was when a reservation was a single stake, and nobody asked who protects what is held."""
+    reservations = state.get("exposure", {}).get("reservations", {})
+    for order_id, reservation in reservations.items():
+        if "stakes" not in reservation:
+            applied = state["applied"].get(order_id, 0)
+            reservations[order_id] = encoded(_with_what_it_holds(order_id, decoded(reservation, Stake), applied))
+    return state
+
+
+def _with_what_it_holds(order_id: str, stake: Stake, applied: int) -> rules.Reservation:
+    """The order's reservation now, from the register and the rows of its journal that have been applied."""
+    spec = _spec(order_id)
+    return rules.Reservation(
+        stakes=[stake], protected=spec is not None and protects(spec), held=_held(order_id, applied, None)
+    )
+
+
+def _spec(order_id: str) -> Spec | None:
+    order = order_register().get(order_id)
+    return None if order is None else msgspec.json.decode(order.spec_json, type=Spec)
+
+
+def _held(order_id: str, applied: int, taken_over: Holding | None) -> dict[str, Decimal]:
+    """By symbol, what an order took over and has traded up to a row of its journal."""
+    held = {taken_over.symbol: taken_over.side.sign * taken_over.quantity} if taken_over else {}
+    for trade in (
+        trade for row in Journal(tables()).read(order_id) if row.number <= applied for trade in trades_of(row)
+    ):
+        signed = trade.side.sign * (-trade.quantity if trade.is_busted else trade.quantity)
+        held[trade.symbol] = held.get(trade.symbol, Decimal(0)) + signed
+    return held

@@ -1,9 +1,10 @@
 """How an entity follows the journal: each row once, in order for each order, whatever the signals do.
 
 An entity keeps the number of the last row it has applied for each order. It forgets it when the order has ended: from
-then on the register's record counts, which is written only after each entity has answered that it has applied all of
-the order's rows. Nothing durable is written from inside an entity: the host may carry out a batch a second time, from
-the state before it, and what was written on the way would speak of a state that never was.
+then on the register counts, which knows the order's last end, also where it is open again. An end is written there only
+after each entity's state has shown that it has applied all of the order's rows. Nothing durable is written from inside
+an entity: the host may carry out a batch a second time, from the state before it, and what was written on the way would
+speak of a state that never was.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from storage.services import order_register, tables
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.identity import is_entry
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, RecordDetail
+from trading.messages import OrderEnded
 from trading.orders import Side
 from trading.projection import rows_to_apply
 
@@ -51,13 +52,17 @@ def rows_missing(applied: Applied, ended: OrderEnded) -> list[JournalRow]:
     return Journal(tables()).read(ended.order_id, after=last)
 
 
+def rows_since(applied: Applied, order_id: str) -> list[JournalRow]:
+    """All of an order's rows that are not applied yet."""
+    return Journal(tables()).read(order_id, after=_last_applied(applied, order_id))
+
+
 def _last_applied(applied: Applied, order_id: str) -> int:
     if order_id in applied:
         return applied[order_id]
     order = order_register().get(order_id)
-    if order is None or order.record is None:
-        return 0
-    return msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
+    ended = None if order is None else order.last_end()
+    return 0 if ended is None else ended.last_number
 
 
 def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
@@ -67,7 +72,7 @@ def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
 
 def forgetting(applied: Applied, ended: OrderEnded) -> Applied:
     """The map without an ended order, unless more of it was applied than its record knows of."""
-    if applied.get(ended.order_id) != ended.last_number:
+    if applied.get(ended.order_id, 0) > ended.last_number:
         return applied
     return {order_id: number for order_id, number in applied.items() if order_id != ended.order_id}
 

@@ -1,6 +1,6 @@
 """A FIX message as an application sees it: a type and fields in order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 SECRET_TAGS = frozenset({96, 554, 925, 1402, 1404})
 """RawData, Password, NewPassword and the encrypted forms of both: never shown."""
@@ -116,6 +116,7 @@ class Message:
 
 _new = object.__new__
 # Past __setattr__, and quicker: every message goes through here.
-_set_msg_type = Message.msg_type.__set__  # type: ignore[misc, attr-defined]
-_set_fields = Message._fields.__set__  # type: ignore[misc, union-attr]
-_set_first = Message._first.__set__  # type: ignore[misc, union-attr]
+_slots = vars(Message)
+_set_msg_type: Callable[[Message, str], None] = _slots["msg_type"].__set__
+_set_fields: Callable[[Message, tuple[Field, ...] | None], None] = _slots["_fields"].__set__
+_set_first: Callable[[Message, dict[int, str] | None], None] = _slots["_first"].__set__

@@ -11,6 +11,7 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -184,8 +185,8 @@ class MassCancelResponse(StrEnum):
     ALL_ORDERS = "7"
 
 
-class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True):
-    """35=D.
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order is, as NewOrderSingle and OrderCancelReplaceRequest say it.
 
     `exec_inst` are the values of ExecInst (18), one character each. Quantities are in the order's units: `min_qty` must
     be filled at once or nothing, `max_floor` is what may be shown. An order of TimeInForce GTD says when it ends:
@@ -211,6 +212,10 @@ class NewOrderSingle(msgspec.Struct, frozen=True, kw_only=True):
     expire_time: datetime | None = None
 
 
+class NewOrderSingle(OrderTerms, frozen=True, kw_only=True):
+    """35=D."""
+
+
 class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """35=F. `order_qty` is the order's quantity (38), None where it was not said."""
 
@@ -225,31 +230,14 @@ class OrderCancelRequest(msgspec.Struct, frozen=True, kw_only=True):
     poss_resend: bool
 
 
-class OrderCancelReplaceRequest(msgspec.Struct, frozen=True, kw_only=True):
+class OrderCancelReplaceRequest(OrderTerms, frozen=True, kw_only=True):
     """35=G. `order_qty` is the whole order's quantity as it shall be, with what is filled of it.
 
-    The other terms of the order are those of `NewOrderSingle`, and are said again: what is left out is no more wanted.
+    All terms of the order are said again: what is left out is no more wanted.
     """
 
-    cl_ord_id: str
     orig_cl_ord_id: str
     order_id: str | None
-    symbol: str
-    side: Side
-    order_qty: Decimal
-    ord_type: OrdType
-    price: Decimal | None
-    stop_px: Decimal | None
-    time_in_force: TimeInForce
-    transact_time: datetime
-    text: str
-    poss_resend: bool
-    account: str | None = None
-    exec_inst: tuple[str, ...] = ()
-    min_qty: Decimal | None = None
-    max_floor: Decimal | None = None
-    expire_date: date | None = None
-    expire_time: datetime | None = None
 
 
 class OrderStatusRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -744,27 +732,7 @@ def business_message_reject(
 def read_new_order_single(message: Message) -> NewOrderSingle:
     """35=D. TimeInForce is Day where it is not said."""
     expect_type(message, MsgType.NEW_ORDER_SINGLE)
-    ord_type, price, stop_px = _read_type_and_prices(message)
-    time_in_force, expire_date, expire_time = _read_time_in_force(message)
-    return NewOrderSingle(
-        cl_ord_id=message.require(11),
-        symbol=message.require(55),
-        side=read_enum(Side, 54, message.require(54)),
-        order_qty=read_quantity(message, 38),
-        ord_type=ord_type,
-        price=price,
-        stop_px=stop_px,
-        time_in_force=time_in_force,
-        transact_time=parse_timestamp(60, message.require(60)),
-        text=message.get(58) or "",
-        poss_resend=_read_poss_resend(message),
-        account=message.get(1),
-        exec_inst=_read_exec_inst(message),
-        min_qty=read_size(message, 110),
-        max_floor=read_size(message, 111),
-        expire_date=expire_date,
-        expire_time=expire_time,
-    )
+    return NewOrderSingle(**_read_terms(message))
 
 
 def read_order_cancel_request(message: Message) -> OrderCancelRequest:
@@ -786,28 +754,8 @@ def read_order_cancel_request(message: Message) -> OrderCancelRequest:
 def read_order_cancel_replace_request(message: Message) -> OrderCancelReplaceRequest:
     """35=G. TimeInForce is Day where it is not said."""
     expect_type(message, MsgType.ORDER_CANCEL_REPLACE_REQUEST)
-    ord_type, price, stop_px = _read_type_and_prices(message)
-    time_in_force, expire_date, expire_time = _read_time_in_force(message)
     return OrderCancelReplaceRequest(
-        cl_ord_id=message.require(11),
-        orig_cl_ord_id=message.require(41),
-        order_id=message.get(37),
-        symbol=message.require(55),
-        side=read_enum(Side, 54, message.require(54)),
-        order_qty=read_quantity(message, 38),
-        ord_type=ord_type,
-        price=price,
-        stop_px=stop_px,
-        time_in_force=time_in_force,
-        transact_time=parse_timestamp(60, message.require(60)),
-        text=message.get(58) or "",
-        poss_resend=_read_poss_resend(message),
-        account=message.get(1),
-        exec_inst=_read_exec_inst(message),
-        min_qty=read_size(message, 110),
-        max_floor=read_size(message, 111),
-        expire_date=expire_date,
-        expire_time=expire_time,
+        orig_cl_ord_id=message.require(41), order_id=message.get(37), **_read_terms(message)
     )
 
 
@@ -1025,6 +973,31 @@ def _exec_inst(values: tuple[str, ...]) -> Field | None:
         if not _INSTRUCTION.fullmatch(value):
             raise FieldError(18, value, "one letter or digit for each instruction")
     return (18, " ".join(values)) if values else None
+
+
+def _read_terms(message: Message) -> dict[str, Any]:
+    """The fields of `OrderTerms`."""
+    ord_type, price, stop_px = _read_type_and_prices(message)
+    time_in_force, expire_date, expire_time = _read_time_in_force(message)
+    return {
+        "cl_ord_id": message.require(11),
+        "symbol": message.require(55),
+        "side": read_enum(Side, 54, message.require(54)),
+        "order_qty": read_quantity(message, 38),
+        "ord_type": ord_type,
+        "price": price,
+        "stop_px": stop_px,
+        "time_in_force": time_in_force,
+        "transact_time": parse_timestamp(60, message.require(60)),
+        "text": message.get(58) or "",
+        "poss_resend": _read_poss_resend(message),
+        "account": message.get(1),
+        "exec_inst": _read_exec_inst(message),
+        "min_qty": read_size(message, 110),
+        "max_floor": read_size(message, 111),
+        "expire_date": expire_date,
+        "expire_time": expire_time,
+    }
 
 
 def _read_type_and_prices(message: Message) -> tuple[OrdType, Decimal | None, Decimal | None]:

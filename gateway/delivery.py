@@ -3,6 +3,9 @@
 Reports are written down side by side for different orders and one after another for each order, off the event loop, so
 that heartbeats go on. The wake-ups follow in the order in which the messages came. A message is done when both have
 happened; the inbound cursor advances over the unbroken prefix of what is done.
+
+A report that nobody is in a hurry for, such as an acceptance, goes together with the next of its order where that has
+arrived already: each wake-up costs an orchestration an episode. It waits for no more than that one to be written down.
 """
 
 import asyncio
@@ -20,7 +23,7 @@ from gateway.translate import Report, named_in
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
 from trading.commands import CancelOrder, SubmitOrder, VenueCommand
-from trading.events import CancelRejected, VenueEvent
+from trading.events import CancelRejected, OrderAccepted, OrderReported, VenueEvent
 from trading.identity import order_id_of, orphan_order_id
 from trading.journal import JournalRow
 
@@ -29,8 +32,17 @@ _log = logging.getLogger("gateway.delivery")
 _WAKE_TIMEOUT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
-Wake = Callable[[JournalRow], "Future[None]"]
-"""Tells orchestrator and entities of a row; the future is done when all have it, and fails if it has to be repeated."""
+Wake = Callable[[list[JournalRow]], "Future[None]"]
+"""Tells orchestrator and entities of rows of one order, in order; the future is done when all have them, and fails if
+that has to be repeated."""
+
+
+class _UnderWay(msgspec.Struct, frozen=True):
+    """A message of the venue's, by its number, or something of our own, which has none."""
+
+    number: int | None
+    lane: str
+    task: asyncio.Task[JournalRow | None]
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +155,7 @@ class Delivery:
         self._wake = wake
         self._pool = pool
         self._on_done = on_done
-        self._under_way: deque[tuple[int | None, asyncio.Task[JournalRow | None]]] = deque()
+        self._under_way: deque[_UnderWay] = deque()
         self._lanes: dict[str, asyncio.Task[JournalRow | None]] = {}
         self._arrived = asyncio.Event()
 
@@ -161,7 +173,7 @@ class Delivery:
         task = asyncio.get_running_loop().create_task(self._record(self._lanes.get(lane), record, recorded))
         self._lanes[lane] = task
         task.add_done_callback(lambda done: self._leave(lane, done))
-        self._under_way.append((number, task))
+        self._under_way.append(_UnderWay(number, lane, task))
         self._arrived.set()
 
     @property
@@ -175,18 +187,31 @@ class Delivery:
             while True:
                 await self._arrived.wait()
                 while self._under_way:
-                    number, task = self._under_way[0]
-                    row = await task
-                    if row is not None:
-                        await self._deliver(row)
-                    self._under_way.popleft()
-                    if number is not None:
-                        self._on_done(number)
+                    count, rows = await self._next()
+                    if rows:
+                        await self._deliver(rows)
+                    for number in [self._under_way.popleft().number for _ in range(count)]:
+                        if number is not None:
+                            self._on_done(number)
                 self._arrived.clear()
         finally:
-            for _, task in self._under_way:
-                task.cancel()
+            for each in self._under_way:
+                each.task.cancel()
             self._under_way.clear()
+
+    async def _next(self) -> tuple[int, list[JournalRow]]:
+        """The rows to tell of next, and of how many of those under way they are."""
+        count, rows = 0, list[JournalRow]()
+        while True:
+            each = self._under_way[count]
+            count += 1
+            row = await each.task
+            if row is None:
+                return count, rows
+            rows.append(row)
+            is_quiet = isinstance(row.event, OrderAccepted | OrderReported) and row.order_id == each.lane
+            if not is_quiet or count == len(self._under_way) or self._under_way[count].lane != each.lane:
+                return count, rows
 
     async def _record(
         self,
@@ -210,12 +235,12 @@ class Delivery:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _deliver(self, row: JournalRow) -> None:
+    async def _deliver(self, rows: list[JournalRow]) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
                 # asyncio.wait, unlike await, tells a future that its maker has cancelled from a cancel of this task.
-                future = asyncio.wrap_future(self._wake(row))
+                future = asyncio.wrap_future(self._wake(rows))
                 done, _ = await asyncio.wait([future], timeout=_WAKE_TIMEOUT)
                 if not done:
                     raise TimeoutError(f"no answer in {_WAKE_TIMEOUT:.0f} s")
@@ -223,6 +248,7 @@ class Delivery:
                     raise TimeoutError("cancelled")
                 future.result()
             except Exception as error:
+                row = rows[-1]
                 _log.warning("row %d of %s could not be delivered, trying again: %r", row.number, row.order_id, error)
             else:
                 return

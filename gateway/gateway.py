@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from fix.codec import encode
+from fix.message import FieldError
 from gateway import translate
 from gateway.delivery import Recorder, Wake
 from gateway.journal import Journal
@@ -118,17 +119,25 @@ class Gateway:
             fix.message.FieldError: FIX does not allow this command. Nothing was stored.
             GatewayError, AzureError: unknown whether it was stored. Repeat it.
         """
-        # What could never leave is refused before there is a row for it.
-        message = translate.to_message(command, at)
-        encode("FIX.4.4", message.msg_type, [], message.fields)
+        (answer,) = self.submit_all([Entry(order_id=order_id, command=command, at=at)])
+        if isinstance(answer, FieldError):
+            raise answer
+        return answer
+
+    def submit_all(self, entries: Sequence[Entry]) -> list[Submission | FieldError]:
+        """Hand in several, as `submit` does each: in this order, and in one write where they can be. What FIX does not
+        allow is its answer."""
+        answers: list[Submission | FieldError | None] = [_refusal(entry) for entry in entries]
+        allowed = [entry for entry, refusal in zip(entries, answers, strict=True) if refusal is None]
         with self._lock:
             self._handing_in += 1
             self._activity += 1
         try:
-            return self._submit(Entry(order_id=order_id, command=command, at=at))
+            submitted = iter(self._submit_all(allowed))
         finally:
             with self._lock:
                 self._handing_in -= 1
+        return [next(submitted) if answer is None else answer for answer in answers]
 
     def status(self) -> SessionStatus:
         """How the session stands now."""
@@ -155,24 +164,47 @@ class Gateway:
 
     # Handing in, in the caller's thread
 
-    def _submit(self, entry: Entry) -> Submission:
+    def _submit_all(self, entries: Sequence[Entry]) -> list[Submission]:
+        states = [self._settled(entry) for entry in entries]
+        claiming = [entry for entry, state in zip(entries, states, strict=True) if state is None]
+        claimed = iter(self._claim_all(claiming))
+        return [_submission(next(claimed) if state is None else state) for state in states]
+
+    def _settled(self, entry: Entry) -> Progress | None:
+        """What became of an entry that need not be claimed."""
         command = entry.command
         if isinstance(command, CancelOrder) and self._withdraw(command):
-            return Submission(state="dead", not_sent=True)
+            return "dead"
         if is_too_late(command, self._settings):
-            return _submission(self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state)
+            return self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state
+        return None
+
+    def _claim_all(self, entries: Sequence[Entry]) -> list[Progress]:
+        """Through the pump where there is one that accepts, else through the outbox, where one will find them."""
         pump = self._pump
-        if pump is not None and pump.accepts:
-            try:
-                return _submission(self._ask(pump.accept(entry)))
-            except LeaseLostError as error:
-                _log.warning("%s goes through the outbox: %s", entry.cl_ord_id, error)
+        if not entries or pump is None or not pump.accepts:
+            return [self._leave_in_outbox(entry) for entry in entries]
+        try:
+            states = self._ask(_accept_all(pump, entries))
+        except LeaseLostError as error:
+            states = [error] * len(entries)
+        for entry, state in zip(entries, states, strict=True):
+            if isinstance(state, LeaseLostError):
+                _log.warning("%s goes through the outbox: %s", entry.cl_ord_id, state)
+            elif isinstance(state, BaseException):
+                raise state
+        return [
+            self._leave_in_outbox(entry) if isinstance(state, BaseException) else state
+            for entry, state in zip(entries, states, strict=True)
+        ]
+
+    def _leave_in_outbox(self, entry: Entry) -> Progress:
         state = self._outbox.insert(entry).state
         pump, loop = self._pump, self._loop
         if pump is not None and loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended; another process will find the row
                 loop.call_soon_threadsafe(pump.look_now, entry)
-        return _submission(state)
+        return state
 
     def _withdraw(self, command: CancelOrder) -> bool:
         pump = self._pump
@@ -322,9 +354,9 @@ class Gateway:
     async def _release(self) -> int:
         return self._pump.release() if self._pump is not None else 0
 
-    def _wake_up(self, row: JournalRow) -> "Future[None]":
+    def _wake_up(self, rows: list[JournalRow]) -> "Future[None]":
         assert self._wake is not None, "start has set it"
-        return self._wake(row)
+        return self._wake(rows)
 
     def _count(self) -> None:
         with self._lock:
@@ -332,6 +364,21 @@ class Gateway:
 
     def _say(self, text: str) -> None:
         self._text = text
+
+
+def _refusal(entry: Entry) -> FieldError | None:
+    """What could never leave is refused before there is a row for it."""
+    try:
+        message = translate.to_message(entry.command, entry.at)
+        encode("FIX.4.4", message.msg_type, [], message.fields)
+    except FieldError as error:
+        return error
+    return None
+
+
+async def _accept_all(pump: Pump, entries: Sequence[Entry]) -> list[Progress | BaseException]:
+    """All at once, so that the lease's writer takes them together, in their order."""
+    return await asyncio.gather(*(pump.accept(entry) for entry in entries), return_exceptions=True)
 
 
 def _submission(state: Progress) -> Submission:

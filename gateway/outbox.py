@@ -47,10 +47,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An entry as storage has it."""
+    """An entry as storage has it, and when it was last written, by the clock of storage."""
 
     entry: Entry
     etag: str
+    written_at: datetime
 
 
 class Outbox:
@@ -65,7 +66,10 @@ class Outbox:
             row = self._tables.sessions.get_entity(self._session, _key(cl_ord_id))
         except ResourceNotFoundError:
             return None
-        return Stored(msgspec.json.decode(row["entry"], type=Entry), str(row.metadata["etag"]))
+        entry = msgspec.json.decode(row["entry"], type=Entry)
+        written_at = row.metadata["timestamp"]
+        assert written_at is not None, "every row that is read has one"
+        return Stored(entry, str(row.metadata["etag"]), written_at)
 
     def insert(self, entry: Entry) -> Entry:
         """Put in a pending (or already dead) entry, without the lease; or the one there is of its ClOrdID."""

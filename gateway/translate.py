@@ -50,6 +50,7 @@ _TOLD = frozenset(
     }
 )
 """How an open order may stand that neither has just begun to work nor is over."""
+_ALL_OR_NONE = "G"  # ExecInst (18)
 _UNKNOWN_ORDER = 5  # OrdRejReason (103)
 _DUPLICATE_ORDER = 6  # OrdRejReason (103)
 _DUPLICATE_CL_ORD_ID = 6  # CxlRejReason (102)
@@ -84,6 +85,7 @@ def to_message(command: VenueCommand, at: datetime, *, poss_resend: bool = False
                 price=command.limit_price,
                 stop_px=command.stop_price,
                 time_in_force=_TIMES_IN_FORCE[command.time_in_force],
+                exec_inst=(_ALL_OR_NONE,) if command.all_or_none else (),
                 transact_time=at,
                 poss_resend=poss_resend,
             )

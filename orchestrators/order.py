@@ -5,13 +5,14 @@ JSON, and everything happens in turns. A turn is one step: an effect, or waiting
 only after its effect has succeeded, and every effect may be repeated; so a turn that failed is simply taken again after
 a pause, and between any two turns the orchestration may continue as new.
 
-What the venue says is in the execution journal before this orchestration hears of it, and what a user asks for is in
-the register. So no event is needed for anything but speed: each generation but the first begins by reading both, since
-`continue_as_new` from Python drops the events that were delivered and not yet consumed.
+What the venue says is in the execution journal before this orchestration hears of it, and what our own side tells the
+order is in its instructions. So no event is needed for anything but speed: each generation but the first begins by
+reading both, since `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -24,44 +25,50 @@ from trading import lifecycles
 from trading.commands import (
     BlockSymbol,
     CancelOrder,
+    CancelTimer,
     Command,
     Finish,
     RaiseAlert,
-    ReplaceOrder,
     SetTimer,
     SubmitOrder,
     VenueCommand,
+    WatchPrice,
 )
-from trading.events import CancelRejected, CancelRequested, Event, OrderNotSent, TimerFired
+from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, TimerFired
 from trading.exposure import Decision
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
     Alert,
-    CancelAsked,
-    CancelMode,
+    Amending,
+    Instructed,
     LiveStatus,
     News,
-    OrderEnded,
     OrderEvent,
+    OrderReopened,
+    Payload,
+    Payloads,
     Placement,
     Reading,
     Recording,
     Registering,
     Reported,
-    Reserving,
+    Resuming,
     Timing,
     VenueAnswer,
     VenueRequest,
+    Watching,
     decoded,
     encoded,
-    position_key,
 )
-from trading.specs import check
+from trading.specs import SpecError, amended, check
+from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
-"""Of one generation. A turn leaves about six events in the history, and a replay costs some 40 microseconds for each:
-300 events are 12 ms an episode. A bracket that goes as planned takes about 15 turns, so it never needs a second one."""
+"""Of one generation. A turn leaves three or four events in the history, and a replay costs some 60 microseconds for
+each: 200 events are 12 ms an episode. A bracket that goes as planned takes about 15 turns, so it never needs a second
+one."""
 
 SHOWN_CHILDREN = 12
 """In the custom status, which fails the orchestration if it is longer than 16 KiB."""
@@ -70,7 +77,6 @@ ALERT_AFTER = 5
 """Failures of one step in a row: half a minute, by the pauses between them."""
 
 _EXPOSURE = df.EntityId("exposure", EXPOSURE_KEY)
-_ACTIVITIES = {SubmitOrder: "submit_order", ReplaceOrder: "replace_order", CancelOrder: "cancel_order"}
 
 bp = df.Blueprint()
 
@@ -80,7 +86,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     at: datetime
-    command: VenueCommand | RaiseAlert | BlockSymbol
+    command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol
 
 
 class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
@@ -88,14 +94,16 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
 
     placement: Placement
     token: str
-    phase: Literal["registering", "reserving", "denied", "working"] = "registering"
+    phase: Literal["registering", "reserving", "denied", "working", "resuming"] = "registering"
     state: lifecycles.State | None = None
     seen: int = 0
     """The last journal row that the lifecycle has handled."""
+    instructed: int = 0
+    """The last instruction that it has handled."""
+    amendments: list[AmendRequested] = []
+    """Asked for by the user, and not approved yet."""
     behind: bool = False
-    """The journal and the register have to be read before anything else."""
-    cancel: CancelMode | None = None
-    """The user's request that the lifecycle has handled."""
+    """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
     due: list[Due] = []
     commands: int = 0
@@ -113,7 +121,10 @@ class _StepFailedError(Exception):
 
 @bp.orchestration_trigger(context_name="context")
 def order(context: df.DurableOrchestrationContext) -> Steps:
-    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`."""
+    """Drives one order from its placement to its end. Input: `Placement`; a later generation's: `Progress`.
+
+    An order that had ended goes on from the `Progress` that was kept with its record.
+    """
     driver = _Driver(context)
     for _ in range(TURNS):
         result = yield from driver.turn()
@@ -165,10 +176,14 @@ class _Driver:
             return (yield from self._reserve())
         if progress.phase == "denied":
             return (yield from self._deny())
+        if progress.phase == "resuming":
+            return (yield from self._resume())
         if progress.behind:
             return (yield from self._catch_up())
+        if progress.amendments:
+            return (yield from self._amend(progress.amendments[0]))
         if progress.due:
-            return (yield from self._carry_out(progress.due[0]))
+            return (yield from self._carry_out())
         if progress.finish is not None:
             return (yield from self._end(progress.finish))
         return (yield from self._wait())
@@ -178,7 +193,7 @@ class _Driver:
     def _register(self) -> Steps:
         progress = self._progress
         registering = Registering(token=progress.token, spec=progress.placement.spec, created_at=self._now())
-        registration = yield from self._do("register_order", registering)
+        registration = yield from self._do("register_order", encoded(registering))
         if not registration["ours"]:
             return {"outcome": "duplicate"}
         progress.phase = "reserving"
@@ -186,20 +201,17 @@ class _Driver:
 
     def _reserve(self) -> Steps:
         progress = self._progress
-        spec = progress.placement.spec
-        price = progress.placement.price_to_judge_by()
-        if price is None:
-            self._denied(f"REFERENCE_PRICE: {spec.symbol} market order without a reference_price")
+        try:
+            wanted = progress.placement.reserving()
+        except NoPriceError as missing:
+            self._denied(str(missing))
             return None
-        reservation = Reserving(
-            order_id=spec.order_id, symbol=spec.symbol, side=spec.side, quantity=spec.quantity, price=price
-        )
-        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", reservation)), Decision)
+        decided = decoded((yield from self._ask(_EXPOSURE, "reserve", wanted)), Decision)
         if not decided.approved:
             self._denied(decided.reason)
             return None
         progress.phase = "working"
-        progress.state, commands = lifecycles.start(spec, self._now())
+        progress.state, commands = lifecycles.start(progress.placement.spec, self._now())
         self._take(commands)
         return None
 
@@ -211,8 +223,18 @@ class _Driver:
     def _deny(self) -> Steps:
         finish = self._progress.finish
         assert finish is not None
-        yield from self._record(finish)
+        yield from self._record(finish, ())
         return _result(finish)
+
+    def _resume(self) -> Steps:
+        """Open the order again that had ended: the venue has said more of it."""
+        progress = self._progress
+        resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
+        if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
+            return {"outcome": "duplicate"}
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        progress.phase = "working"
+        return None
 
     # The work
 
@@ -234,29 +256,27 @@ class _Driver:
             progress.behind = True
             return
         if isinstance(event, Reported):
-            self._report(event.row)
-        elif isinstance(event, CancelAsked):
-            self._cancel(event.mode)
+            for row in (*event.before, event.row):
+                self._report(row)
+        elif isinstance(event, Instructed):
+            self._instruct(event.row)
         else:
             progress.behind = True
 
     def _catch_up(self) -> Steps:
         progress = self._progress
-        reading = Reading(order_id=self._order_id, after=progress.seen)
-        news = decoded((yield from self._do("read_journal", reading)), News)
+        reading = Reading(order_id=self._order_id, after=progress.seen, after_instruction=progress.instructed)
+        news = decoded((yield from self._do("read_journal", encoded(reading))), News)
         progress.behind = False
         for row in news.rows:
             self._report(row)
-        if news.cancel is not None:
-            self._cancel(news.cancel)
+        for told in news.instructions:
+            self._instruct(told)
 
     def _report(self, row: JournalRow) -> None:
-        """Tell the lifecycle what the venue said, once and in order: a repeat is ignored, a gap is read up."""
+        """Tell the lifecycle what the venue said, once and in order."""
         progress = self._progress
-        if row.number <= progress.seen:
-            return
-        if row.number > progress.seen + 1:
-            progress.behind = True
+        if not self._is_next(row.number, progress.seen):
             return
         progress.seen = row.number
         if progress.timing.sent_at is None and row.sent_at is not None:
@@ -265,62 +285,115 @@ class _Driver:
             )
         self._tell(row.event)
 
-    def _cancel(self, mode: CancelMode) -> None:
-        """A request is handled once. `flatten` may follow `keep_exits`; nothing goes back from `flatten`."""
-        progress = self._progress
-        if progress.cancel in (mode, "flatten"):
-            return
-        progress.cancel = mode
-        self._tell(CancelRequested(mode=mode))
+    def _instruct(self, row: InstructionRow) -> None:
+        """Tell the lifecycle what our own side says, likewise."""
+        if self._is_next(row.number, self._progress.instructed):
+            self._progress.instructed = row.number
+            if isinstance(row.instruction, AmendRequested):
+                self._progress.amendments.append(row.instruction)
+            else:
+                self._tell(row.instruction)
 
-    def _carry_out(self, due: Due) -> Steps:
+    def _amend(self, asked: AmendRequested) -> Steps:
+        """Tell the lifecycle of an amendment, once exposure has approved what the order is to be."""
         progress = self._progress
-        command = due.command
-        if isinstance(command, RaiseAlert):
-            key = f"{command.code}-{due.number}"
-            alert = Alert(code=command.code, text=command.text, order_id=self._order_id, key=key)
-            yield from self._do("raise_alert", alert)
-            del progress.due[0]
-            return
-        if isinstance(command, BlockSymbol):
+        assert progress.state is not None
+        wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
+        if wanted is not None:
+            decided = decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision)
+            if not decided.approved:
+                self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {decided.reason}"))
+                del progress.amendments[0]
+                return
+        del progress.amendments[0]
+        self._tell(asked)
+
+    def _is_next(self, number: int, last: int) -> bool:
+        """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
+        if number > last + 1:
+            self._progress.behind = True
+        return number == last + 1
+
+    def _carry_out(self) -> Steps:
+        """All that is due of the most urgent kind: nobody is to wait for an alert before a position is protected."""
+        for carry_out in (self._send, self._watch, self._block, self._alert):
+            if (yield from carry_out()):
+                return
+
+    def _send(self) -> Steps:
+        requests = {
+            due.number: VenueRequest(order_id=self._order_id, command=due.command, at=due.at)
+            for due in self._progress.due
+            if isinstance(due.command, VenueCommand)
+        }
+        if not requests:
+            return False
+        answers = yield from self._do("send_to_venue", _all_encoded(requests.values()))
+        self._done(requests)
+        for request, answer in zip(requests.values(), decoded(answers, list[VenueAnswer]), strict=True):
+            if answer.not_sent or answer.refused is not None:
+                self._tell(_consequence(request.command, answer.refused, self._now()))
+        return True
+
+    def _watch(self) -> Steps:
+        watchings = {
+            due.number: Watching(order_id=self._order_id, command=due.command)
+            for due in self._progress.due
+            if isinstance(due.command, WatchPrice)
+        }
+        if watchings:
+            yield from self._do("watch_prices", _all_encoded(watchings.values()))
+        return self._done(watchings)
+
+    def _block(self) -> Steps:
+        blocks = {due.number: due.command for due in self._progress.due if isinstance(due.command, BlockSymbol)}
+        for command in blocks.values():
             yield from self._ask(_EXPOSURE, "block", command)
-            del progress.due[0]
-            return
-        request = VenueRequest(order_id=self._order_id, command=command, at=due.at)
-        answer = decoded((yield from self._do(_ACTIVITIES[type(command)], request)), VenueAnswer)
-        del progress.due[0]
-        if answer.not_sent or answer.refused is not None:
-            self._tell(_consequence(command, answer.refused, self._now()))
+        return self._done(blocks)
+
+    def _alert(self) -> Steps:
+        alerts = {
+            due.number: Alert(
+                code=due.command.code,
+                text=due.command.text,
+                order_id=self._order_id,
+                key=f"{due.command.code}-{due.number}",
+            )
+            for due in self._progress.due
+            if isinstance(due.command, RaiseAlert)
+        }
+        if alerts:
+            yield from self._do("raise_alerts", _all_encoded(alerts.values()))
+        return self._done(alerts)
+
+    def _done(self, numbers: Collection[int]) -> bool:
+        """These commands are carried out; whether there were any."""
+        self._progress.due = [due for due in self._progress.due if due.number not in numbers]
+        return bool(numbers)
 
     # The end
 
     def _end(self, finish: Finish) -> Steps:
-        progress = self._progress
-        ended = OrderEnded(order_id=self._order_id, symbol=progress.placement.spec.symbol, last_number=progress.seen)
-        position = df.EntityId("position", position_key(ended.symbol))
-        # Both have applied all rows when they answer. Only then may the record say so: it is what they go by later.
-        yield from self._ask(position, "catch_up", ended)
-        yield from self._ask(_EXPOSURE, "release", ended)
-        if (yield from self._record(finish)):
-            progress.behind = True  # the venue has said more meanwhile
+        if (yield from self._record(finish, symbols(self._progress.placement.spec))):
+            self._progress.behind = True  # the venue has said more meanwhile
             return None
-        for entity in (_EXPOSURE, position):
-            self._context.signal_entity(entity, "forget", encoded(ended))
         return _result(finish)
 
-    def _record(self, finish: Finish) -> Steps:
-        """Write the order's record; whether the journal has more than the lifecycle has seen."""
+    def _record(self, finish: Finish, symbols: Sequence[str]) -> Steps:
+        """Write the order's record, once the entities of `symbols` have all of it; whether the journal has more."""
         progress = self._progress
         recording = Recording(
             order_id=self._order_id,
+            symbols=list(symbols),
             last_number=progress.seen,
             outcome=finish.outcome,
             text=finish.text,
             timing=progress.timing,
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
+            resumption=None if progress.state is None else encoded(replace(progress, phase="resuming", behind=True)),
         )
-        recorded = yield from self._do("record_order", recording)
+        recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]
 
     # What all of them use
@@ -338,19 +411,21 @@ class _Driver:
         for command in commands:
             if isinstance(command, SetTimer):
                 progress.timers[command.name] = command.at
+            elif isinstance(command, CancelTimer):
+                progress.timers.pop(command.name, None)
             elif isinstance(command, Finish):
                 progress.finish = command
             else:
                 self._add(command)
 
-    def _add(self, command: VenueCommand | RaiseAlert | BlockSymbol) -> None:
+    def _add(self, command: VenueCommand | WatchPrice | RaiseAlert | BlockSymbol) -> None:
         progress = self._progress
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))
 
-    def _do(self, activity: str, message: msgspec.Struct) -> Steps:
+    def _do(self, activity: str, given: Payload | Payloads) -> Steps:
         try:
-            return (yield self._context.call_activity(activity, encoded(message)))
+            return (yield self._context.call_activity(activity, given))
         except Exception as error:  # the SDK raises a bare Exception for an activity that failed
             raise _StepFailedError(f"{activity}: {error}") from None
 
@@ -368,7 +443,7 @@ class _Driver:
         key = f"STEP_FAILS-{progress.commands}-{progress.seen}"
         alert = Alert(code="STEP_FAILS", text=text, order_id=self._order_id, key=key)
         try:
-            yield self._context.call_activity("raise_alert", encoded(alert))
+            yield self._context.call_activity("raise_alerts", [encoded(alert)])
         except Exception:  # what fails the step may fail the alert: it is raised after the next failure then
             return
         progress.alerted = True
@@ -376,15 +451,42 @@ class _Driver:
     def _show(self) -> None:
         progress = self._progress
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
-        children = [] if progress.state is None else lifecycles.summary(progress.state).children
+        summary = None if progress.state is None else lifecycles.summary(progress.state)
+        children = summary.children if summary else []
         # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
         shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
-        status = LiveStatus(seen=progress.seen, phase=phase, cancel=progress.cancel, children=shown)
+        status = LiveStatus(
+            seen=progress.seen,
+            instructed=progress.instructed,
+            phase=phase,
+            filled_quantity=summary.filled_quantity if summary else Decimal(0),
+            children=shown,
+        )
         self._context.set_custom_status(encoded(status))
 
     def _now(self) -> datetime:
         now: datetime = self._context.current_utc_datetime
         return now.astimezone(UTC)
+
+
+def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
+    return [encoded(message) for message in messages]
+
+
+def _amending(
+    state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
+) -> Amending | None:
+    """What exposure is to be asked about an amendment; None where it is none of its business."""
+    try:
+        after = stakes(amended(state.spec, asked.amendment), reference_price)
+    except SpecError:
+        return None  # the lifecycle says why
+    if after == stakes(state.spec, reference_price):
+        return None
+    filled = lifecycles.summary(state).filled_quantity
+    return Amending(
+        order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
+    )
 
 
 def _result(finish: Finish) -> dict[str, str]:

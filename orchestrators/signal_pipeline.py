@@ -34,7 +34,7 @@ def signal_pipeline(context: df.DurableOrchestrationContext) -> Steps:
             key="PIPELINE_FAILS",
         )
         with suppress(Exception):  # the host has logged it; the next generation says it again
-            yield context.call_activity("raise_alert", encoded(alert))
+            yield context.call_activity("raise_alerts", [encoded(alert)])
         context.continue_as_new(batch)
         return None
     return {"orders": len(placements)}

@@ -275,7 +275,11 @@ def _exposure_is_what_is_open(evidence: Evidence) -> Differences:
         for order in evidence.venue_orders
         if _is_entry(order) and _is_working(order)
     }
-    reserved = {order_id: each.quantity for order_id, each in evidence.exposure.reservations.items() if each.quantity}
+    reserved = {
+        order_id: quantity
+        for order_id, each in evidence.exposure.reservations.items()
+        if (quantity := sum((stake.quantity for stake in each.stakes), ZERO))
+    }
     found += [
         f"{order_id}: reserved={reserved.get(order_id, ZERO):f} working={needed.get(order_id, ZERO):f}"
         for order_id in sorted({*needed, *reserved})

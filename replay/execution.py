@@ -173,7 +173,7 @@ def _told(method: str, action: Any) -> str:
     return f"{method} '{name}'" if name else method
 
 
-class _TracingContext(df.DurableOrchestrationContext):  # type: ignore[misc]  # the SDK is untyped
+class _TracingContext(df.DurableOrchestrationContext):
     """The SDK's context, which also remembers who asked for what."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.data.tables import UpdateMode
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableEntity, UpdateMode
 
 from storage.tables import Row, Tables, pack, table_key, unpack
+from trading.messages import RecordDetail
 
 _RECORD = "order"
 _OPEN = "open"
@@ -17,7 +19,7 @@ _KNOWN_MAXIMUM = 100_000
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How an order ended. `detail` is JSON: children, timings, whatever the app keeps for the audit trail."""
+    """How an order ended. `detail` is a `RecordDetail` as JSON."""
 
     outcome: str
     text: str = ""
@@ -35,6 +37,13 @@ class RegisteredOrder(msgspec.Struct, frozen=True, kw_only=True):
     spec_json: str
     created_at: datetime
     record: OrderRecord | None = None
+    taken_back: OrderRecord | None = None
+    """The record of its last end, where it is open again."""
+
+    def last_end(self) -> RecordDetail | None:
+        """How it stood when it last ended, whether or not it is open again; None where it never has."""
+        record = self.record or self.taken_back
+        return None if record is None else msgspec.json.decode(record.detail, type=RecordDetail)
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,25 +81,37 @@ class OrderRegister:
         Raises:
             KeyError: nobody registered this order.
         """
-        order = msgspec.structs.replace(self._required(order_id), record=record)
+        order = msgspec.structs.replace(self._required(order_id), record=record, taken_back=None)
         self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
         self._close(order_id)
 
-    def reopen(self, order_id: str) -> None:
-        """Take the record back: the venue has said more of an order that seemed to be over.
+    def reopen(self, order_id: str, last_number: int) -> None:
+        """Take the record back that ended with this row: the venue has said more. That of a later end stays.
 
         Raises:
             KeyError: nobody registered this order.
         """
         self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
-        order = msgspec.structs.replace(self._required(order_id), record=None)
-        self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
+        while True:
+            row = self._required_row(order_id)
+            order = _order(row)
+            ended = order.last_end()
+            if order.record is None or ended is None or ended.last_number != last_number:
+                return
+            try:
+                self._tables.orders.update_entity(
+                    _order_row(msgspec.structs.replace(order, record=None, taken_back=order.record)),
+                    mode=UpdateMode.REPLACE,
+                    etag=row.metadata["etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except ResourceModifiedError:
+                continue
+            return
 
     def get(self, order_id: str) -> RegisteredOrder | None:
-        try:
-            return _order(self._tables.orders.get_entity(table_key(order_id), _RECORD))
-        except ResourceNotFoundError:
-            return None
+        row = self._row(order_id)
+        return None if row is None else _order(row)
 
     def list(self, *, open_only: bool = False, limit: int = 1000) -> list[RegisteredOrder]:
         """Orders, newest first. Open ones are found by their index; for all of them the whole table is read."""
@@ -120,14 +141,23 @@ class OrderRegister:
     def _all_orders(self) -> Iterator[RegisteredOrder]:
         return (_order(row) for row in self._tables.orders.query_entities(f"RowKey eq '{_RECORD}'"))
 
+    def _row(self, order_id: str) -> TableEntity | None:
+        try:
+            return self._tables.orders.get_entity(table_key(order_id), _RECORD)
+        except ResourceNotFoundError:
+            return None
+
     def _close(self, order_id: str) -> None:
         self._tables.orders.delete_entity(_OPEN, table_key(order_id))
 
     def _required(self, order_id: str) -> RegisteredOrder:
-        order = self.get(order_id)
-        if order is None:
+        return _order(self._required_row(order_id))
+
+    def _required_row(self, order_id: str) -> TableEntity:
+        row = self._row(order_id)
+        if row is None:
             raise KeyError(f"order {order_id} is not in the register")
-        return order
+        return row
 
     def _remember(self, order_id: str) -> None:
         self._known[order_id] = None

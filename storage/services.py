@@ -3,11 +3,15 @@
 from functools import cache
 
 from storage.alerts import Alerts
-from storage.cancels import CancelRequests
+from storage.instructions import Instructions
 from storage.orders import OrderRegister
 from storage.settings import settings
 from storage.signals import SignalStore
 from storage.tables import Tables
+from storage.watches import Watches
+
+_WATCHES_ARE_GOOD_FOR = 1.0
+"""Seconds: how late the market data of one process may notice a price that an order begins to wait for in another."""
 
 
 @cache
@@ -21,8 +25,14 @@ def order_register() -> OrderRegister:
 
 
 @cache
-def cancel_requests() -> CancelRequests:
-    return CancelRequests(tables())
+def instructions() -> Instructions:
+    return Instructions(tables())
+
+
+@cache
+def watches() -> Watches:
+    # On the market's own clock a replay has to see every watch at once, or it would not be the same twice.
+    return Watches(tables(), time_to_live=0 if settings().market_clock else _WATCHES_ARE_GOOD_FOR)
 
 
 @cache

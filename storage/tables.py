@@ -62,6 +62,10 @@ class Tables:
         return self._table("Signals")
 
     @property
+    def watches(self) -> TableClient:
+        return self._table("Watches")
+
+    @property
     def alerts(self) -> TableClient:
         return self._table("Alerts")
 

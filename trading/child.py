@@ -99,7 +99,7 @@ _UNKNOWN_ORDER = 1  # CxlRejReason (102)
 _CORPORATE_ACTION = 0  # ExecRestatementReason (378)
 
 
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
+class Execution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A trade as it now stands; busted, its quantity is 0."""
 
     quantity: Decimal
@@ -107,14 +107,14 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A cancel or a replace that the venue has not answered yet."""
 
     cl_ord_id: str
     kind: Literal["cancel", "replace"]
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`cl_ord_ids` is the chain of accepted ids, first to current; `asked_ids` are those of all requests about it."""
 
     role: Role

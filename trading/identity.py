@@ -1,5 +1,6 @@
 """Names: an order's id, and the ClOrdIDs of its children, `{order_id}.{letter}{number}`."""
 
+import hashlib
 import re
 from enum import StrEnum
 
@@ -20,6 +21,9 @@ class Role(StrEnum):
 
 LETTERS = {Role.ENTRY: "e", Role.STOP: "s", Role.TAKE_PROFIT: "t", Role.CLOSE: "c", Role.COMPLETION: "m"}
 CANCEL_LETTER = "x"
+HALT_PREFIX = "halt-"
+"""How the orders begin that close positions when trading is halted."""
+_LONGEST_ORDER_ID = 64
 
 
 def cl_ord_id(order_id: str, letter: str, number: int) -> str:
@@ -40,3 +44,13 @@ def is_entry(cl_ord_id: str) -> bool:
 def orphan_order_id(cl_ord_id: str) -> str:
     """The name under which an execution of an order that nobody knows is journalled."""
     return "orphan-" + re.sub(r"[^A-Za-z0-9_-]", "_", cl_ord_id)
+
+
+def halt_order_id(halt: int, symbol: str, attempt: int = 1) -> str:
+    """The order that closes a symbol's position in a halt: of each halt, symbol and attempt there is one."""
+    again = f"_{attempt}" if attempt > 1 else ""
+    safe = re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found[0]):02x}", symbol)
+    order_id = f"{HALT_PREFIX}{halt}{again}-{safe}"
+    if len(order_id) <= _LONGEST_ORDER_ID:
+        return order_id
+    return f"{HALT_PREFIX}{halt}{again}-{hashlib.sha256(symbol.encode()).hexdigest()[:32]}"

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import msgspec
 
-from trading.commands import VenueCommand
+from trading.commands import VenueCommand, WatchPrice
+from trading.exposure import Mode
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary, OrderSummary
 from trading.market import MarketData
-from trading.orders import OrderType, Side
-from trading.specs import BracketSpec, Spec
+from trading.specs import Spec
+from trading.stakes import Holding, Stake, holding, protects, stakes
 
 if TYPE_CHECKING:
     Payload = dict[str, Any]
@@ -43,36 +45,35 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, tag="placement", tag_
     received_at: datetime | None = None
     """When the tick or the request that caused the order reached us, by the machine's clock."""
 
-    def price_to_judge_by(self) -> Decimal | None:
-        """The price at which the order's exposure is counted before it trades; None where nothing tells one.
-
-        A market entry of a bracket trades between its stop and its take-profit or makes no sense: the higher of them.
-        """
-        spec = self.spec
-        if isinstance(spec, BracketSpec):
-            return spec.entry_price or max(spec.stop_price, spec.take_profit_price)
-        if spec.order_type is OrderType.MARKET:
-            return self.reference_price
-        return spec.limit_price or spec.stop_price
+    def reserving(self) -> "Reserving":
+        """What exposure is asked for. Raises `trading.stakes.NoPriceError` where nothing tells a price."""
+        return Reserving(
+            order_id=self.spec.order_id,
+            stakes=stakes(self.spec, self.reference_price),
+            reduce_only=self.spec.reduce_only,
+            protected=protects(self.spec),
+            holding=holding(self.spec),
+        )
 
 
 class Reported(msgspec.Struct, frozen=True, kw_only=True, tag="report", tag_field="type"):
-    """The journal has a new row of the order: here is a copy."""
+    """The journal has a new row of the order: here is a copy, and of those that came just before it."""
 
     row: JournalRow
+    before: list[JournalRow] = []
 
 
-class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", tag_field="type"):
-    """A user wants the order to end. The order register has it too: an event alone can be lost."""
+class Instructed(msgspec.Struct, frozen=True, kw_only=True, tag="instruction", tag_field="type"):
+    """Our own side has told the order something: here is a copy of the row."""
 
-    mode: CancelMode
+    row: InstructionRow
 
 
 class Woken(msgspec.Struct, frozen=True, kw_only=True, tag="wake", tag_field="type"):
-    """Something may have been missed: read the journal and the register."""
+    """Something may have been missed: read the journal and the instructions."""
 
 
-OrderEvent = Reported | CancelAsked | Woken
+OrderEvent = Reported | Instructed | Woken
 """The payload of the one external event, `event`, that an `order` orchestration waits for."""
 
 
@@ -85,21 +86,22 @@ class Registering(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `read_journal`."""
+    """The input of `read_journal`: the numbers of the last journal row and the last instruction that are known."""
 
     order_id: str
     after: int
+    after_instruction: int
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `read_journal`: the rows after the number asked for, and what the user has asked for so far."""
+    """The answer of `read_journal`: what the venue and our own side have said after the numbers asked for."""
 
     rows: list[JournalRow]
-    cancel: CancelMode | None = None
+    instructions: list[InstructionRow] = []
 
 
 class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `submit_order`, `replace_order` and `cancel_order`. `at` becomes TransactTime (60)."""
+    """One of the inputs of `send_to_venue`. `at` becomes TransactTime (60)."""
 
     order_id: str
     command: VenueCommand
@@ -107,28 +109,36 @@ class VenueRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Their answer. `not_sent`: the order will never reach the venue. `refused`: no repetition can help."""
+    """Its answer to one. `not_sent`: the order will never reach the venue. `refused`: no repetition can help."""
 
     state: str = ""
     not_sent: bool = False
     refused: str | None = None
 
 
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the inputs of `watch_prices`."""
+
+    order_id: str
+    command: WatchPrice
+
+
 class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
 
-    `seen` is the last journal row that the lifecycle has handled, `cancel` the user's request that it has handled.
-    Of each child there is the current ClOrdID only.
+    `seen` and `instructed` are the last journal row and the last instruction that the lifecycle has handled,
+    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only.
     """
 
     seen: int = 0
+    instructed: int = 0
     phase: str = ""
-    cancel: CancelMode | None = None
+    filled_quantity: Decimal = Decimal(0)
     children: list[ChildSummary] = []
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `raise_alert`. One alert for each `key`."""
+    """One of the inputs of `raise_alerts`. One alert for each `key`."""
 
     code: str
     text: str
@@ -145,9 +155,13 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of `record_order`. `last_number` is the last journal row that the lifecycle has seen."""
+    """The input of `end_order`. `last_number` is the last journal row that the lifecycle has seen.
+
+    `symbols` are those that the order has a part in: none for one that was denied, and that no entity knows.
+    """
 
     order_id: str
+    symbols: list[str]
     last_number: int
     outcome: str
     text: str
@@ -156,27 +170,40 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """By the market's clock."""
     summary: OrderSummary | None = None
     """None for an order that was denied: it never had a lifecycle."""
+    resumption: Payload | None = None
+    """What its orchestration is started with again, should the venue say more of it; None likewise."""
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """What the register keeps of an ended order besides its outcome, as the record's `detail`.
 
-    `last_number` is the last journal row that the lifecycle has seen: what comes later, no lifecycle handles.
+    `last_number` is the last journal row that the lifecycle has seen: a trade that comes later opens the order again.
     """
 
     last_number: int
     timing: Timing
     children: list[ChildSummary] = []
+    resumption: Payload | None = None
+    """As in `Recording`."""
+
+
+class Resuming(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of `resume_order`: the end that the orchestration goes on from, by its last journal row."""
+
+    order_id: str
+    last_number: int
 
 
 class Reserving(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the exposure entity's `reserve`, whose answer is a `Decision`."""
+    """The input of the exposure entity's `reserve`, whose answer is a `Decision` about all the stakes together."""
 
     order_id: str
-    symbol: str
-    side: Side
-    quantity: Decimal
-    price: Decimal
+    stakes: list[Stake]
+    reduce_only: bool = False
+    protected: bool = False
+    """What it holds gets exits of its own, or is closed by it."""
+    holding: Holding | None = None
+    """The position that it takes over, to protect or to close it."""
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,12 +229,42 @@ class UnblockSymbol(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
 
 
-class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the entities' `release` and `forget`: an order is over after this journal row."""
+class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `set_mode`. `request` is an id of its own, to see when it was carried out."""
+
+    mode: Mode
+    reason: str = ""
+    request: str
+
+
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
+
+    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
+    """
 
     order_id: str
     symbol: str
     last_number: int
+    stakes: list[Stake]
+    filled: Decimal
+
+
+class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the entities' `catch_up`, `release` and `forget`: an order is over after this journal row.
+
+    A position entity is told of its own symbol; the exposure entity looks at none.
+    """
+
+    order_id: str
+    symbol: str
+    last_number: int
+
+
+class OrderReopened(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of the exposure entity's `reopen`: the venue has said more of an order that had ended."""
+
+    order_id: str
 
 
 def encoded(message: msgspec.Struct) -> Payload:

@@ -270,6 +270,10 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     trail: Trail | None = None
     display_quantity: Decimal | None = None
 
+    def values(self) -> dict[str, "Decimal | Trail"]:
+        """What is to be changed, by its field's name."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+
 
 class SpecError(ValueError):
     """A spec that must not become an order: which field, what it was, and what would be right."""
@@ -304,7 +308,7 @@ def amended(spec: _Spec, amendment: Amendment) -> _Spec:
     Raises `SpecError` where this kind of order has no such field to amend, or where the result would be wrong.
     """
     fields = AMENDABLE[type(spec)]
-    changes = {name: value for name in amendment.__struct_fields__ if (value := getattr(amendment, name)) is not None}
+    changes = amendment.values()
     right = f"can be amended: {', '.join(fields)}" if fields else "nothing of this kind of order can be amended"
     if not changes:
         raise SpecError("amendment", "empty", right)
@@ -316,6 +320,18 @@ def amended(spec: _Spec, amendment: Amendment) -> _Spec:
     after = msgspec.structs.replace(spec, **changes)
     check(after)
     return after
+
+
+def check_amendment(amendment: Amendment) -> None:
+    """Raise `SpecError` for what would be wrong of any order."""
+    if not amendment.values():
+        fields = ", ".join(amendment.__struct_fields__)
+        raise SpecError("amendment", "empty", f"must have a value for at least one of {fields}")
+    for name, value in amendment.values().items():
+        if isinstance(value, Trail):
+            _check_trail(value)
+        else:
+            _check_positive(name, value)
 
 
 def check(spec: Common) -> None:

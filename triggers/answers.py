@@ -13,5 +13,5 @@ def answer(body: object, status: int = 200, headers: dict[str, str] | None = Non
 
 
 def refusal(status: int, field: str, value: object, message: str) -> func.HttpResponse:
-    """A 4xx that names the field, its value, and what is wrong with it."""
+    """A 4xx, or 503, that names the field, its value, and what is wrong with it."""
     return answer(Refusal(error=Problem(field=field, value=value, message=message)), status)

@@ -1,8 +1,11 @@
 """Market data comes in: an Event Hub, whose messages are one `Tick` or one `Bar` each.
 
+Orders that wait for a price are told, and then the signals of the batch are started.
+
 Where this partition is, nobody need write down here. The truth is the strategy's state, which is stored together with
-the last sequence number it has seen, and which leaves out what it has seen. The cursor below only saves the start of a
-pipeline for messages that come again; a process that has just started knows none and loses nothing by it.
+the last sequence number it has seen, and which leaves out what it has seen; and a watch, which is over once its order
+was told. The cursors below only save the work for messages that come again; a process that has just started knows none
+and loses nothing by it.
 """
 
 import asyncio
@@ -16,12 +19,15 @@ import azure.durable_functions as df
 import azure.functions as func
 import msgspec
 
-from storage.services import alerts
+from storage.services import alerts, watches
 from storage.settings import settings
+from trading.events import PriceTouched
 from trading.market import MarketData, Tick
 from trading.messages import MarketBatch, Numbered, encoded
 from trading.specs import SpecError, check_symbol
+from trading.watches import Touch, Watch, touched
 from triggers.instances import start
+from triggers.instructing import tell
 
 LARGE_BATCH = 1000
 """Messages. Below it nothing is conflated; host.json's `maxEventBatchSize` keeps ordinary batches far below it."""
@@ -33,6 +39,8 @@ bp = df.Blueprint()
 _log = logging.getLogger(__name__)
 _cursors: dict[str, int] = {}
 """The last sequence number for which a pipeline was started in this process, by partition."""
+_told: dict[str, int] = {}
+"""The last one up to which orders that wait for a price were told."""
 
 
 class UnreadableMessageError(ValueError):
@@ -58,18 +66,34 @@ async def market_data(
     events: typing.List[func.EventHubEvent],  # noqa: UP006 - the worker refuses `list[...]` for a batch
     client: df.DurableOrchestrationClient,
 ) -> None:
-    """Starts `signal_pipeline` for what is new in the batch, and moves the cursor when that has succeeded."""
+    """Tells the orders whose prices were touched, and starts `signal_pipeline`, for what is new in the batch.
+
+    Whichever of the two fails, the other is done; and the batch comes again.
+    """
     received_at = datetime.now(UTC)
     partition = _partition(events)
-    fresh = [event for event in events if _number(event) > _cursors.get(partition, -1)]
+    known = min(_cursors.get(partition, -1), _told.get(partition, -1))
+    fresh = [event for event in events if _number(event) > known]
     if not fresh:
         return
-    numbered = conflated(await _decoded(fresh, partition))
-    if numbered:
+    numbered = await _decoded(fresh, partition)
+    last = _number(fresh[-1])
+    telling: Exception | None = None
+    try:
+        # First, since a position may be waiting for it.
+        await _tell_touched(client, [event for event in numbered if event.number > _told.get(partition, -1)])
+        _told[partition] = last
+    except Exception as error:
+        _log.exception("partition %s: orders that wait for a price could not be told, the batch comes again", partition)
+        telling = error
+    unseen = conflated([event for event in numbered if event.number > _cursors.get(partition, -1)])
+    if unseen:
         hub = settings().market_data_hub
-        batch = MarketBatch(hub=hub, partition=partition, received_at=received_at, events=numbered)
+        batch = MarketBatch(hub=hub, partition=partition, received_at=received_at, events=unseen)
         await _start(client, f"signals-{hub}-{partition}", batch)
-    _cursors[partition] = _number(fresh[-1])
+    _cursors[partition] = last
+    if telling is not None:
+        raise telling
 
 
 def decode(body: bytes) -> MarketData:
@@ -114,6 +138,30 @@ def conflated(events: Sequence[Numbered]) -> list[Numbered]:
             superseded.discard(data.symbol)
         kept.append(event)
     return kept[::-1]
+
+
+async def _tell_touched(client: df.DurableOrchestrationClient, events: Sequence[Numbered]) -> None:
+    """Tell each order whose price was touched, by the first message that did, and end its watch."""
+    waiting: dict[str, list[Watch]] = {}
+    touches: list[Touch] = []
+    for event in events:
+        symbol = event.data.symbol
+        if symbol not in waiting:
+            waiting[symbol] = await asyncio.to_thread(watches().waiting, symbol)
+        now = touched(waiting[symbol], event.data)
+        if now:
+            over = [watch for watch, _ in now]
+            waiting[symbol] = [watch for watch in waiting[symbol] if watch not in over]
+            touches += now
+    told = await asyncio.gather(*(_tell_one(client, *touch) for touch in touches), return_exceptions=True)
+    for failure in told:
+        if isinstance(failure, BaseException):
+            raise failure  # the others have been told
+
+
+async def _tell_one(client: df.DurableOrchestrationClient, watch: Watch, touch: PriceTouched) -> None:
+    await tell(client, watch.order_id, touch)
+    await asyncio.to_thread(watches().end, watch)
 
 
 async def _decoded(events: Sequence[func.EventHubEvent], partition: str) -> list[Numbered]:

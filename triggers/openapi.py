@@ -9,10 +9,14 @@ import msgspec
 
 from gateway.gateway import SessionStatus
 from trading.messages import UnblockSymbol
-from triggers.requests import BracketRequest, SingleRequest
+from trading.specs import Amendment
+from triggers.requests import SPECS, HaltRequest
 from triggers.views import (
+    Amending,
     Cancelling,
     ExposureView,
+    Halted,
+    HaltView,
     OrderList,
     OrderView,
     Placed,
@@ -23,12 +27,16 @@ from triggers.views import (
 
 _SHOWN = (
     Placed,
+    Amending,
     Cancelling,
     OrderView,
     OrderList,
     PositionList,
     ExposureView,
     UnblockSymbol,
+    HaltRequest,
+    Halted,
+    HaltView,
     SessionStatus,
     Released,
     Refusal,
@@ -39,7 +47,7 @@ _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"
 @cache
 def document() -> dict[str, Any]:
     """The document that `GET /api/openapi.json` serves."""
-    types = (SingleRequest, BracketRequest, *_SHOWN)
+    types = (*SPECS, Amendment, *_SHOWN)
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     for schema in schemas.values():
         if "description" in schema:
@@ -62,7 +70,7 @@ def document() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    one_of = {"oneOf": [_ref(SingleRequest), _ref(BracketRequest)], "discriminator": {"propertyName": "type"}}
+    one_of = {"oneOf": [_ref(request) for request in SPECS], "discriminator": {"propertyName": "type"}}
     return {
         "/api/orders": {
             "post": {
@@ -87,6 +95,18 @@ def _paths() -> dict[str, Any]:
             "get": {
                 "summary": "Show an order",
                 "responses": _responses({200: (OrderView, "The order")}, {404: "No such order"}),
+            },
+            "patch": {
+                "summary": "Amend an open order: the new values; what is left out or null stays as it is",
+                "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(Amendment)}}},
+                "responses": _responses(
+                    {202: (Amending, "Noted: what the order is to be")},
+                    {
+                        400: "A field is wrong",
+                        404: "No such order",
+                        409: "It has ended or was told to, has no such field, or has filled too much for it",
+                    },
+                ),
             },
             "delete": {
                 "summary": "End an order: its entry is cancelled; what it has filled is closed, or left to its exits",
@@ -117,6 +137,27 @@ def _paths() -> dict[str, Any]:
                 "parameters": [{"name": "symbol", "in": "query", "required": True, "schema": {"type": "string"}}],
                 "responses": _responses({202: (UnblockSymbol, "Noted")}, {404: "The symbol is not blocked"}),
             }
+        },
+        "/api/halt": {
+            "post": {
+                "summary": "Halt trading: entries are cancelled, exits stay, and only what reduces is approved",
+                "description": "May be repeated: nothing is done twice, and what could not be done yet is done then.",
+                "requestBody": {"required": False, "content": {"application/json": {"schema": _ref(HaltRequest)}}},
+                "responses": _responses(
+                    {202: (Halted, "Halted, and all open orders told")},
+                    {400: "A field is wrong", 503: "It may not have come about: ask again"},
+                ),
+            },
+            "get": {
+                "summary": "Whether trading is halted",
+                "responses": _responses({200: (HaltView, "The mode")}, {}),
+            },
+            "delete": {
+                "summary": "Let trading go on",
+                "responses": _responses(
+                    {200: (HaltView, "The mode is open")}, {503: "It may not have come about: ask again"}
+                ),
+            },
         },
         "/api/session": {
             "get": {

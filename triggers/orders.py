@@ -1,7 +1,6 @@
 """Orders and positions over HTTP."""
 
 import asyncio
-import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -12,14 +11,15 @@ import msgspec
 
 from gateway.journal import Journal
 from storage.orders import RegisteredOrder
-from storage.services import cancel_requests, order_register, tables
+from storage.services import instructions, order_register, tables
 from storage.settings import settings
+from trading.events import AmendRequested, CancelRequested
 from trading.exposure import ExposureState, Limits, gross_exposure
 from trading.identity import ORDER_ID
+from trading.instructions import InstructionRow, as_amended
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
-    CancelAsked,
     CancelMode,
     LiveStatus,
     Placement,
@@ -29,17 +29,28 @@ from trading.messages import (
     encoded,
     position_key,
 )
-from trading.specs import Spec
+from trading.specs import Spec, SpecError
+from triggers.amending import what_it_becomes
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
+from triggers.instructing import tell
 from triggers.openapi import document
-from triggers.requests import BadRequestError, read_order
-from triggers.views import Cancelling, ExposureView, OrderLine, OrderList, OrderView, Placed, PositionLine, PositionList
+from triggers.requests import BadRequestError, read_amendment, read_order
+from triggers.views import (
+    Amending,
+    Cancelling,
+    ExposureView,
+    OrderLine,
+    OrderList,
+    OrderView,
+    Placed,
+    PositionLine,
+    PositionList,
+)
 
 LONGEST_LIST = 1000
 
 bp = df.Blueprint()
-_log = logging.getLogger(__name__)
 
 
 @bp.route(route="orders", methods=["POST"])
@@ -85,12 +96,41 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
     order = await asyncio.to_thread(order_register().get, order_id)
     status = await client.get_status(order_id)
     if order is not None:
-        rows = await asyncio.to_thread(Journal(tables()).read, order_id)
-        return answer(_view(order, rows, status))
+        rows, told = await asyncio.gather(
+            asyncio.to_thread(Journal(tables()).read, order_id), asyncio.to_thread(instructions().read, order_id)
+        )
+        return answer(_view(order, rows, told, status))
     if not _is_order(status):
         return _unknown(order_id)
     spec = decoded(status.input_, Placement).spec
     return answer(OrderView(order_id=order_id, spec=spec, created_at=status.created_time, phase="registering"))
+
+
+@bp.route(route="orders/{id}", methods=["PATCH"])
+@bp.durable_client_input(client_name="client")
+async def amend_placed_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Asks the order to be another from now on: 202 with what it will be; 409 where it cannot be that.
+
+    The order itself has the last word: where the venue has said otherwise by then, it stays and an alert tells so.
+    """
+    order_id = req.route_params["id"]
+    if not ORDER_ID.fullmatch(order_id):
+        return _unknown(order_id)
+    try:
+        amendment = read_amendment(req.get_body())
+    except BadRequestError as error:
+        return refusal(400, error.field, error.value, error.message)
+    found = await _open_order(client, order_id)
+    if isinstance(found, func.HttpResponse):
+        return found
+    spec, live = found
+    told = await asyncio.to_thread(instructions().read, order_id)
+    try:
+        after = what_it_becomes(spec, told, live, amendment)
+    except SpecError as error:
+        return refusal(409, error.field, msgspec.to_builtins(error.value), error.message)
+    row = await tell(client, order_id, AmendRequested(amendment=amendment))
+    return answer(Amending(order_id=order_id, number=row.number, spec=after), 202)
 
 
 @bp.route(route="orders/{id}", methods=["DELETE"])
@@ -98,7 +138,7 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
 async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Asks the order to end: 202. `mode=flatten` (the default) closes what was filled, `keep_exits` leaves it to them.
 
-    The request is kept in the register before the orchestration hears of it, so it cannot be lost.
+    It may be asked for again: then what the venue refused too often is tried again. `flatten` is never taken back.
     """
     order_id = req.route_params["id"]
     if not ORDER_ID.fullmatch(order_id):
@@ -106,22 +146,14 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
     mode = req.params.get("mode", "flatten")
     if mode not in ("flatten", "keep_exits"):
         return refusal(400, "mode", mode, "has to be flatten or keep_exits")
-    order = await asyncio.to_thread(order_register().get, order_id)
-    if order is None:
-        status = await client.get_status(order_id)
-        if not _is_order(status):
-            return _unknown(order_id)
-    elif order.record is not None:
-        return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
-    asked: CancelMode = "flatten" if mode == "flatten" else "keep_exits"
-    stands = await asyncio.to_thread(cancel_requests().ask, order_id, asked)
-    if stands != asked:
-        return refusal(409, "mode", mode, f"the order was told to {stands} already, which is not taken back")
-    try:
-        await client.raise_event(order_id, "event", encoded(CancelAsked(mode=asked)))
-    except Exception:
-        _log.exception("cancel of %s is kept, and the sweep will tell the order", order_id)
-    return answer(Cancelling(order_id=order_id, mode=asked), 202)
+    found = await _open_order(client, order_id)
+    if isinstance(found, func.HttpResponse):
+        return found
+    wanted = CancelRequested(mode="flatten" if mode == "flatten" else "keep_exits")
+    if wanted.mode == "keep_exits" and "flatten" in await asyncio.to_thread(_cancels, order_id):
+        return refusal(409, "mode", mode, "the order was told to flatten already, which is not taken back")
+    await tell(client, order_id, wanted)
+    return answer(Cancelling(order_id=order_id, mode=wanted.mode), 202)
 
 
 @bp.route(route="positions", methods=["GET"])
@@ -129,7 +161,7 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
 async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """What is held of each symbol that was ever traded, from the position entities."""
     del req
-    exposure = await _exposure(client)
+    exposure = await exposure_state(client)
     ids = [df.EntityId("position", position_key(symbol)) for symbol in sorted(exposure.positions)]
     states = await asyncio.gather(*(client.read_entity_state(each) for each in ids))
     positions = [msgspec.convert(each.entity_state["position"], PositionLine) for each in states if each.entity_exists]
@@ -141,7 +173,7 @@ async def list_positions(req: func.HttpRequest, client: df.DurableOrchestrationC
 async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """What is at stake: reservations by order, positions by symbol, blocked symbols, the gross exposure, the limits."""
     del req
-    exposure = await _exposure(client)
+    exposure = await exposure_state(client)
     own = settings()
     limits = Limits(
         max_order_notional=own.max_order_notional,
@@ -164,7 +196,7 @@ async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationCl
 async def unblock_symbol(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Lets new orders in a symbol come again, after it was blocked: 202; 404 where it is not."""
     symbol = req.params.get("symbol", "")
-    if symbol not in (await _exposure(client)).blocked:
+    if symbol not in (await exposure_state(client)).blocked:
         return refusal(404, "symbol", symbol, "is not blocked")
     unblock = UnblockSymbol(symbol=symbol)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "unblock", encoded(unblock))
@@ -178,9 +210,27 @@ async def describe(req: func.HttpRequest) -> func.HttpResponse:
     return answer(document())
 
 
-async def _exposure(client: Any) -> ExposureState:
+def _cancels(order_id: str) -> list[CancelMode]:
+    """In which modes the order was told to end."""
+    told = (row.instruction for row in instructions().read(order_id))
+    return [each.mode for each in told if isinstance(each, CancelRequested)]
+
+
+async def exposure_state(client: Any) -> ExposureState:
+    """What the exposure entity has last stored."""
     state = await client.read_entity_state(df.EntityId("exposure", EXPOSURE_KEY))
     return msgspec.convert(state.entity_state["exposure"], ExposureState) if state.entity_exists else ExposureState()
+
+
+async def _open_order(client: Any, order_id: str) -> tuple[Spec, LiveStatus] | func.HttpResponse:
+    """What an open order was placed as and how it stands; or the answer where there is none."""
+    status = await client.get_status(order_id, show_input=True)
+    order = await asyncio.to_thread(order_register().get, order_id)
+    if order is None and not _is_order(status):
+        return _unknown(order_id)
+    if order is not None and order.record is not None:
+        return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
+    return _spec(order) if order else await _placed(order_id, status), _live(status)
 
 
 async def _placed(order_id: str, status: Any) -> Spec:
@@ -216,25 +266,32 @@ def _line(order: RegisteredOrder) -> OrderLine:
     return OrderLine(order_id=order.order_id, spec=_spec(order), created_at=order.created_at, outcome=outcome)
 
 
-def _view(order: RegisteredOrder, rows: list[JournalRow], status: Any) -> OrderView:
+def _live(status: Any) -> LiveStatus:
+    return msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
+
+
+def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[InstructionRow], status: Any) -> OrderView:
+    spec = as_amended(_spec(order), told)
     if order.record is None:
-        live = msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
+        live = _live(status)
         return OrderView(
             order_id=order.order_id,
-            spec=_spec(order),
+            spec=spec,
             created_at=order.created_at,
             phase=live.phase if is_running(status) else "unattended",
             children=live.children,
             journal=rows,
+            instructions=told,
         )
     detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
     return OrderView(
         order_id=order.order_id,
-        spec=_spec(order),
+        spec=spec,
         created_at=order.created_at,
         phase="ended",
         children=detail.children,
         journal=rows,
+        instructions=told,
         outcome=order.record.outcome,
         text=order.record.text,
         filled_quantity=order.record.filled_quantity,

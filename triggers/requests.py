@@ -1,26 +1,40 @@
 """What a client may ask over HTTP, and how a request that is wrong is answered."""
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from trading.identity import HALT_PREFIX
 from trading.orders import OrderType, Side, TimeInForce
-from trading.specs import BracketSpec, SingleSpec, Spec, SpecError, check
+from trading.specs import (
+    Amendment,
+    AtEnd,
+    BracketSpec,
+    Common,
+    Execution,
+    FlattenSpec,
+    IcebergSpec,
+    MultiLegSpec,
+    OcoSpec,
+    OnLegFailure,
+    OtoSpec,
+    ScaleSpec,
+    SingleSpec,
+    Spec,
+    SpecError,
+    TrailingSpec,
+    TwapSpec,
+    check,
+    check_amendment,
+)
 
-RESERVED = ("fix-session", "orphan-", "signals-", "sma-")
-"""How the app's own instances, orphans and signals are named: an order must not take one of these ids."""
+RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
+"""How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
 
-_CHOICES = {
-    "type": ("single", "bracket"),
-    "side": tuple(Side),
-    "order_type": tuple(OrderType),
-    "entry_type": tuple(OrderType),
-    "time_in_force": tuple(TimeInForce),
-}
-
-_Kind = TypeVar("_Kind")
+_Wanted = TypeVar("_Wanted")
 
 
 class BadRequestError(Exception):
@@ -39,7 +53,9 @@ class SingleRequest(SingleSpec, frozen=True, kw_only=True, tag="single", forbid_
     `order_id` is the client's own, 1 to 64 letters, digits, `_` or `-`: the same request may be sent again, and places
     one order. It is generated where left out. `reference_price` is required for a market order and for no other: the
     price at which the exposure limits judge it, the worst that it may be expected to trade at. It limits nothing at the
-    venue. `valid_for` is in seconds.
+    venue. `valid_for` is in seconds, `good_till` a time with its zone: what is unfilled then is cancelled.
+    `reduce_only`: approved only as far as it makes a position smaller. `synthetic`: a stop that is kept here until its
+    price is touched. All of this goes for every kind of order that has the field.
     """
 
     order_id: str = ""
@@ -49,86 +65,235 @@ class SingleRequest(SingleSpec, frozen=True, kw_only=True, tag="single", forbid_
 class BracketRequest(BracketSpec, frozen=True, kw_only=True, tag="bracket", forbid_unknown_fields=True):
     """An entry, and for what it fills a stop and a take-profit of which one cancels the other.
 
-    `order_id` and `valid_for` as for a single order. The exposure limits judge the order at `entry_price`; a market
-    entry at the higher of its two exit prices, between which it has to trade to make sense.
+    The exposure limits judge it at `entry_price`; a market entry at the higher of its two exit prices, between which it
+    has to trade to make sense.
     """
 
     order_id: str = ""
 
 
-OrderRequest = SingleRequest | BracketRequest
+class OcoRequest(OcoSpec, frozen=True, kw_only=True, tag="oco", forbid_unknown_fields=True):
+    """Two entries in one symbol: as soon as one trades, the other is cancelled.
+
+    With both exit prices, what an entry fills is protected as a bracket's is.
+    """
+
+    order_id: str = ""
+
+
+class OtoRequest(OtoSpec, frozen=True, kw_only=True, tag="oto", forbid_unknown_fields=True):
+    """A chain of two to eight orders: what one fills is what the next is sent for, in the ratio of their quantities."""
+
+    order_id: str = ""
+
+
+class MultiLegRequest(MultiLegSpec, frozen=True, kw_only=True, tag="multi_leg", forbid_unknown_fields=True):
+    """Two to eight legs at once, or the first leading and the others following; their quantities are the ratio.
+
+    `on_leg_failure` says what becomes of the other legs' fills where a leg does not fill: `unwind`, `complete`, `keep`.
+    """
+
+    order_id: str = ""
+
+
+class TrailingRequest(TrailingSpec, frozen=True, kw_only=True, tag="trailing", forbid_unknown_fields=True):
+    """A position whose stop follows the best price since its entry, never away from it.
+
+    `entry_type` null: the position is held already and trails from `start_price`. `reference_price` is required for a
+    market entry and for no other, as for a single order.
+    """
+
+    order_id: str = ""
+    reference_price: Decimal | None = None
+
+
+class TwapRequest(TwapSpec, frozen=True, kw_only=True, tag="twap", forbid_unknown_fields=True):
+    """A quantity over `duration` seconds in `slices` of one size; what a slice has not filled goes to the next."""
+
+    order_id: str = ""
+
+
+class IcebergRequest(IcebergSpec, frozen=True, kw_only=True, tag="iceberg", forbid_unknown_fields=True):
+    """A limit order of which the venue never sees more than `display_quantity`."""
+
+    order_id: str = ""
+
+
+class ScaleRequest(ScaleSpec, frozen=True, kw_only=True, tag="scale", forbid_unknown_fields=True):
+    """A ladder of limit entries, and one stop and one take-profit for all that they have filled."""
+
+    order_id: str = ""
+
+
+class FlattenRequest(FlattenSpec, frozen=True, kw_only=True, tag="flatten", forbid_unknown_fields=True):
+    """Closes a position that is held, at market. `side` and `quantity` are the position's."""
+
+    order_id: str = ""
+
+
+class HaltRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A halt of all trading. With `flatten`, what is held is closed too. `reason` is for whoever looks later."""
+
+    flatten: bool = False
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+OrderRequest = (
+    SingleRequest
+    | BracketRequest
+    | OcoRequest
+    | OtoRequest
+    | MultiLegRequest
+    | TrailingRequest
+    | TwapRequest
+    | IcebergRequest
+    | ScaleRequest
+    | FlattenRequest
+)
+SPECS: dict[type[Common], type[Spec]] = {
+    SingleRequest: SingleSpec,
+    BracketRequest: BracketSpec,
+    OcoRequest: OcoSpec,
+    OtoRequest: OtoSpec,
+    MultiLegRequest: MultiLegSpec,
+    TrailingRequest: TrailingSpec,
+    TwapRequest: TwapSpec,
+    IcebergRequest: IcebergSpec,
+    ScaleRequest: ScaleSpec,
+    FlattenRequest: FlattenSpec,
+}
+"""What each kind of request asks for."""
+
+_CHOICES = {
+    "type": tuple(str(spec.__struct_config__.tag) for spec in SPECS),
+    "side": tuple(Side),
+    "order_type": tuple(OrderType),
+    "entry_type": tuple(OrderType),
+    "time_in_force": tuple(TimeInForce),
+    "execution": tuple(Execution),
+    "on_leg_failure": tuple(OnLegFailure),
+    "at_end": tuple(AtEnd),
+}
 
 
 def read_order(body: bytes, generated_id: str) -> tuple[Spec, Decimal | None]:
-    """The order of a request's body, and the reference price of a market order. Raises `BadRequestError`."""
-    try:
-        request = msgspec.json.decode(body, type=OrderRequest)
-    except msgspec.ValidationError as error:
-        raise _wrong_field(body, str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_json(error) from None
-    _check_digits(request)
-    spec, reference_price = _parts(request, generated_id)
+    """The order of a request's body, and the reference price of a market entry. Raises `BadRequestError`."""
+    request: OrderRequest = _decoded(body, OrderRequest)
+    reference_price = _reference_price(request)
+    spec = msgspec.convert(request, SPECS[type(request)], from_attributes=True)
+    spec = msgspec.structs.replace(spec, order_id=request.order_id or generated_id)
     if spec.order_id.startswith(RESERVED):
         message = f"must not begin with {', '.join(RESERVED)}: these names are the app's own"
         raise BadRequestError("order_id", spec.order_id, message)
     try:
         check(spec)
     except SpecError as error:
-        raise BadRequestError(error.field, _shown(error.value), error.message) from None
+        raise as_bad_request(error) from None
     return spec, reference_price
 
 
-def _parts(request: OrderRequest, generated_id: str) -> tuple[Spec, Decimal | None]:
-    if isinstance(request, BracketRequest):
-        return _spec(BracketSpec, request, generated_id), None
+def read_amendment(body: bytes) -> Amendment:
+    """The amendment of a request's body. Raises `BadRequestError` for what would be wrong of any order."""
+    amendment: Amendment = _decoded(body, Amendment)
+    try:
+        check_amendment(amendment)
+    except SpecError as error:
+        raise as_bad_request(error) from None
+    return amendment
+
+
+def read_halt(body: bytes) -> HaltRequest:
+    """What a halt's body asks for; an empty one asks for no more than the halt. Raises `BadRequestError`."""
+    request: HaltRequest = _decoded(body or b"{}", HaltRequest)
+    return request
+
+
+def as_bad_request(error: SpecError) -> BadRequestError:
+    """What a spec's error is to a client."""
+    return BadRequestError(error.field, msgspec.to_builtins(error.value), error.message)
+
+
+def _decoded(body: bytes, kind: Any) -> Any:
+    try:
+        request = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(body, str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _not_json(error) from None
+    for field, number in _numbers(request, ""):
+        _check_digits(field, number)
+    return request
+
+
+def _reference_price(request: OrderRequest) -> Decimal | None:
+    """The price of a market entry that the order itself has no other price for."""
+    match request:
+        case SingleRequest():
+            entry_type: OrderType | None = request.order_type
+        case TrailingRequest():
+            entry_type = request.entry_type
+        case _:
+            return None
     price = request.reference_price
-    if request.order_type is not OrderType.MARKET:
+    if entry_type is not OrderType.MARKET:
         if price is not None:
-            message = f"must be left out for a {request.order_type} order: its own price is what it is judged by"
-            raise BadRequestError("reference_price", _shown(price), message)
+            kind = f"a {entry_type} order" if entry_type else "a position that is held"
+            message = f"must be left out for {kind}: it is judged by a price of its own"
+            raise BadRequestError("reference_price", msgspec.to_builtins(price), message)
     elif price is None or not price.is_finite() or price <= 0:
         message = "is needed for a market order, as a number above 0: its exposure is judged by it"
-        raise BadRequestError("reference_price", _shown(price), message)
-    return _spec(SingleSpec, request, generated_id), price
+        raise BadRequestError("reference_price", msgspec.to_builtins(price), message)
+    return price
 
 
-def _spec(kind: type[_Kind], request: OrderRequest, generated_id: str) -> _Kind:
-    fields = {name: getattr(request, name) for name in kind.__struct_fields__}  # type: ignore[attr-defined]  # a Struct
-    return kind(**fields | {"order_id": request.order_id or generated_id})
+def _numbers(value: object, field: str) -> Iterator[tuple[str, Decimal]]:
+    """All numbers of a request, each with the name of its field, such as `legs[1].quantity`."""
+    if isinstance(value, Decimal):
+        yield field, value
+    elif isinstance(value, tuple):
+        for index, each in enumerate(value):
+            yield from _numbers(each, f"{field}[{index}]")
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _numbers(getattr(value, name), f"{field}.{name}" if field else name)
 
 
-def _check_digits(request: OrderRequest) -> None:
+def _check_digits(field: str, number: Decimal) -> None:
     """A number of a million digits is a number above 0, and nothing that a venue should be sent."""
-    for name in request.__struct_fields__:
-        value = getattr(request, name)
-        if not isinstance(value, Decimal) or not value.is_finite():
-            continue
-        exponent = value.as_tuple().exponent
-        if value.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10):
-            raise BadRequestError(name, str(value)[:40], "must have at most 15 digits before the point and 10 after it")
+    exponent = number.as_tuple().exponent
+    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
+        raise BadRequestError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
 
 
 def _wrong_field(body: bytes, problem: str) -> BadRequestError:
-    """`msgspec` names the place at the end of its text (``- at `$.quantity` ``), or the field within it."""
+    """`msgspec` names the place at the end of its text (``- at `$.legs[1].quantity` ``), and a field that is missing
+    or unknown at its beginning."""
     message, _, place = problem.partition(" - at `$")
-    field = place.strip("`.")
-    if not field:
-        named = re.search(r"(?:required|unknown) field `([^`]+)`", message)
-        field = named[1] if named else "body"
+    path = re.findall(r"[^.\[\]`]+", place)
+    named = re.search(r"(?:required|unknown) field `([^`]+)`", message)
+    if named:
+        path.append(named[1])
     try:
-        given = msgspec.json.decode(body)
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _not_json(error)
-    value = given.get(field) if isinstance(given, dict) else None
-    if field in _CHOICES:
-        message = f"has to be one of {', '.join(_CHOICES[field])}"
+    if not path:
+        return BadRequestError("body", None, message)
+    for step in path:
+        value = _within(value, step)
+    if path[-1] in _CHOICES:
+        message = f"has to be one of {', '.join(_CHOICES[path[-1]])}"
+    field = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
     return BadRequestError(field, value, message)
+
+
+def _within(value: Any, step: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and step.isdigit() and int(step) < len(value):
+        return value[int(step)]
+    return None
 
 
 def _not_json(error: Exception) -> BadRequestError:
     return BadRequestError("body", None, f"has to be a JSON object: {error}")
-
-
-def _shown(value: object) -> Any:
-    return msgspec.to_builtins(value)

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from trading.exposure import Limits, Reservation
+from trading.exposure import Limits, Mode, Reservation
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
 from trading.messages import CancelMode, Timing
@@ -27,11 +28,20 @@ class Cancelling(msgspec.Struct, frozen=True, kw_only=True):
     mode: CancelMode
 
 
-class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order: what was asked for, how it stands, its children, what the venue has said of it.
+class Amending(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to amending an order: the number of the instruction, and what the order is to be."""
 
-    `phase` is `registering`, `reserving`, `working`, `ending` or `ended`; `unattended` is one whose orchestration has
-    died. From `outcome` on, fields are null until the end.
+    order_id: str
+    number: int
+    spec: Spec
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order: what is asked for, how it stands, its children, what the venue and our own side have said to it.
+
+    `spec` is the order as amended, as far as its amendments could be made. `phase` is `registering`, `reserving`,
+    `working`, `ending` or `ended`; `unattended` is one whose orchestration has died. From `outcome` on, fields are null
+    until the end.
     """
 
     order_id: str
@@ -40,6 +50,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     children: list[ChildSummary] = []
     journal: list[JournalRow] = []
+    instructions: list[InstructionRow] = []
     outcome: str | None = None
     text: str | None = None
     filled_quantity: Decimal | None = None
@@ -49,7 +60,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """An order in a list. `outcome` is null while it is open."""
+    """An order in a list, as it was placed. `outcome` is null while it is open."""
 
     order_id: str
     spec: Spec
@@ -94,6 +105,31 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     released: int
 
 
+class HaltView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether trading is halted: `mode` is `reducing` then, else `open`.
+
+    `number` counts the halts: it is that of the one that is on, or of the last one.
+    """
+
+    mode: Mode
+    reason: str
+    number: int
+
+
+class Halted(HaltView, frozen=True, kw_only=True):
+    """The answer to a halt. `told` is how many open orders were told.
+
+    The rest is about `flatten`. `closing` names by symbol the order that closes what no other order does. `waiting` are
+    the symbols in which an order may still trade that has no exits of its own, `blocked` those in which new orders are
+    denied: what is held of either is closed when the halt is asked for again, after that order's end or the unblocking.
+    """
+
+    told: int
+    closing: dict[str, str] = {}
+    waiting: list[str] = []
+    blocked: list[str] = []
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong: the field, its value, and what would be right."""
 
@@ -103,6 +139,6 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every 4xx of this interface."""
+    """The body of every 4xx of this interface, and of a 503 that it answers itself."""
 
     error: Problem

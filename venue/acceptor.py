@@ -20,6 +20,7 @@ from fix.session import NotLoggedOn, Session
 from fix.transport import Connection
 from venue.clock import MarketClock
 from venue.exchange import Exchange
+from venue.faults import Faults
 from venue.orders import OrderType, Side, TimeInForce
 from venue.records import AskStatus, CancelOrder, ExecutionReport, NewOrder, ReplaceOrder, Report
 
@@ -67,6 +68,7 @@ class Acceptor:
         self._clock = clock
         self._comp_id = comp_id
         self._credentials = credentials
+        self.faults = Faults()
         self._members: dict[str, Member] = {}  # by the member's CompID
         self._by_session: dict[str, Member] = {}  # by session id
 
@@ -99,7 +101,8 @@ class Acceptor:
                 member.connection, member.has_logged_on = connection, True
                 member.flush()
             case MessageReceived():
-                self._answer(member, event)
+                if not self.faults.keep("inbound", event.message, lambda: self._answer(member, event)):
+                    self._answer(member, event)
             case LoggedOut(reason):
                 _log.info("%s logged out: %s", member.name, reason)
                 member.connection = None
@@ -111,8 +114,21 @@ class Acceptor:
     def deliver(self, reports: list[Report]) -> int:
         """Send each report to the member it is for; how many FIX messages that are."""
         for report in reports:
-            self._by_session[report.session].send(_to_message(report))
+            self._send(self._by_session[report.session], _to_message(report))
         return len(reports)
+
+    def cut(self, session: str | None = None) -> list[str]:
+        """End connections, of all members or of one, without a word; whose."""
+        cut = []
+        for member in self.members:
+            if member.connection is not None and session in (None, member.name):
+                cut.append(member.name)
+                member.connection.abort("cut by the venue")
+        return cut
+
+    def _send(self, member: Member, message: Message) -> None:
+        if not self.faults.keep("outbound", message, lambda: member.send(message)):
+            member.send(message)
 
     def _authenticate(self, logon: Message) -> str | None:
         username = logon.get(553)
@@ -249,6 +265,7 @@ def _to_message(report: Report) -> Message:
             exec_type=fix_orders.ExecType(report.exec_type.value),
             ord_status=fix_orders.OrdStatus(report.ord_status.value),
             ord_rej_reason=report.ord_rej_reason,
+            exec_restatement_reason=report.exec_restatement_reason,
             symbol=report.symbol,
             side=fix_orders.Side(report.side.value),
             order_qty=report.order_qty,

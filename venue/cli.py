@@ -77,7 +77,7 @@ async def _run(options: argparse.Namespace) -> None:
         server = await serve(_HOST, options.fix_port, acceptor.session_for, acceptor.on_event)
     except OSError as error:
         raise _cannot_listen("--fix-port", options.fix_port, error) from None
-    control = Control(exchange, clock, acceptor.deliver, lambda: _sessions(acceptor))
+    control = Control(exchange, clock, acceptor.deliver, lambda: _sessions(acceptor), acceptor.faults, acceptor.cut)
     runner = web.AppRunner(control.application(), access_log=None)
     await runner.setup()
     try:

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from venue.clock import MarketClock
 from venue.exchange import ConflictError, Exchange, NotFoundError
+from venue.faults import Fault, Faults
 from venue.prices import MarketEvent
 from venue.records import Report
 
@@ -36,6 +37,38 @@ class EndOfDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /end_of_day`."""
 
     at: _Time
+
+
+class Restatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /orders/{cl_ord_id}/restate`: the order's new quantity."""
+
+    quantity: Decimal
+
+    def __post_init__(self) -> None:
+        _check_positive("quantity", self.quantity)
+
+
+class Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /trades/{exec_id}/correct`: what the trade was really for."""
+
+    quantity: Decimal
+    price: Decimal
+
+    def __post_init__(self) -> None:
+        _check_positive("quantity", self.quantity)
+        _check_positive("price", self.price)
+
+
+class Released(msgspec.Struct, frozen=True):
+    """How many messages that were held went their way."""
+
+    released: int
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """The sessions whose connection was cut."""
+
+    sessions: list[str]
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -100,7 +133,8 @@ class BadRequestError(Exception):
 
 
 class Control:
-    """The HTTP application. `deliver` sends reports to their members and says how many messages that were."""
+    """The HTTP application. `deliver` sends reports to their members and says how many messages that were; `cut` ends
+    the connections of all members or of one, and says whose."""
 
     def __init__(
         self,
@@ -108,11 +142,15 @@ class Control:
         clock: MarketClock,
         deliver: Callable[[list[Report]], int],
         sessions: Callable[[], list[SessionState]],
+        faults: Faults,
+        cut: Callable[[str | None], list[str]],
     ) -> None:
         self._exchange = exchange
         self._clock = clock
         self._deliver = deliver
         self._sessions = sessions
+        self._faults = faults
+        self._cut_connections = cut
 
     def application(self) -> web.Application:
         application = web.Application(middlewares=[_errors_as_json], client_max_size=_LARGEST_REQUEST)
@@ -125,7 +163,13 @@ class Control:
                 web.get("/executions", self._executions),
                 web.get("/positions", self._positions),
                 web.post("/orders/{cl_ord_id}/cancel", self._cancel),
+                web.post("/orders/{cl_ord_id}/restate", self._restate),
                 web.post("/trades/{exec_id}/bust", self._bust),
+                web.post("/trades/{exec_id}/correct", self._correct),
+                web.post("/faults", self._add_fault),
+                web.get("/faults", self._show_faults),
+                web.delete("/faults", self._end_faults),
+                web.post("/cut", self._cut),
             ]
         )
         return application
@@ -202,6 +246,38 @@ class Control:
         _log.info("trade %s is busted", exec_id)
         return self._sent(reports)
 
+    async def _restate(self, request: web.Request) -> web.Response:
+        cl_ord_id = request.match_info["cl_ord_id"]
+        wanted = _decode(await request.read(), Restatement)
+        session = request.query.get("session")
+        reports = self._exchange.restate(cl_ord_id, wanted.quantity, self._clock.now(), session)
+        _log.info("order %s is restated to %s", cl_ord_id, wanted.quantity)
+        return self._sent(reports)
+
+    async def _correct(self, request: web.Request) -> web.Response:
+        exec_id = request.match_info["exec_id"]
+        wanted = _decode(await request.read(), Correction)
+        reports = self._exchange.correct(exec_id, wanted.quantity, wanted.price, self._clock.now())
+        _log.info("trade %s is corrected to %s at %s", exec_id, wanted.quantity, wanted.price)
+        return self._sent(reports)
+
+    async def _add_fault(self, request: web.Request) -> web.Response:
+        fault = _decode(await request.read(), Fault)
+        self._faults.add(fault)
+        _log.info("from now on: %s", fault)
+        return _json(fault)
+
+    async def _show_faults(self, _request: web.Request) -> web.Response:
+        return _json(self._faults.caught)
+
+    async def _end_faults(self, _request: web.Request) -> web.Response:
+        released = self._faults.end()
+        _log.info("no faults any more; %d held messages go their way", released)
+        return _json(Released(released))
+
+    async def _cut(self, request: web.Request) -> web.Response:
+        return _json(Cut(self._cut_connections(request.query.get("session"))))
+
     def _sent(self, reports: list[Report]) -> web.Response:
         return _json(Sent(self._deliver(reports)))
 
@@ -220,6 +296,11 @@ async def _errors_as_json(
         return _json({"error": str(error)}, status=409)
     except web.HTTPException as error:
         return _json({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
+
+
+def _check_positive(name: str, value: Decimal) -> None:
+    if not (value.is_finite() and value > 0):
+        raise ValueError(f"`{name}` is {value}: has to be a number above 0")
 
 
 _T = TypeVar("_T")

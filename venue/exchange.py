@@ -39,6 +39,8 @@ _NO_ORDER = "NONE"
 """OrderID (37) of a report about no order the exchange has (FIX 4.4, OrderCancelReject)."""
 _STATUS_EXEC_ID = "0"
 """ExecID (17) of an order status report (FIX 4.4, ExecID)."""
+_MARKET_OPTION = 8
+"""ExecRestatementReason (378)."""
 
 
 class NotFoundError(LookupError):
@@ -190,13 +192,40 @@ class Exchange:
         self._end(order, OrderStatus.CANCELED)
         return [self._report(order, ExecType.CANCELED, at, text="cancelled by the venue")]
 
+    def restate(self, cl_ord_id: str, quantity: Decimal, at: datetime, session: str | None = None) -> list[Report]:
+        """Change a working order's quantity on the venue's own account; it keeps its place in the queue.
+
+        Raises `NotFoundError`, or `ConflictError` where the order has ended or has traded as much.
+        """
+        order = self._named(cl_ord_id, session)
+        if not order.is_working:
+            raise ConflictError(f"order {cl_ord_id} has ended: OrdStatus (39) {order.status}")
+        if quantity <= order.cum_quantity:
+            raise ConflictError(f"quantity is {quantity}: order {cl_ord_id} has traded {order.cum_quantity}")
+        order.quantity = quantity
+        report = self._report(order, ExecType.RESTATED, at, text="restated by the venue")
+        return [msgspec.structs.replace(report, exec_restatement_reason=_MARKET_OPTION)]
+
+    def correct(self, exec_id: str, quantity: Decimal, price: Decimal, at: datetime) -> list[Report]:
+        """Let a trade be for another quantity and price, for both sides where both are orders.
+
+        Raises `NotFoundError`, or `ConflictError` where that is more than an order asked for, or would end it.
+        """
+        trades = self._sides_of(exec_id)
+        for trade in trades:
+            order, total = trade.order, trade.order.cum_quantity - trade.quantity + quantity
+            if total > order.quantity or (total == order.quantity and order.is_working):
+                raise ConflictError(
+                    f"quantity is {quantity}: with it order {order.cl_ord_id} has traded {total} of {order.quantity}"
+                )
+        return [self._correct(trade, quantity, price, at) for trade in trades]
+
     def bust(self, exec_id: str, at: datetime) -> list[Report]:
         """Take a trade back, for both sides where both are orders. Raises `NotFoundError`."""
-        trade = self._trades.get(exec_id)
-        if trade is None:
-            raise NotFoundError(f"no trade has the ExecID (17) {exec_id}")
-        exec_ids = [exec_id] if trade.counter_exec_id is None else [exec_id, trade.counter_exec_id]
-        return [self._bust(self._trades.pop(each), at) for each in exec_ids]
+        trades = self._sides_of(exec_id)
+        for trade in trades:
+            del self._trades[trade.exec_id]
+        return [self._bust(trade, at) for trade in trades]
 
     # ---- views
 
@@ -336,6 +365,22 @@ class Exchange:
         )
         self._trades[trade.exec_id] = trade
         return trade
+
+    def _sides_of(self, exec_id: str) -> list[Trade]:
+        trade = self._trades.get(exec_id)
+        if trade is None:
+            raise NotFoundError(f"no trade has the ExecID (17) {exec_id}")
+        return [trade] if trade.counter_exec_id is None else [trade, self._trades[trade.counter_exec_id]]
+
+    def _correct(self, trade: Trade, quantity: Decimal, price: Decimal, at: datetime) -> Report:
+        trade.order.correct(quantity, price, was_quantity=trade.quantity, was_price=trade.price)
+        trade.quantity, trade.price = quantity, price
+        return msgspec.structs.replace(
+            self._report(trade.order, ExecType.TRADE_CORRECT, at, text="trade corrected by the venue"),
+            exec_ref_id=trade.exec_id,
+            last_qty=quantity,
+            last_px=price,
+        )
 
     def _bust(self, trade: Trade, at: datetime) -> Report:
         trade.order.bust(trade.quantity, trade.price)

@@ -122,9 +122,17 @@ class Order:
 
         A filled order that lost a trade is not filled, and it does not come back to life: it counts as cancelled.
         """
-        self.cum_quantity -= quantity
-        self.traded_value -= quantity * price
-        if self.status is OrderStatus.FILLED:
+        self._count(-quantity, price)
+
+    def correct(self, quantity: Decimal, price: Decimal, *, was_quantity: Decimal, was_price: Decimal) -> None:
+        """Let a trade be another one; else as `bust`."""
+        self.traded_value += was_quantity * (price - was_price)
+        self._count(quantity - was_quantity, price)
+
+    def _count(self, more: Decimal, price: Decimal) -> None:
+        self.cum_quantity += more
+        self.traded_value += more * price
+        if self.status is OrderStatus.FILLED and self.cum_quantity < self.quantity:
             self.status = OrderStatus.CANCELED
         elif self.is_working:
             self.status = OrderStatus.PARTIALLY_FILLED if self.cum_quantity else OrderStatus.NEW

@@ -73,6 +73,8 @@ class ExecType(StrEnum):
     REJECTED = "8"
     EXPIRED = "C"
     TRADE = "F"
+    RESTATED = "D"
+    TRADE_CORRECT = "G"
     TRADE_CANCEL = "H"
     ORDER_STATUS = "I"
 
@@ -116,6 +118,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     exec_type: ExecType
     ord_status: OrderStatus
     ord_rej_reason: OrdRejReason | None = None
+    exec_restatement_reason: int | None = None
     symbol: str
     side: Side
     order_type: OrderType | None = None

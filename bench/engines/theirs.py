@@ -39,7 +39,7 @@ def _message(msg_type: str, *fields: tuple[int, str]) -> Any:
     return message
 
 
-class _Quiet(fix.Application):  # type: ignore[misc]
+class _Quiet(fix.Application):
     def onCreate(self, session: Any) -> None:
         pass
 

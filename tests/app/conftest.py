@@ -50,8 +50,9 @@ def _forget() -> None:
         settings,
         services.tables,
         services.order_register,
-        services.cancel_requests,
+        services.instructions,
         services.signal_store,
+        services.watches,
         services.alerts,
     ):
         cached.cache_clear()

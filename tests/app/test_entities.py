@@ -1,121 +1,22 @@
 """The entities through the SDK's own handle, batch by batch, with journal and register in Azurite."""
 
 import json
-import uuid
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
+import msgspec
 import pytest
 
-import activities.register
-import entities.exposure
-import entities.position
-from gateway.journal import Journal, Origin
-from storage.orders import OrderRecord
-from storage.services import order_register, tables
-from trading.events import OrderAccepted, OrderFilled, TradeBusted, TradeCorrected, VenueEvent
+from storage.services import order_register
+from tests.app.entities import AT, Entity, Order, apply
+from trading.events import OrderFilled, TradeBusted, TradeCorrected
+from trading.exposure import ExposureState, unprotected
 from trading.journal import JournalRow
-from trading.messages import OrderEnded, RecordDetail, Recording, Reserving, Timing, encoded, position_key
+from trading.messages import AccountMode, encoded, position_key
 from trading.orders import Side
+from trading.specs import BracketSpec, SingleSpec
+from trading.stakes import Holding
 
 pytestmark = pytest.mark.usefixtures("app")
-AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
-_HANDLES = {
-    "position": entities.position.position._function._func,
-    "exposure": entities.exposure.exposure._function._func,
-}
-
-
-class Entity:
-    """One entity: its state between batches, as the host keeps it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.raw: str | None = None
-
-    def batch(self, *operations: tuple[str, Any]) -> list[Any]:
-        """The results, an exception's text as `{"error": text}`."""
-        payload = {
-            "self": {"name": self._name, "key": "main"},
-            "exists": self.raw is not None,
-            "state": self.raw,
-            "batch": [
-                {"name": name, "input": json.dumps(json.dumps(given)), "isSignal": True} for name, given in operations
-            ],
-        }
-        answer = json.loads(_HANDLES[self._name](json.dumps(payload)))
-        self.raw = answer["entityState"]
-        results = [(each["isError"], json.loads(each["result"])) for each in answer["results"]]
-        return [{"error": result} if failed else result for failed, result in results]
-
-    @property
-    def state(self) -> Any:
-        assert self.raw is not None
-        return json.loads(self.raw)
-
-
-class Order:
-    """An order's journal, written as the gateway writes it."""
-
-    def __init__(self, *, symbol: str = "IBM", side: Side = Side.BUY) -> None:
-        self.order_id = f"o-{uuid.uuid4().hex}"
-        self._symbol = symbol
-        self._side = side
-        self._journal = Journal(tables())
-        self._messages = 0
-
-    def add(self, event: VenueEvent, side: Side | None = None) -> JournalRow:
-        self._messages += 1
-        row, _ = self._journal.append(
-            self.order_id,
-            event,
-            origin=Origin(f"test-{self.order_id}", 0, self._messages),
-            symbol=self._symbol,
-            side=side or self._side,
-            received_at=AT,
-        )
-        return row
-
-    def accepted(self) -> JournalRow:
-        return self.add(OrderAccepted(cl_ord_id=f"{self.order_id}.e1", at=AT))
-
-    def filled(self, quantity: int, price: int, *, child: str = "e1", side: Side | None = None) -> JournalRow:
-        event = OrderFilled(
-            cl_ord_id=f"{self.order_id}.{child}",
-            exec_id=f"{self.order_id}-{self._messages}",
-            quantity=Decimal(quantity),
-            price=Decimal(price),
-            cum_quantity=Decimal(quantity),
-            leaves_quantity=Decimal(0),
-            at=AT,
-        )
-        return self.add(event, side)
-
-    def ended(self, last_number: int) -> dict[str, Any]:
-        return encoded(OrderEnded(order_id=self.order_id, symbol=self._symbol, last_number=last_number))
-
-    def finish(self, last_number: int) -> None:
-        """In the register, as `record_order` does it."""
-        register = order_register()
-        register.register(self.order_id, "token", "{}", AT)
-        detail = json.dumps(encoded(RecordDetail(last_number=last_number, timing=Timing())))
-        register.finish(self.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
-
-    def reserving(self, quantity: int, price: int) -> dict[str, Any]:
-        return encoded(
-            Reserving(
-                order_id=self.order_id,
-                symbol=self._symbol,
-                side=self._side,
-                quantity=Decimal(quantity),
-                price=Decimal(price),
-            )
-        )
-
-
-def apply(row: JournalRow) -> tuple[str, Any]:
-    return "apply", encoded(row)
 
 
 def test_a_position_counts_each_row_once_and_fills_a_gap_from_the_journal() -> None:
@@ -223,6 +124,52 @@ def test_an_order_of_which_more_was_applied_than_is_recorded_is_not_forgotten() 
     assert entity.state["applied"] == {order.order_id: 2}
 
 
+@pytest.mark.parametrize("name", ["position", "exposure"])
+def test_42_an_order_that_is_open_again_counts_from_its_last_end(name: str) -> None:
+    order, entity = Order(), Entity(name)
+    rows = [order.accepted(), order.filled(10, 3000)]
+    entity.batch(apply(rows[0]), apply(rows[1]))
+    order.finish(2)
+    entity.batch(("forget", order.ended(2)))
+    order_register().reopen(order.order_id, 2)
+    late = order.filled(3, 3000)
+    entity.batch(apply(rows[1]), apply(late), apply(late))
+    position = entity.state["position"] if name == "position" else entity.state["exposure"]["positions"]["IBM"]
+    assert position["quantity"] == "13"
+
+
+@pytest.mark.parametrize("forgotten", ["before", "late", "not at all"])
+def test_42_what_an_order_holds_that_is_open_again_is_its_own_to_protect(forgotten: str) -> None:
+    order, entity = Order(), Entity("exposure")
+    spec = BracketSpec(
+        order_id=order.order_id,
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        entry_price=Decimal(3000),
+        stop_price=Decimal(2950),
+        take_profit_price=Decimal(3050),
+    )
+    order.register(spec)
+    entity.batch(("reserve", order.reserving(10, 3000, protected=True)))
+    entity.batch(apply(order.filled(10, 3000)), apply(order.filled(10, 3050, child="t3", side=Side.SELL)))
+    entity.batch(("release", order.ended(2)))
+    order.finish(2)
+    forget = ("forget", order.ended(2))
+    if forgotten == "before":
+        entity.batch(forget)
+    order.filled(3, 2960, child="s2", side=Side.SELL)
+    for _ in range(2):
+        entity.batch(("reopen", {"order_id": order.order_id}))
+    if forgotten == "late":
+        entity.batch(forget)
+    reservation = entity.state["exposure"]["reservations"][order.order_id]
+    assert (reservation["stakes"], reservation["protected"], reservation["held"]) == ([], True, {"IBM": "-3"})
+    assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "-3"
+    entity.batch(("release", order.ended(3)), ("forget", order.ended(3)))
+    assert entity.state["exposure"]["reservations"] == {}
+
+
 def test_a_bust_gives_back_what_the_trade_had_realized() -> None:
     order, entity = Order(), Entity("position")
     entity.batch(apply(order.filled(10, 3000)))
@@ -241,25 +188,6 @@ def test_a_bust_gives_back_what_the_trade_had_realized() -> None:
     entity.batch(apply(order.add(busted, Side.SELL)))
     held = entity.state["position"]
     assert (held["quantity"], held["average_price"], Decimal(held["realized_pnl"])) == ("10", "3000", Decimal(0))
-
-
-def test_a_record_is_not_written_while_the_journal_has_more_than_the_lifecycle_has_seen() -> None:
-    order = Order()
-    order.accepted()
-    order_register().register(order.order_id, "token", "{}", AT)
-    record = activities.register.record_order._function._func
-    recording = encoded(
-        Recording(order_id=order.order_id, last_number=1, outcome="canceled", text="", timing=Timing(), finished_at=AT)
-    )
-    order.filled(10, 3000)
-    assert record(recording) == {"behind": True}
-    registered = order_register().get(order.order_id)
-    assert registered is not None
-    assert registered.record is None
-    assert record({**recording, "last_number": 2}) == {"behind": False}
-    registered = order_register().get(order.order_id)
-    assert registered is not None
-    assert registered.record is not None
 
 
 def test_of_two_orders_of_60000_against_a_limit_of_100000_exactly_one_is_approved(
@@ -291,9 +219,10 @@ def test_a_release_counts_what_was_missed_before_it_gives_back_the_rest() -> Non
     order.accepted()
     order.filled(4, 3000)
     entity.batch(("release", order.ended(2)))
-    assert entity.state["exposure"]["reservations"] == {}
+    assert entity.state["exposure"]["reservations"][order.order_id]["stakes"] == []
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
-    entity.batch(("release", order.ended(2)))
+    entity.batch(("release", order.ended(2)), ("forget", order.ended(2)))
+    assert entity.state["exposure"]["reservations"] == {}
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "4"
 
 
@@ -304,8 +233,111 @@ def test_an_exits_fill_uses_no_reservation() -> None:
         apply(order.filled(4, 3000)),
         apply(order.filled(4, 3050, child="t3", side=Side.SELL)),
     )
-    assert entity.state["exposure"]["reservations"][order.order_id]["quantity"] == "6"
+    assert entity.state["exposure"]["reservations"][order.order_id]["stakes"][0]["quantity"] == "6"
     assert entity.state["exposure"]["positions"]["IBM"]["quantity"] == "0"
+
+
+def test_38_what_works_to_reduce_a_position_counts_against_an_order_that_may_only_reduce() -> None:
+    protected, other, entity = Order(), Order(), Entity("exposure")
+    entity.batch(("reserve", protected.reserving(6, 3000, protected=True)), ("reserve", other.reserving(4, 3000)))
+    trade = protected.filled(6, 3000)
+    entity.batch(apply(trade), apply(other.filled(4, 3000)))
+
+    def denial(quantity: int) -> str:
+        asked = Order(side=Side.SELL).reserving(quantity, 3000, reduce_only=True)
+        return str(entity.batch(("reserve", asked))[0]["reason"])
+
+    assert denial(15) == "REDUCE_ONLY: order=15 position=10 working=6"
+    assert isinstance(trade.event, OrderFilled)
+    corrected = TradeCorrected(
+        cl_ord_id=trade.event.cl_ord_id,
+        exec_id="corrected",
+        ref_exec_id=trade.event.exec_id,
+        quantity=Decimal(5),
+        price=Decimal(3000),
+        at=AT,
+    )
+    entity.batch(apply(protected.add(corrected)))
+    assert denial(15) == "REDUCE_ONLY: order=15 position=9 working=5"
+    busted = TradeBusted(
+        cl_ord_id=trade.event.cl_ord_id,
+        exec_id="busted",
+        ref_exec_id="corrected",
+        quantity=Decimal(5),
+        price=Decimal(3000),
+        at=AT,
+    )
+    entity.batch(apply(protected.add(busted)))
+    assert denial(15) == "REDUCE_ONLY: order=15 position=4"
+
+
+def test_while_trading_is_halted_only_what_reduces_is_approved() -> None:
+    order, entity = Order(), Entity("exposure")
+    entity.batch(("reserve", order.reserving(10, 100)), apply(order.filled(10, 100)))
+    halt = encoded(AccountMode(mode="reducing", reason="news", request="1"))
+    resume = encoded(AccountMode(mode="open", request="2"))
+    results = entity.batch(
+        ("set_mode", halt),
+        ("reserve", Order().reserving(1, 100)),
+        ("reserve", Order(side=Side.SELL).reserving(15, 100)),
+        ("reserve", Order(side=Side.SELL).reserving(4, 100)),
+        ("set_mode", resume),
+        ("reserve", Order().reserving(1, 100)),
+    )
+    assert [result and result["reason"] for result in results] == [
+        None,
+        "REDUCE_ONLY: order=1 position=10 side=buy",
+        "REDUCE_ONLY: order=15 position=10",
+        "",
+        None,
+        "",
+    ]
+    assert entity.state["exposure"]["account"] == {"mode": "open", "reason": "", "halts": 1, "requests": ["1", "2"]}
+
+
+def test_a_state_of_before_there_were_several_stakes_is_read_and_knows_who_protects_what_is_held() -> None:
+    bracket, single, entity = Order(), Order(), Entity("exposure")
+    bracket.register(
+        BracketSpec(
+            order_id=bracket.order_id,
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            entry_price=Decimal(3000),
+            stop_price=Decimal(2950),
+            take_profit_price=Decimal(3050),
+        )
+    )
+    single.register(
+        SingleSpec(
+            order_id=single.order_id,
+            symbol="IBM",
+            side=Side.BUY,
+            quantity=Decimal(10),
+            limit_price=Decimal(3000),
+        )
+    )
+    for order in (bracket, single):
+        order.filled(4, 3000)
+    late = bracket.filled(2, 3000)
+    old = {"symbol": "IBM", "side": "buy", "quantity": "6", "price": "3000"}
+    position = {"symbol": "IBM", "quantity": "8", "average_price": "3000", "realized_pnl": "0"}
+    entity.raw = json.dumps(
+        {
+            "exposure": {
+                "reservations": {bracket.order_id: old, single.order_id: old},
+                "positions": {"IBM": position},
+                "blocked": {"MSFT": "DOUBLE_EXIT"},
+            },
+            "applied": {bracket.order_id: 1, single.order_id: 1},
+        }
+    )
+    entity.batch(apply(late))
+    state = msgspec.convert(entity.state["exposure"], ExposureState)
+    assert state.blocked == {"MSFT": "DOUBLE_EXIT"}
+    assert [each.quantity for each in state.reservations[bracket.order_id].stakes] == [4]
+    assert [each.quantity for each in state.reservations[single.order_id].stakes] == [6]
+    assert unprotected(state) == [Holding(symbol="IBM", side=Side.BUY, quantity=Decimal(4))]
 
 
 @pytest.mark.parametrize("symbol", ["EUR/USD", "A@B", "X#Y?", "plain", "ünï"])

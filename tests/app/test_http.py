@@ -96,7 +96,7 @@ WRONG = {
     "no object": (b"[1]", "body"),
     "nothing": (b"", "body"),
     "no type": ({"symbol": "IBM"}, "type"),
-    "unknown type": ({**BRACKET, "type": "iceberg"}, "type"),
+    "unknown type": ({**BRACKET, "type": "moon"}, "type"),
     "unknown field": ({**BRACKET, "leverage": 3}, "leverage"),
     "no symbol": ({name: value for name, value in BRACKET.items() if name != "symbol"}, "symbol"),
     "a symbol that is no symbol": ({**BRACKET, "symbol": "I B M"}, "symbol"),
@@ -145,13 +145,13 @@ def test_a_bracket_is_placed_seen_working_cancelled_and_over(api: Api) -> None:
     assert order["phase"] == "working"
     assert order["spec"]["entry_price"] == "3000"
     assert order["children"][0]["role"] == "entry"
-    assert api("GET", "/api/exposure")[1]["reservations"][order_id]["quantity"] == "10"
+    assert api("GET", "/api/exposure")[1]["reservations"][order_id]["stakes"][0]["quantity"] == "10"
     assert api("DELETE", f"/api/orders/{order_id}?mode=flatten") == (202, {"order_id": order_id, "mode": "flatten"})
     ended = until(lambda: (order := api.order(order_id))["phase"] == "ended" and order)
     assert ended["outcome"] == "canceled"
     assert ended["filled_quantity"] == "0"
     assert [row["number"] for row in ended["journal"]] == list(range(1, len(ended["journal"]) + 1))
-    assert order_id not in api("GET", "/api/exposure")[1]["reservations"]
+    until(lambda: order_id not in api("GET", "/api/exposure")[1]["reservations"])
     status, answer = api("DELETE", f"/api/orders/{order_id}")
     assert status == 409
     assert answer["error"]["field"] == "id"
@@ -214,7 +214,7 @@ def test_an_order_that_nobody_placed_is_not_found(api: Api) -> None:
 def test_an_id_that_no_order_can_have_is_not_found_whatever_it_looks_like(api: Api, trick: str) -> None:
     order_id = placed(api)
     working(api, order_id)
-    for method in ("GET", "DELETE"):
+    for method in ("GET", "DELETE", "PATCH"):
         assert api(method, f"/api/orders/{trick.format(order_id)}")[0] == 404
     assert api.order(order_id)["phase"] == "working"
 
@@ -235,6 +235,47 @@ def test_a_wrong_mode_of_cancelling_is_named_and_flatten_is_not_taken_back(api: 
     until(lambda: api.order(order_id)["phase"] == "ended")
 
 
+def test_an_order_is_amended_and_shows_what_it_was_told(api: Api) -> None:
+    order_id = placed(api)
+    working(api, order_id)
+    status, answer = api("PATCH", f"/api/orders/{order_id}", {"quantity": "12", "stop_price": 2900})
+    assert (status, answer["order_id"], answer["number"]) == (202, order_id, 1)
+    assert (answer["spec"]["quantity"], answer["spec"]["stop_price"]) == ("12", "2900")
+    assert api("PATCH", f"/api/orders/{order_id}", {"entry_price": "2940"})[0] == 202
+    order = until(lambda: (order := api.order(order_id))["journal"] and order)
+    assert order["spec"] == {**answer["spec"], "entry_price": "2940"}
+    assert [row["instruction"]["amendment"] for row in order["instructions"]] == [
+        {"quantity": "12", "stop_price": "2900"},
+        {"entry_price": "2940"},
+    ]
+    # What it was placed as is what makes a repeat, whatever it is by now.
+    assert api("POST", "/api/orders", {**BRACKET, "order_id": order_id})[0] == 200
+    api("DELETE", f"/api/orders/{order_id}")
+    until(lambda: api.order(order_id)["phase"] == "ended")
+
+
+def test_an_amendment_that_cannot_be_is_refused_and_leaves_nothing_behind(api: Api) -> None:
+    order_id = placed(api)
+    working(api, order_id)
+    path = f"/api/orders/{order_id}"
+    for body, wanted in (
+        ({"quantity": "-1"}, (400, "quantity")),
+        ({"leverage": 3}, (400, "leverage")),
+        ({}, (400, "amendment")),
+        ({"display_quantity": "1"}, (409, "display_quantity")),
+        ({"stop_price": "3001"}, (409, "stop_price")),
+    ):
+        status, answer = api("PATCH", path, body)
+        assert (status, answer["error"]["field"]) == wanted
+    assert api("PATCH", "/api/orders/nobody", {"quantity": "1"})[0] == 404
+    assert api.order(order_id)["instructions"] == []
+    assert api("DELETE", path)[0] == 202
+    assert api("PATCH", path, {"stop_price": "2900"})[0] == 409
+    until(lambda: api.order(order_id)["phase"] == "ended")
+    status, answer = api("PATCH", path, {"stop_price": "2900"})
+    assert (status, answer["error"]["message"]) == (409, "the order has ended: canceled")
+
+
 def test_orders_are_released_only_where_they_are_held(api: Api) -> None:
     status, answer = api("POST", "/api/session/release")
     assert status == 409
@@ -251,7 +292,9 @@ def test_the_interface_describes_itself(api: Api) -> None:
     assert references <= set(document["components"]["schemas"])
     paths = {(method, path) for path, methods in document["paths"].items() for method in methods}
     assert ("post", "/api/orders") in paths
-    assert ("delete", "/api/orders/{id}") in paths
+    assert {("delete", "/api/orders/{id}"), ("patch", "/api/orders/{id}")} <= paths
+    kinds = document["paths"]["/api/orders"]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    assert len(kinds) == 10
 
 
 def test_the_same_signal_delivered_five_times_is_one_order_also_after_it_has_ended(api: Api, stack: Stack) -> None:

@@ -14,12 +14,14 @@ from azure.functions.meta import Datum
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities import signals
-from storage.services import alerts
+from activities import signals, watching
+from storage.services import alerts, instructions
 from storage.settings import settings
+from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
-from trading.messages import MarketBatch, Numbered, decoded, encoded
+from trading.messages import Instructed, MarketBatch, Numbered, decoded, encoded
 from triggers import instances, market_data
+from triggers.instructing import tell
 
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 
@@ -37,12 +39,18 @@ def event(number: int, data: object, partition: str) -> func.EventHubEvent:
 
 
 class Client:
-    """Starts pipelines; while one is `running`, refuses as the host does. `broken` is any other failure."""
+    """Starts pipelines; while one is `running`, refuses as the host does. `broken` is any other failure. Whom it was
+    asked to wake is in `woken`."""
 
     def __init__(self, *, running: int = 0, broken: bool = False) -> None:
         self.started: list[MarketBatch] = []
         self.running = running
         self._broken = broken
+        self.woken: list[tuple[str, int]] = []
+
+    async def raise_event(self, instance_id: str, name: str, given: Any) -> None:
+        instructed = decoded(given, Instructed)
+        self.woken.append((instance_id, instructed.row.number))
 
     async def start_new(self, name: str, instance_id: str, given: Any) -> str:
         if self._broken:
@@ -136,6 +144,110 @@ async def test_a_batch_of_no_known_partition_is_refused() -> None:
     nameless = func.EventHubEvent(body=b"{}", trigger_metadata={}, sequence_number=1)
     with pytest.raises(ValueError, match="PartitionContext"):
         await deliver([nameless], Client())
+
+
+async def test_an_order_is_told_once_when_its_price_is_touched(partition: str) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, below=95)
+    for number, price in enumerate(["97", "95", "94"], start=1):
+        await deliver([event(number, tick(number, symbol=symbol, last=price), partition)], client)
+    (row,) = instructions().read(order_id)
+    assert row.instruction == PriceTouched(symbol=symbol, watch=1, price=Decimal(95), at=AT + timedelta(seconds=2))
+    assert client.woken == [(order_id, 1)]
+    assert len(client.started) == 3
+
+
+async def test_of_a_batch_the_first_price_that_touches_is_told_also_where_quotes_are_conflated(
+    partition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market_data, "LARGE_BATCH", 1)
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, above=105)
+    quotes = [Tick(ts=AT, symbol=symbol, bid=Decimal(bid), ask=Decimal(bid + 1)) for bid in (100, 106, 107, 101)]
+    await deliver([event(number, quote, partition) for number, quote in enumerate(quotes)], client)
+    (row,) = instructions().read(order_id)
+    assert isinstance(row.instruction, PriceTouched)
+    assert row.instruction.price == 107  # the ask of the second
+    assert [len(batch.events) for batch in client.started] == [1]
+
+
+async def test_a_new_watch_is_told_again_and_one_without_prices_is_not(partition: str) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, 1, below=95)
+    await deliver([event(1, tick(1, symbol=symbol, last="95"), partition)], client)
+    watch_price(symbol, 2, below=90)
+    await deliver([event(2, tick(2, symbol=symbol, last="93"), partition)], client)
+    await deliver([event(3, tick(3, symbol=symbol, last="90"), partition)], client)
+    watch_price(symbol, 3, below=80)
+    watch_price(symbol, 4)
+    await deliver([event(4, tick(4, symbol=symbol, last="70"), partition)], client)
+    told = [row.instruction for row in instructions().read(order_id)]
+    assert [each.watch for each in told if isinstance(each, PriceTouched)] == [1, 2]
+
+
+async def test_watches_that_cannot_be_read_keep_no_signal_and_bring_the_batch_again(
+    partition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, below=95)
+    batch = [event(1, tick(1, symbol=symbol, last="95"), partition)]
+    with monkeypatch.context() as broken:
+        broken.setattr(market_data, "tell", _fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="storage is not there"):
+                await deliver(batch, client)
+    assert len(client.started) == 1
+    assert instructions().read(order_id) == []
+    await deliver(batch, client)
+    assert len(instructions().read(order_id)) == 1
+    assert len(client.started) == 1
+
+
+async def test_an_order_that_cannot_be_told_keeps_no_other_waiting(
+    partition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = f"W1{partition[:8]}", f"W2{partition[:8]}"
+    for symbol in (first, second):
+        watch_price(symbol, below=95)
+    batch = [
+        event(number, tick(number, symbol=symbol, last="90"), partition) for number, symbol in ((1, first), (2, second))
+    ]
+
+    async def tell_second(client: Client, order_id: str, touch: PriceTouched) -> None:
+        if order_id == f"o-{first}":
+            raise OSError("storage is not there")
+        await tell(client, order_id, touch)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(market_data, "tell", tell_second)
+        with pytest.raises(OSError, match="storage is not there"):
+            await deliver(batch, Client())
+    assert [len(instructions().read(f"o-{symbol}")) for symbol in (first, second)] == [0, 1]
+    await deliver(batch, Client())
+    assert [len(instructions().read(f"o-{symbol}")) for symbol in (first, second)] == [1, 1]
+
+
+async def test_an_order_is_told_although_the_pipeline_cannot_be_started(partition: str) -> None:
+    symbol = f"W{partition[:8]}"
+    order_id = watch_price(symbol, below=95)
+    batch = [event(1, tick(1, symbol=symbol, last="95"), partition)]
+    with pytest.raises(Exception, match="503"):
+        await deliver(batch, Client(broken=True))
+    client = Client()
+    await deliver(batch, client)
+    assert len(instructions().read(order_id)) == len(client.started) == 1
+
+
+def watch_price(symbol: str, number: int = 1, *, below: int | None = None, above: int | None = None) -> str:
+    """The activity, as the order's orchestration calls it; the order's id."""
+    order_id = f"o-{symbol}"
+    command = {"symbol": symbol, "number": number, "below": below, "above": above}
+    watching.watch_prices._function._func([{"order_id": order_id, "command": {"type": "WatchPrice", **command}}])
+    return order_id
+
+
+async def _fail(*_: object) -> None:
+    raise OSError("storage is not there")
 
 
 def test_an_instance_that_has_ended_is_not_running() -> None:

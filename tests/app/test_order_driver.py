@@ -14,12 +14,25 @@ from orchestrators import order as driver
 from tests.app.host import Host, OrchestrationFailedError
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from trading.events import Event, OrderAccepted, OrderCanceled, OrderFilled, OrderReplaced, VenueEvent
+from trading.events import (
+    AmendRequested,
+    CancelRequested,
+    Event,
+    Instruction,
+    OrderAccepted,
+    OrderCanceled,
+    OrderFilled,
+    OrderReplaced,
+    PriceTouched,
+    TradeBusted,
+    VenueEvent,
+)
 from trading.identity import Role
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
 from trading.messages import (
-    CancelAsked,
+    Instructed,
     LiveStatus,
     Placement,
     Reported,
@@ -29,7 +42,7 @@ from trading.messages import (
     encoded,
 )
 from trading.orders import OrderType, Side
-from trading.specs import BracketSpec, SingleSpec, Spec
+from trading.specs import Amendment, BracketSpec, SingleSpec, Spec
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -50,21 +63,26 @@ class World:
     def __init__(self, spec: Spec, *, reference_price: Decimal | None = None) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.journal: list[JournalRow] = []
-        self.cancel: str | None = None
+        self.instructions: list[InstructionRow] = []
         self.ours = True
         self.decision: dict[str, Any] = {"approved": True, "reason": ""}
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
-        placement = Placement(spec=spec, reference_price=reference_price)
-        self.host = Host(driver.order._function._func, encoded(placement), self._do, instance_id=spec.order_id)
+        self._order_id = spec.order_id
+        self.start(encoded(Placement(spec=spec, reference_price=reference_price)))
+
+    def start(self, given: Any) -> None:
+        self.host = Host(driver.order._function._func, given, self._do, instance_id=self._order_id)
 
     def called(self, name: str) -> list[Any]:
         return [given for each, given in self.calls if each == name]
 
     def commands(self) -> list[Any]:
-        names = ("submit_order", "replace_order", "cancel_order")
-        return [decoded(given, VenueRequest).command for name, given in self.calls if name in names]
+        return [decoded(plain, VenueRequest).command for given in self.called("send_to_venue") for plain in given]
+
+    def alerts(self) -> list[Any]:
+        return [alert for given in self.called("raise_alerts") for alert in given]
 
     def append(self, event: VenueEvent) -> JournalRow:
         row = JournalRow(
@@ -85,6 +103,18 @@ class World:
             self.host.raise_event(encoded(Reported(row=self.append(event))))
         self.host.run()
 
+    def keep(self, instruction: Instruction) -> InstructionRow:
+        """Our own side tells the order something, and its event is lost, or raised later."""
+        row = InstructionRow(order_id=ORDER, number=len(self.instructions) + 1, instruction=instruction)
+        self.instructions.append(row)
+        return row
+
+    def tell(self, *instructions: Instruction) -> None:
+        """Our own side tells the order something, and the orchestration goes as far as it can."""
+        for instruction in instructions:
+            self.host.raise_event(encoded(Instructed(row=self.keep(instruction))))
+        self.host.run()
+
     def _do(self, name: str, given: Any) -> Any:
         if self.failing[name] > 0:
             self.failing[name] -= 1
@@ -95,19 +125,24 @@ class World:
                 return {"ours": self.ours}
             case "read_journal":
                 rows = [encoded(row) for row in self.journal if row.number > given["after"]]
-                return {"rows": rows, "cancel": self.cancel}
-            case "submit_order" | "replace_order" | "cancel_order":
-                return self.answer
-            case "@exposure@main.reserve":
+                told = self.instructions[given["after_instruction"] :]
+                return {"rows": rows, "instructions": [encoded(row) for row in told]}
+            case "send_to_venue":
+                return [self.answer] * len(given)
+            case "@exposure@main.reserve" | "@exposure@main.amend":
                 return self.decision
-            case "record_order":
+            case "resume_order":
+                return {"ours": self.ours}
+            case "@exposure@main.reopen":
+                return None
+            case "end_order":
                 for event in self.after_release:
                     self.append(event)
                 self.after_release = []
                 return {"behind": len(self.journal) > given["last_number"]}
-            case "raise_alert":
-                return {"new": True}
-            case "backoff" | "@exposure@main.release" | "@position@IBM.catch_up":
+            case "raise_alerts" | "watch_prices":
+                return len(given)
+            case "backoff":
                 return None
         raise AssertionError(name)
 
@@ -168,21 +203,13 @@ def test_a_bracket_goes_from_entry_to_take_profit() -> None:
     assert children(world) == ["e1", "s2", "t3", "x4"]
     world.report(canceled("s2", "x4"))
     assert world.host.output["outcome"] == "take_profit"
-    (recording,) = world.called("record_order")
+    (recording,) = world.called("end_order")
     assert recording["outcome"] == "take_profit"
     assert recording["last_number"] == 6
     assert recording["summary"]["filled_quantity"] == "10"
     assert recording["timing"]["sent_at"] is not None
-    ended = {"order_id": ORDER, "symbol": "IBM", "last_number": 6}
-    assert world.called("@exposure@main.release") == world.called("@position@IBM.catch_up") == [ended]
-    # The record is what the entities go by later, so it comes after both have applied all.
-    names = [name for name, _ in world.calls]
-    assert names[-3:] == ["@position@IBM.catch_up", "@exposure@main.release", "record_order"]
-    assert [(entity, operation) for entity, operation, _ in world.host.signals] == [
-        ("@exposure@main", "forget"),
-        ("@position@IBM", "forget"),
-    ]
-    assert world.called("raise_alert") == []
+    assert recording["symbols"] == ["IBM"]
+    assert world.alerts() == []
 
 
 def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
@@ -190,15 +217,15 @@ def test_a_denied_order_is_recorded_with_its_reason_and_never_sent() -> None:
     world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
     world.host.run()
     assert world.host.output == {"outcome": "denied", "text": "MAX_NOTIONAL: order=30000 limit=100"}
-    assert world.called("record_order")[0]["outcome"] == "denied"
+    (recording,) = world.called("end_order")
+    assert (recording["outcome"], recording["symbols"]) == ("denied", [])
     assert world.commands() == []
-    assert world.called("@exposure@main.release") == []
 
 
 def test_a_denial_stands_although_recording_it_fails_and_exposure_would_approve_by_then() -> None:
     world = World(BRACKET)
     world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
-    world.failing["record_order"] = 2
+    world.failing["end_order"] = 2
     world.host.run()
     world.decision = {"approved": True, "reason": ""}
     world.host.run()
@@ -228,7 +255,7 @@ def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() 
 def test_exposure_is_judged_by_the_orders_own_price(spec: Spec, reference_price: Decimal | None, price: str) -> None:
     world = World(spec, reference_price=reference_price)
     world.host.run()
-    assert world.called("@exposure@main.reserve")[0]["price"] == price
+    assert world.called("@exposure@main.reserve")[0]["stakes"][0]["price"] == price
 
 
 def test_a_market_order_without_a_reference_price_is_denied() -> None:
@@ -254,9 +281,64 @@ def test_a_row_that_comes_too_early_makes_the_driver_read_those_before_it() -> N
     world.host.run()
     world.append(accepted("e1"))
     world.report(filled("e1", 10))
-    assert world.called("read_journal") == [{"order_id": ORDER, "after": 0}]
+    assert world.called("read_journal") == [{"order_id": ORDER, "after": 0, "after_instruction": 0}]
     assert children(world) == ["e1", "s2", "t3"]
     assert world.host.custom_status["seen"] == 2
+
+
+def test_a_row_may_bring_those_before_it_along() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    rows = [world.append(event) for event in (accepted("e1"), filled("e1", 4), filled("e1", 6, cum=10))]
+    for before, row in (([], rows[0]), (rows[:2], rows[2])):
+        world.host.raise_event(encoded(Reported(row=row, before=before)))
+    world.host.run()
+    assert world.called("read_journal") == []
+    assert world.host.custom_status["seen"] == 3
+    assert [command.quantity for command in world.commands()[1:3]] == [4, 4]
+
+
+def test_all_that_is_due_goes_to_the_venue_at_once_and_before_any_alert() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 12))  # more than was ordered
+    sent = [[plain["command"]["cl_ord_id"] for plain in given] for given in world.called("send_to_venue")]
+    assert sent == [[f"{ORDER}.e1"], [f"{ORDER}.s2", f"{ORDER}.t3"]]
+    names = [name for name, _ in world.calls]
+    assert names.index("raise_alerts") > names.index("send_to_venue", names.index("send_to_venue") + 1)
+
+
+def test_a_stop_that_is_kept_here_watches_its_price_and_is_sent_when_it_is_touched() -> None:
+    spec = replace(SINGLE, order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100), synthetic=True)
+    world = World(spec)
+    world.host.run()
+    assert world.commands() == []
+    ((watching,),) = world.called("watch_prices")
+    assert watching["order_id"] == ORDER
+    assert (watching["command"]["symbol"], watching["command"]["above"]) == ("IBM", "3100")
+    number = watching["command"]["number"]
+    world.tell(PriceTouched(symbol="IBM", watch=number, price=Decimal(3101), at=_AT))
+    (command,) = world.commands()
+    assert command.order_type is OrderType.MARKET
+
+
+def test_an_amendment_replaces_what_works() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2900))))
+    assert isinstance(world.commands()[-1], ReplaceOrder)
+    assert world.commands()[-1].stop_price == Decimal(2900)
+    assert world.host.custom_status["instructed"] == 1
+
+
+def test_a_timer_that_nobody_waits_for_is_not_set_again() -> None:
+    world = World(replace(BRACKET, valid_for=60))
+    world.host.run()
+    world.report(accepted("e1"))
+    assert world.host.next_timer is not None
+    world.report(filled("e1", 10))
+    assert world.host.next_timer is None
 
 
 def test_a_wake_up_reads_what_was_missed() -> None:
@@ -275,26 +357,26 @@ def test_an_event_that_makes_no_sense_is_alerted_on_and_the_order_goes_on() -> N
     for junk in ({"type": "report", "row": {"order_id": 7}}, "no object", {"type": "dance"}, None):
         world.host.raise_event(junk)
     world.host.run()
-    assert {alert["code"] for alert in world.called("raise_alert")} == {"UNREADABLE_EVENT"}
+    assert {alert["code"] for alert in world.alerts()} == {"UNREADABLE_EVENT"}
     world.report(accepted("e1"), filled("e1", 10))
     assert children(world) == ["e1", "s2", "t3"]
 
 
 def test_a_submit_that_fails_is_tried_until_it_succeeds_with_one_alert() -> None:
     world = World(BRACKET)
-    world.failing["submit_order"] = 8
+    world.failing["send_to_venue"] = 8
     world.host.run()
     assert children(world) == ["e1"]
     assert [pause["seconds"] for pause in world.called("backoff")] == [1, 2, 4, 8, 16, 32, 60, 60]
-    (alert,) = world.called("raise_alert")
+    (alert,) = world.alerts()
     assert alert["code"] == "STEP_FAILS"
-    assert "submit_order" in alert["text"]
+    assert "send_to_venue" in alert["text"]
 
 
 def test_what_fails_for_hours_makes_new_generations_and_no_long_history(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "TURNS", 10)
     world = World(BRACKET)
-    world.failing.update({"register_order": 12, "@exposure@main.reserve": 12, "submit_order": 12, "raise_alert": 3})
+    world.failing.update({"register_order": 12, "@exposure@main.reserve": 12, "send_to_venue": 12, "raise_alerts": 3})
     world.host.run()
     assert children(world) == ["e1"]
     assert world.host.generation >= 3
@@ -322,7 +404,7 @@ def test_valid_for_cancels_what_has_not_filled_at_the_time_of_the_market() -> No
     world.host.advance(1)
     world.host.run()
     assert children(world) == ["e1", "x2"]
-    request = decoded(world.called("cancel_order")[0], VenueRequest)
+    request = decoded(world.called("send_to_venue")[1][0], VenueRequest)
     assert request.at == world.host.now
     world.report(canceled("e1", "x2"))
     assert world.host.output["outcome"] == "expired_unfilled"
@@ -343,8 +425,7 @@ def test_a_cancel_of_an_order_that_never_left_ends_it() -> None:
     world.answer = {"state": "pending"}
     world.host.run()
     world.answer = {"state": "dead", "not_sent": True}
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.run()
+    world.tell(CancelRequested())
     assert world.host.output["outcome"] == "canceled"
     assert [type(command) for command in world.commands()] == [SubmitOrder, CancelOrder]
 
@@ -355,14 +436,14 @@ def test_a_request_that_can_never_be_sent_is_told_to_the_lifecycle_and_not_tried
     world.host.run()
     assert world.host.output["outcome"] == "not_sent"
     assert children(world) == ["e1"]
-    assert [alert["code"] for alert in world.called("raise_alert")] == ["ORDER_NOT_SENT"]
+    assert [alert["code"] for alert in world.alerts()] == ["ORDER_NOT_SENT"]
 
 
 def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "TURNS", 4)
     world = World(SINGLE)
     world.host.run()
-    world.cancel = "flatten"  # in the register, while its event went down with the generation before
+    world.keep(CancelRequested())  # its event went down with the generation before
     generation = world.host.generation
     world.report(accepted("e1"))
     while world.host.generation == generation:
@@ -371,20 +452,66 @@ def test_a_cancel_that_was_lost_with_its_event_is_read_by_the_next_generation(mo
     assert children(world) == ["e1", "x2"]
 
 
-def test_a_cancel_is_handled_once_and_flatten_may_follow_keep_exits() -> None:
+def test_an_instruction_is_handled_once_and_flatten_may_follow_keep_exits() -> None:
     world = World(BRACKET)
     world.host.run()
     world.report(accepted("e1"), filled("e1", 4))
     assert children(world) == ["e1", "s2", "t3"]
+    row = world.keep(CancelRequested(mode="keep_exits"))
     for _ in range(2):
-        world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+        world.host.raise_event(encoded(Instructed(row=row)))
     world.host.run()
     assert children(world) == ["e1", "s2", "t3", "x4"]
-    assert world.host.custom_status["cancel"] == "keep_exits"
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.raise_event(encoded(CancelAsked(mode="keep_exits")))
+    assert world.host.custom_status["instructed"] == 1
+    world.report(accepted("s2"), accepted("t3"))
+    world.tell(CancelRequested(mode="flatten"))
+    assert children(world) == ["e1", "s2", "t3", "x4", "x5", "x6"]
+    assert world.host.custom_status["instructed"] == 2
+    assert world.called("read_journal") == []
+
+
+def test_an_instruction_that_comes_too_early_makes_the_driver_read_those_before_it() -> None:
+    world = World(BRACKET)
     world.host.run()
-    assert world.host.custom_status["cancel"] == "flatten"
+    world.keep(CancelRequested(mode="keep_exits"))
+    world.tell(CancelRequested(mode="flatten"))
+    assert len(world.called("read_journal")) == 1
+    assert world.host.custom_status["instructed"] == 2
+    assert children(world) == ["e1", "x2"]
+
+
+def test_an_instruction_is_not_lost_by_an_order_that_is_yet_to_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    for turns, failures in ((50, 0), (50, 3), (2, 3)):
+        monkeypatch.setattr(driver, "TURNS", turns)
+        world = World(SINGLE)
+        world.failing["register_order"] = failures
+        world.tell(CancelRequested())
+        assert children(world) == ["e1", "x2"]
+        assert world.host.custom_status["instructed"] == 1
+
+
+def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approves() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=60000 limit=50000"}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    assert [alert["text"] for alert in world.alerts()] == [f"{ORDER}: MAX_NOTIONAL: order=60000 limit=50000"]
+    assert not [each for each in world.commands() if isinstance(each, ReplaceOrder)]
+    world.decision = {"approved": True, "reason": ""}
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
+    asked = world.called("@exposure@main.amend")[-1]
+    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
+
+
+def test_exposure_is_not_asked_about_exits() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"))
+    world.tell(AmendRequested(amendment=Amendment(stop_price=Decimal(2960))))
+    assert not world.called("@exposure@main.amend")
+    assert [each.stop_price for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(2960)]
 
 
 def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
@@ -392,14 +519,12 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     world.host.run()
     world.report(accepted("e1"))
     world.after_release = [filled("e1", 3)]
-    world.host.raise_event(encoded(CancelAsked(mode="flatten")))
-    world.host.run()
+    world.tell(CancelRequested())
     world.report(canceled("e1", "x2"))
-    first, second = world.called("record_order")
+    first, second = world.called("end_order")
     assert (first["last_number"], second["last_number"]) == (2, 3)
     assert second["summary"]["filled_quantity"] == "3"
-    assert [given["last_number"] for given in world.called("@exposure@main.release")] == [2, 3]
-    assert "LATE_FILL" in {alert["code"] for alert in world.called("raise_alert")}
+    assert "LATE_FILL" in {alert["code"] for alert in world.alerts()}
 
 
 def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
@@ -440,7 +565,13 @@ def test_the_longest_custom_status_is_within_what_the_host_allows() -> None:
         average_price=Decimal(1) / 3,
         status=OrderStatus.PARTIALLY_FILLED,
     )
-    status = LiveStatus(seen=10**8, phase="registering", cancel="keep_exits", children=[child] * driver.SHOWN_CHILDREN)
+    status = LiveStatus(
+        seen=10**8,
+        instructed=10**8,
+        phase="registering",
+        filled_quantity=number,
+        children=[child] * driver.SHOWN_CHILDREN,
+    )
     assert len(json.dumps(encoded(status)).encode("utf-16-le")) < 16 * 1024
 
 
@@ -465,7 +596,7 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     while not world.host.ended:
         steps += 1
         assert steps < 500
-        world.failing[chance.choice(["submit_order", "cancel_order", "read_journal", "record_order", "backoff"])] += 1
+        world.failing[chance.choice(["send_to_venue", "send_to_venue", "read_journal", "end_order", "backoff"])] += 1
         for event in _venue_answers(world, answered, chance):
             row = world.append(event)
             for _ in range(chance.choice([0, 1, 1, 2])):
@@ -480,9 +611,67 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     assert world.host.output["outcome"] == "take_profit"
     ids = [command.cl_ord_id for command in world.commands()]
     assert len(set(ids)) == len(set(children(world)))
-    recording = world.called("record_order")[-1]
+    recording = world.called("end_order")[-1]
     assert recording["last_number"] == len(world.journal)
     assert recording["summary"]["filled_quantity"] == "10"
+
+
+def busted(child: str, trade: OrderFilled) -> TradeBusted:
+    return TradeBusted(
+        cl_ord_id=f"{ORDER}.{child}",
+        exec_id=f"bust-{trade.exec_id}",
+        ref_exec_id=trade.exec_id,
+        quantity=trade.quantity,
+        price=trade.price,
+        at=_AT,
+    )
+
+
+def ended_in_profit() -> World:
+    """A bracket whose take-profit has filled, and then that trade was busted."""
+    world = World(BRACKET)
+    world.host.run()
+    trade = filled("t3", 10, price=3050)
+    world.report(accepted("e1"), filled("e1", 10), accepted("s2"), accepted("t3"), trade, canceled("s2", "x4"))
+    assert world.host.output["outcome"] == "take_profit"
+    world.append(busted("t3", trade))
+    return world
+
+
+def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_kept() -> None:
+    world = ended_in_profit()
+    world.failing["@exposure@main.reopen"] += 1
+    world.start(world.called("end_order")[-1]["resumption"])
+    world.host.run()
+    world.host.advance(10)
+    world.host.run()
+    assert [given["last_number"] for given in world.called("resume_order")] == [6, 6]
+    assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
+    assert children(world)[4:] == ["s5", "t6"]
+    assert [alert["code"] for alert in world.alerts()] == ["TRADE_BUSTED", "REOPENED"]
+    assert not world.host.ended
+    world.report(accepted("s5"), accepted("t6"), filled("s5", 10, price=2950), canceled("t6", "x7"))
+    assert world.host.output["outcome"] == "stop_loss"
+    assert world.called("end_order")[-1]["last_number"] == 11
+    assert len({alert["key"] for alert in world.alerts()}) == len(world.alerts())
+
+
+def test_an_orchestration_that_was_started_again_too_late_does_nothing() -> None:
+    world = ended_in_profit()
+    resumption = world.called("end_order")[-1]["resumption"]
+    world.ours = False
+    world.calls.clear()
+    world.start(resumption)
+    world.host.run()
+    assert world.host.output == {"outcome": "duplicate"}
+    assert [name for name, _ in world.calls] == ["resume_order"]
+
+
+def test_an_order_that_was_denied_has_nothing_to_go_on_from() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=1"}
+    world.host.run()
+    assert world.called("end_order")[-1]["resumption"] is None
 
 
 def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:

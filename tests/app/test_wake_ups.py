@@ -9,33 +9,57 @@ from typing import Any
 import azure.durable_functions as df
 import pytest
 
+from activities import wake_ups
+from activities.register import resume_order
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
+from gateway.outbox import Entry, Outbox
 from storage.alerts import Alert
 from storage.orders import OrderRecord
-from storage.services import alerts, cancel_requests, order_register, tables
-from trading.events import OrderAccepted, OrderFilled, VenueEvent
+from storage.services import alerts, instructions, order_register, tables
+from storage.settings import settings
+from trading.child import OrderStatus
+from trading.commands import SubmitOrder
+from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderReported, VenueEvent
+from trading.identity import Role
 from trading.journal import JournalRow
-from trading.messages import LiveStatus, RecordDetail, Timing, encoded
-from trading.orders import Side
-from triggers import session
+from trading.lifecycles import ChildSummary
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Resuming, Timing, encoded
+from trading.orders import OrderType, Side
+from triggers import instructing, session
 
 pytestmark = pytest.mark.usefixtures("app")
+_MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 Running, Failed = df.OrchestrationRuntimeStatus.Running, df.OrchestrationRuntimeStatus.Failed
+Completed = df.OrchestrationRuntimeStatus.Completed
 
 
 class Client:
-    """The durable client, as far as it is used here. `failing` is the text that `raise_event` fails with."""
+    """The durable client, as far as it is used here. `failing` is the text that `raise_event` fails with;
+    `running_instead`: nothing can be started."""
 
-    def __init__(self, *, failing: str = "", status: Any = Running, live: LiveStatus | None = None) -> None:
+    def __init__(
+        self, *, failing: str = "", status: Any = Running, live: LiveStatus | None = None, running_instead: bool = False
+    ) -> None:
+        self.started: list[tuple[str, Any]] = []
+        self.tried = 0
+        self._running_instead = running_instead
         self.signals: list[tuple[str, str, int]] = []
         self.events: list[tuple[str, str]] = []
+        self.exposure: Any = None
+        self.forgotten: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
 
+    async def read_entity_state(self, entity: df.EntityId) -> Any:
+        return type("State", (), {"entity_exists": self.exposure is not None, "entity_state": self.exposure})()
+
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
+        if operation == "forget":
+            self.forgotten.append(given["order_id"])
+            return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
     async def raise_event(self, instance_id: str, name: str, payload: Any) -> None:
@@ -43,6 +67,13 @@ class Client:
             raise Exception(self._failing)  # what the SDK raises
         assert name == "event"
         self.events.append((instance_id, payload["type"]))
+
+    async def start_new(self, name: str, instance_id: str, given: Any) -> None:
+        assert name == "order"
+        self.tried += 1
+        if self._running_instead:
+            raise Exception("409")  # as the SDK
+        self.started.append((instance_id, given))
 
     async def get_status(self, instance_id: str) -> Any:
         status = type("Status", (), {"runtime_status": self._status, "custom_status": encoded(self._live)})
@@ -89,10 +120,24 @@ def alerts_of(order_id: str) -> list[Alert]:
 async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id)
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert client.signals == [("position/EUR~2F~USD", "apply", 1), ("exposure/main", "apply", 1)]
     assert client.events == [(order_id, "report")]
     assert alerts_of(order_id) == []
+
+
+async def test_rows_that_go_together_reach_the_entities_one_by_one_and_the_order_at_once() -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id, ended_after=1)
+    await tell(client, [row(order_id, accepted(order_id)), row(order_id, fill(order_id), number=2)])
+    assert [(entity, number) for entity, _, number in client.signals] == [
+        ("position/EUR~2F~USD", 1),
+        ("exposure/main", 1),
+        ("position/EUR~2F~USD", 2),
+        ("exposure/main", 2),
+    ]
+    assert client.events == [(order_id, "report")]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 @pytest.mark.parametrize("answer", ["No instance with ID o found.", "Instance with ID o is gone: either completed"])
@@ -100,7 +145,7 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
     order_id, client = an_order_id(), Client(failing=answer)
     register(order_id, ended_after=2)
     for _ in range(2):
-        await tell(client, row(order_id, fill(order_id), number=3))
+        await tell(client, [row(order_id, fill(order_id), number=3)])
     (alert,) = alerts_of(order_id)
     assert alert.code == "LATE_EXECUTION"
     assert "after the order had ended as filled" in alert.text
@@ -109,21 +154,109 @@ async def test_a_trade_after_the_orders_end_is_alerted_on_once(answer: str) -> N
 async def test_a_trade_that_an_ending_orchestration_accepted_and_never_handled_is_alerted_on() -> None:
     order_id, client = an_order_id(), Client()
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+RESUMPTION = {"type": "progress", "phase": "resuming"}
+
+
+def ended(order_id: str, last_number: int = 2) -> None:
+    """In the register, as `end_order` does it for an order that had a lifecycle."""
+    register(order_id)
+    detail = encoded(RecordDetail(last_number=last_number, timing=Timing(), resumption=RESUMPTION))
+    record = OrderRecord(outcome="filled", finished_at=AT, detail=json.dumps(detail))
+    order_register().finish(order_id, record)
+
+
+def is_open(order_id: str) -> bool:
+    order = order_register().get(order_id)
+    assert order is not None
+    return order.record is None
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake_ups, "_TRIES", 3)
+    monkeypatch.setattr(wake_ups, "_BETWEEN_TRIES", 0.0)
+
+
+async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert is_open(order_id)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+    # As the gateway does it where the process died before it knew of this.
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert client.started == [(order_id, RESUMPTION)] * 2
+    assert len(alerts_of(order_id)) == 1
+
+
+async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="working"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert client.tried == 1
+    ended(order_id, 3)
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert (client.tried, is_open(order_id)) == (1, False)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="ending"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
+    client = Client(status=Completed)
+    await session._look_after(client, order_id)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_on_and_not_started_for_ever() -> None:
+    order_id, client = an_order_id(), Client(status=Failed)
+    ended(order_id)
+    order_register().reopen(order_id, 2)
+    await session._look_after(client, order_id)
+    assert client.started == []
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"]
+
+
+async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    with pytest.raises(Exception, match="409"):
+        await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
+
+
+async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:
+    order_id = an_order_id()
+    ended(order_id, 5)
+    resume = resume_order._function._func
+    assert resume(encoded(Resuming(order_id=order_id, last_number=2))) == {"ours": False}
+    assert not is_open(order_id)
+    for _ in range(2):
+        assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": True}
+    assert is_open(order_id)
+    assert resume(encoded(Resuming(order_id=an_order_id(), last_number=5))) == {"ours": False}
 
 
 async def test_what_the_order_had_seen_or_what_is_no_trade_is_not_alerted_on_when_it_comes_again() -> None:
     order_id, client = an_order_id(), Client(failing="Instance with ID o is gone")
     register(order_id, ended_after=2)
-    await tell(client, row(order_id, fill(order_id), number=2))
-    await tell(client, row(order_id, accepted(order_id), number=3))
+    await tell(client, [row(order_id, fill(order_id), number=2)])
+    await tell(client, [row(order_id, accepted(order_id), number=3)])
     assert alerts_of(order_id) == []
 
 
 async def test_a_trade_of_an_order_that_nobody_knows_counts_and_is_told_by_the_gateway_alone() -> None:
     order_id, client = an_order_id(), Client(failing="No instance with ID o found.")
-    await tell(client, row(order_id, fill(order_id)))
+    await tell(client, [row(order_id, fill(order_id))])
     assert len(client.signals) == 2
     assert alerts_of(order_id) == []
 
@@ -132,14 +265,14 @@ async def test_any_other_failure_is_the_gateways_to_repeat() -> None:
     order_id = an_order_id()
     register(order_id)
     with pytest.raises(Exception, match="unrecognized status code 500"):
-        await tell(Client(failing="Webhook returned unrecognized status code 500"), row(order_id, fill(order_id)))
+        await tell(Client(failing="Webhook returned unrecognized status code 500"), [row(order_id, fill(order_id))])
 
 
-def journalled(order_id: str, ago: timedelta) -> None:
+def journalled(order_id: str, ago: timedelta, event: VenueEvent | None = None, number: int = 1) -> None:
     Journal(tables()).append(
         order_id,
-        accepted(order_id),
-        origin=Origin(f"s-{order_id}", 0, 1),
+        event or accepted(order_id),
+        origin=Origin(f"s-{order_id}", 0, number),
         symbol="IBM",
         side=Side.BUY,
         received_at=datetime.now(UTC) - ago,
@@ -167,16 +300,25 @@ async def test_the_sweep_leaves_an_order_in_peace_that_has_seen_all_or_was_told_
     assert client.events == []
 
 
-async def test_the_sweep_wakes_an_order_that_has_not_heard_of_its_cancel() -> None:
-    order_id, client = an_order_id(), Client(live=LiveStatus(cancel="keep_exits"))
+async def test_the_sweep_wakes_an_order_that_has_not_heard_of_an_instruction() -> None:
+    order_id = an_order_id()
     register(order_id)
-    assert cancel_requests().ask(order_id, "keep_exits") == "keep_exits"
+    for number, mode in enumerate(_MODES, start=1):
+        assert instructions().append(order_id, CancelRequested(mode=mode)).number == number
+    client = Client(live=LiveStatus(instructed=2))
     await session._look_after(client, order_id)
     assert client.events == []
-    assert cancel_requests().ask(order_id, "flatten") == "flatten"
-    assert cancel_requests().ask(order_id, "keep_exits") == "flatten"
+    client = Client(live=LiveStatus(instructed=1))
     await session._look_after(client, order_id)
     assert client.events == [(order_id, "wake")]
+
+
+async def test_an_instruction_is_kept_whether_or_not_its_event_comes_through() -> None:
+    order_id, client = an_order_id(), Client()
+    first = await instructing.tell(client, order_id, CancelRequested(mode="keep_exits"))
+    assert client.events == [(order_id, "instruction")]
+    second = await instructing.tell(Client(failing="Instance with ID o is gone"), order_id, CancelRequested())
+    assert instructions().read(order_id) == [first, second]
 
 
 async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
@@ -195,3 +337,69 @@ async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_al
     register(order_id, ended_after=1)
     await session._look_after(Client(status=df.OrchestrationRuntimeStatus.Completed), order_id)
     assert alerts_of(order_id) == []
+
+
+def pending_child(order_id: str, status: OrderStatus = OrderStatus.PENDING_NEW) -> LiveStatus:
+    zero = Decimal(0)
+    child = ChildSummary(
+        cl_ord_ids=[f"{order_id}.e1"],
+        role=Role.ENTRY,
+        side=Side.BUY,
+        quantity=Decimal(10),
+        cum_quantity=zero,
+        average_price=zero,
+        status=status,
+    )
+    return LiveStatus(seen=100, children=[child])
+
+
+def handed_in(order_id: str) -> None:
+    command = SubmitOrder(
+        cl_ord_id=f"{order_id}.e1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(10),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal(100),
+    )
+    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT))
+
+
+async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = an_order_id()
+    register(order_id)
+    handed_in(order_id)
+    client = Client(live=pending_child(order_id))
+    await session._look_after(client, order_id)
+    assert alerts_of(order_id) == []
+    monkeypatch.setattr(session, "PATIENCE", timedelta(seconds=-1))
+    for _ in range(2):
+        await session._look_after(client, order_id)
+    (alert,) = alerts_of(order_id)
+    assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
+    assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
+
+
+async def test_the_sweep_alerts_on_an_answer_that_has_long_been_pending_and_on_none_that_came() -> None:
+    for last, codes in (("6", ["NO_ANSWER"]), ("0", [])):
+        order_id = an_order_id()
+        register(order_id)
+        for number, exec_type in enumerate(("6", last), start=1):
+            reported = OrderReported(cl_ord_id=f"{order_id}.x2", exec_type=exec_type, order_status="6", at=AT)
+            journalled(order_id, timedelta(minutes=2), reported, number)
+        await session._look_after(Client(live=pending_child(order_id, OrderStatus.PENDING_CANCEL)), order_id)
+        assert [alert.code for alert in alerts_of(order_id)] == codes
+
+
+async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -> None:
+    ended, ahead, still_open, unknown = (an_order_id() for _ in range(4))
+    register(ended, ended_after=2)
+    register(ahead, ended_after=2)
+    register(still_open)
+    client = Client()
+    client.exposure = {
+        "exposure": {"reservations": {each: {} for each in (ended, ahead, still_open, unknown)}},
+        "applied": {ended: 2, ahead: 3, still_open: 1},
+    }
+    await session._let_go(client)
+    assert client.forgotten == [ended]

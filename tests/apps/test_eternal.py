@@ -28,7 +28,7 @@ def test_a_counter_lives_in_its_own_input_until_it_is_told_to_end(tmp_path: Path
         for operation, then in (("incr", 41), ("incr", 42), ("decr", 41)):
             path = "/runtime/webhooks/durabletask/instances/counter/raiseEvent/operation"
             assert host.call("POST", path, operation)[0] == 202
-            wait_until(lambda: host.status("counter")["customStatus"] == then, f"the counter to be {then}")  # noqa: B023
+            host.wait_for_custom_status("counter", then)
             assert host.status("counter")["input"] == str(then)
         host.call("POST", path, "end")
         assert host.wait_for("counter") == 41

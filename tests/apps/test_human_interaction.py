@@ -15,14 +15,15 @@ def test_a_phone_is_verified_by_its_code_within_three_answers_and_a_time(tmp_pat
             code = int(service.posts.pop()[1]["body"].split()[-1])
             for number in range(min(wrong + 1, 3)):
                 given = number if number < wrong else code
-                wait_until(lambda: "TimerCreated" in steps(host, phone), "the timer")  # noqa: B023
+                _wait_for_step(host, phone, "TimerCreated")
                 _answer(host, phone, given)
-                wait_until(
-                    lambda: steps(host, phone).count("EventRaised SmsChallengeResponse") > number,  # noqa: B023
-                    "the answer to be taken in",
-                )
+                _wait_for_step(host, phone, "EventRaised SmsChallengeResponse", number + 1)
             assert host.wait_for(phone) is verified
             assert steps(host, phone)[-1] == "ExecutionCompleted"
+
+
+def _wait_for_step(host: RunningHost, instance: str, step: str, times: int = 1) -> None:
+    wait_until(lambda: steps(host, instance).count(step) >= times, f"{step} of {instance}, {times} times")
 
 
 def _answer(host: RunningHost, instance: str, given: int) -> None:
@@ -46,10 +47,7 @@ def test_a_request_is_approved_or_rejected(tmp_path: Path) -> None:
     with Service() as service, serve("human_interaction", tmp_path, SMS_URL=f"{service.url}/sms") as host:
         for instance, approved, said in (("a", True, "Ann said yes"), ("b", False, "Ann said no")):
             start(host, "ApprovalWorkflow", instance, {"manager": "Ann", "what": "a car"})
-            wait_until(
-                lambda: host.status(instance)["customStatus"] == "waiting for approval",  # noqa: B023
-                "the workflow to wait",
-            )
+            host.wait_for_custom_status(instance, "waiting for approval")
             path = f"/runtime/webhooks/durabletask/instances/{instance}/raiseEvent/ApprovalEvent"
             assert host.call("POST", path, {"approved": approved, "by": "Ann"})[0] == 202
             assert host.wait_for(instance) == said

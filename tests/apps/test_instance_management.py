@@ -12,7 +12,7 @@ HOOKS = "/runtime/webhooks/durabletask/instances"
 def test_client_functions_manage_instances(tmp_path: Path) -> None:
     with serve("instance_management", tmp_path) as host:
         start(host, "WaitForApproval", "a")
-        wait_until(lambda: host.status("a")["customStatus"] == "waiting", "the instance to wait")
+        host.wait_for_custom_status("a", "waiting")
         status = host.call("GET", "/api/status/a")[1]
         assert (status["name"], status["runtimeStatus"], status["customStatus"]) == (
             "WaitForApproval",

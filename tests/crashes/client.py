@@ -9,6 +9,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -151,10 +152,22 @@ class Client:
         while not condition():
             self._pause(what)
 
+    def wait_until_failed(self, *instances: str) -> None:
+        """Wait until these have failed."""
+        self.wait(lambda: all(self.runtime_status(instance) == "Failed" for instance in instances), "all to fail")
+
     def wait_until_over(self, *instances: str) -> None:
         """Wait until these have ended."""
         for instance in instances:
-            self.wait(lambda: self.is_over(instance), f"{instance} to end")  # noqa: B023
+            self.wait(partial(self.is_over, instance), f"{instance} to end")
+
+    def has_custom_status(self, instance: str, status: Any) -> bool:
+        """Whether an instance has set this as its custom status."""
+        return bool(self.status(instance)["customStatus"] == status)
+
+    def wait_for_custom_status(self, instance: str, status: Any) -> None:
+        """Wait until an instance has set this as its custom status."""
+        self.wait(lambda: self.has_custom_status(instance, status), f"{instance} to have the custom status {status}")
 
     def settle(self) -> None:
         """Wait until nothing is left to do but what timers and people will bring, by what the hosts say that answer."""

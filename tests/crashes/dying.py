@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 from devhost.cli import main
 from devhost.store import Store
@@ -30,5 +31,5 @@ def _die_after(number: int, original: Callable[..., AbstractContextManager[Any]]
 
 
 if __name__ == "__main__":
-    Store.transaction = _die_after(int(sys.argv.pop(1)), Store.transaction)  # type: ignore[method-assign]
-    sys.exit(main())
+    with patch.object(Store, "transaction", _die_after(int(sys.argv.pop(1)), Store.transaction)):
+        sys.exit(main())

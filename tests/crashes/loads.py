@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.apps.service import Service
@@ -120,10 +121,7 @@ def _human(scene: Scene) -> None:
                 _has(scene, phone, "EventRaised", wrong + 1)
         if number % 4 < 3:
             client.raise_event(phone, "SmsChallengeResponse", json.loads(code) if isinstance(code, str) else code)
-        client.wait(
-            lambda: client.status(f"yes-{phone}")["customStatus"] == "waiting for approval",  # noqa: B023
-            "the approval to be waited for",
-        )
+        client.wait_for_custom_status(f"yes-{phone}", "waiting for approval")
         client.raise_event(f"yes-{phone}", "ApprovalEvent", {"approved": number % 2 == 0, "by": phone})
     client.wait_until_over(*(f"{kind}{phone}" for phone in phones for kind in ("", "yes-", "late-")))
 
@@ -153,14 +151,10 @@ def _eternal(scene: Scene) -> None:
         counter = f"counter{number}"
         # From 10, because the SDK takes a custom status of 0 for none.
         for value in (11, 12, 13):
-            client.wait(lambda: client.status(counter)["customStatus"] == value - 1, f"{counter} to wait")  # noqa: B023
-            client.raise_event(
-                counter,
-                "operation",
-                "incr",
-                is_taken=lambda: client.status(counter)["customStatus"] == value,  # noqa: B023
-            )
-        client.wait(lambda: client.status(counter)["customStatus"] == 13, f"{counter} to be 13")  # noqa: B023
+            client.wait_for_custom_status(counter, value - 1)
+            is_taken = partial(client.has_custom_status, counter, value)
+            client.raise_event(counter, "operation", "incr", is_taken=is_taken)
+        client.wait_for_custom_status(counter, 13)
         client.raise_event(counter, "operation", "end")
     waste = scene.folder / "scratch" / "waste.tmp"
     for _ in range(2):
@@ -176,7 +170,7 @@ def _versioning(scene: Scene) -> None:
     for order in orders:
         client.start("ProcessOrderOrchestrator", order, order, order.partition("-")[0])
     for order in orders:
-        client.wait(lambda: client.status(order)["customStatus"] is not None, f"{order} to be paid")  # noqa: B023
+        client.wait_for_custom_status(order, {"version": order.partition("-")[0]})
         client.raise_event(order, "packed", order)
     client.wait_until_over(*orders)
 
@@ -258,8 +252,7 @@ def _management(scene: Scene) -> None:
         client.start("DeliverParcel", f"parcel{number}")
     for number in range(2 * scene.size):
         for kind in ("yes", "no", "end", "pause"):
-            instance = f"{kind}{number}"
-            client.wait(lambda: client.status(instance)["customStatus"] == "waiting", f"{instance} to wait")  # noqa: B023
+            client.wait_for_custom_status(f"{kind}{number}", "waiting")
         client.raise_event(f"yes{number}", "Approval", "Ann")
         client.raise_event(f"no{number}", "Approval", "no")
         client.terminate(f"end{number}")
@@ -268,9 +261,7 @@ def _management(scene: Scene) -> None:
         client.raise_event(f"pause{number}", "Approval", "Bob")
         client.wait_until_over(*(f"{kind}{number}" for kind in ("hello", "yes", "no", "pause")))
         client.purge(f"yes{number}")
-    for number in range(2 * scene.size):
-        parcel = f"parcel{number}"
-        client.wait(lambda: client.runtime_status(parcel) == "Failed", f"{parcel} to fail")  # noqa: B023
+    client.wait_until_failed(*(f"parcel{number}" for number in range(2 * scene.size)))
     scene.service.refusals.clear()
     for number in range(2 * scene.size):
         client.rewind(f"parcel{number}")

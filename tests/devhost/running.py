@@ -138,6 +138,13 @@ class RunningHost:
         wait_until(is_there, f"{instance} to be {runtime_status}")
         return found["output"]
 
+    def wait_for_custom_status(self, instance: str, status: Any) -> None:
+        """Wait until an instance has set this as its custom status."""
+        wait_until(
+            lambda: bool(self.status(instance)["customStatus"] == status),
+            f"{instance} to have the custom status {status}",
+        )
+
     def run(self, orchestrator: str, instance: str, given: Any = None) -> Any:
         """Start an instance and wait for its output."""
         self.start(orchestrator, instance, given)

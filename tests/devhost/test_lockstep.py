@@ -130,6 +130,17 @@ def test_idle_tells_what_is_left_to_do(host: RunningHost) -> None:
     assert host.call("GET", "/devhost/idle?wait=soon")[0] == 400
 
 
+def test_an_entity_works_beside_an_activity_that_may_wait_for_it(host: RunningHost) -> None:
+    gate = host.folder / "beside"
+    host.start("gated", "waits", str(gate))
+    wait_until(lambda: host.call("GET", "/devhost/idle")[1]["busy"] == ["activity gate of waits"], "the activity")
+    host.call("POST", "/durabletask/entities/counter/beside?op=add", "4")
+    wait_until(lambda: host.entity("counter", "beside") == 4, "the entity", seconds=2)
+    assert host.status("waits")["runtimeStatus"] == "Running"
+    gate.touch()
+    host.wait_until_idle()
+
+
 def test_a_posted_batch_answers_when_all_that_it_caused_is_done(host: RunningHost) -> None:
     _, answer = host.call("POST", "/devhost/eventhubs/market/events?wait=10", events(100, partition="9", value=5))
     assert answer["idle"]

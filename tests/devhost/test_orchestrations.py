@@ -45,7 +45,7 @@ def test_an_entity_that_destructs_itself_is_gone(host: RunningHost) -> None:
 
 def test_an_external_event_wins_over_a_timer(host: RunningHost) -> None:
     host.start("approval", "approval", 3600)
-    wait_until(lambda: host.status("approval")["customStatus"] == "waiting", "the wait")
+    host.wait_for_custom_status("approval", "waiting")
     assert host.raise_event("approval", "approve", {"by": "me"}) == 202
     assert host.wait_for("approval") == {"approved": {"by": "me"}}
     assert host.raise_event("approval", "approve") == 410

@@ -3,6 +3,8 @@
 """A failed instance is rewound: what failed in it runs again, what succeeded does not."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import azure.durable_functions as df
@@ -64,12 +66,19 @@ class Work:
         return step
 
 
-async def test_what_failed_runs_again_and_what_succeeded_does_not() -> None:
+@asynccontextmanager
+async def failed_at_the_second_step() -> AsyncIterator[tuple[DurableTestEnvironment, Work]]:
+    """The instance `i` of `three_steps`."""
     work = Work("second")
     async with DurableTestEnvironment(app, activities={"work": work}) as env:
         await env.start("three_steps", instance_id="i")
         with pytest.raises(OrchestrationError, match="no second"):
             await env.result("i")
+        yield env, work
+
+
+async def test_what_failed_runs_again_and_what_succeeded_does_not() -> None:
+    async with failed_at_the_second_step() as (env, work):
         work.failing.clear()
         await env.rewind("i", "mended")
         assert env.status("i") is Status.RUNNING
@@ -117,11 +126,7 @@ async def test_an_orchestrator_that_broke_by_itself_is_run_again() -> None:
 
 
 async def test_a_rewound_history_is_not_replayed_but_refused() -> None:
-    work = Work("second")
-    async with DurableTestEnvironment(app, activities={"work": work}) as env:
-        await env.start("three_steps", instance_id="i")
-        with pytest.raises(OrchestrationError):
-            await env.result("i")
+    async with failed_at_the_second_step() as (env, work):
         replay_history(env.history("i"), app)
         work.failing.clear()
         await env.rewind("i")
@@ -131,11 +136,7 @@ async def test_a_rewound_history_is_not_replayed_but_refused() -> None:
 
 
 async def test_a_rewound_instance_survives_a_crash() -> None:
-    work = Work("second")
-    async with DurableTestEnvironment(app, activities={"work": work}) as env:
-        await env.start("three_steps", instance_id="i")
-        with pytest.raises(OrchestrationError):
-            await env.result("i")
+    async with failed_at_the_second_step() as (env, work):
         work.failing.clear()
         await env.rewind("i")
         await env.crash()

@@ -184,8 +184,11 @@ def test_a_request_may_arrive_at_any_host(tmp_path: Path) -> None:
             assert one.call("GET", f"/durabletask/instances/{name}")[0] == 404
             for host in (one, other):
                 host.call("POST", f"/durabletask/entities/counter/{name}?op=add", "2")
-        for name in names:
-            wait_until(lambda name=name: one.entity("counter", name) == 4, f"the counter {name}")  # type: ignore[misc]
+        wait_until(lambda: all(one.entity("counter", name) == 4 for name in names), "the counters to be 4")
+
+
+def _wait_for_input(host: RunningHost, instance: str, value: str) -> None:
+    wait_until(lambda: host.status(instance)["input"] == value, f"the generation of {instance} with {value} left")
 
 
 def test_events_that_arrive_at_another_host_while_a_generation_ends_are_kept_in_order(tmp_path: Path) -> None:
@@ -193,10 +196,7 @@ def test_events_that_arrive_at_another_host_while_a_generation_ends_are_kept_in_
         for name in ("r-0", "r-1", "r-2"):
             one.start("rounds", name, 5)
             for number in range(5):
-                wait_until(
-                    lambda name=name, left=5 - number: one.status(name)["input"] == str(left),  # type: ignore[misc]
-                    "the next generation",
-                )
+                _wait_for_input(one, name, str(5 - number))
                 assert (one, other)[number % 2].raise_event(name, "go", number) == 202
             assert other.wait_for(name) == 4
 

@@ -51,7 +51,7 @@ def test_the_clock_stands_still_while_an_activity_runs(tmp_path: Path) -> None:
     with virtual(tmp_path) as host:
         gate = hold_the_clock(host)
         host.start("approval", "approval", 3600)
-        wait_until(lambda: host.status("approval")["customStatus"] == "waiting", "the wait")
+        host.wait_for_custom_status("approval", "waiting")
         host.raise_event("approval", "approve", "in time")
         gate.touch()
         assert host.wait_for("approval") == {"approved": "in time"}

@@ -54,7 +54,10 @@ class Desk:
             "stop_price": "2950",
             "take_profit_price": "3050",
         }
-        self._stack.host.post("/api/orders", body | changes)
+        self.place(body | changes)
+
+    def place(self, body: dict[str, object]) -> None:
+        self._stack.host.post("/api/orders", body)
         self._feed.settle()
 
     def cancel(self, order_id: str, mode: str) -> None:
@@ -69,6 +72,50 @@ class Desk:
     def cancel_by_venue(self, cl_ord_id: str) -> None:
         self._stack.venue.post(f"/orders/{cl_ord_id}/cancel")
         self._feed.settle()
+
+    def bust_by_venue(self, exec_id: str) -> None:
+        self._stack.venue.post(f"/trades/{exec_id}/bust")
+        self._feed.settle()
+
+    def venue_trades(self) -> list[dict[str, Any]]:
+        """The symbol's trades at the venue that stand, in the order in which they happened."""
+        return [trade for trade in self._stack.venue.get("/executions") if trade["symbol"] == self.symbol]
+
+    # What goes wrong at the venue, until `end_faults`
+
+    def lose(self, msg_type: str, **fields: str) -> None:
+        """Messages to the venue about the symbol are lost there; `fields` by tag, as in `t40="3"`."""
+        self._fault("inbound", "lose", msg_type, fields)
+
+    def hold(self, msg_type: str, **fields: str) -> None:
+        """Messages to the venue about the symbol are held back there."""
+        self._fault("inbound", "hold", msg_type, fields)
+
+    def hold_reports(self, **fields: str) -> None:
+        """Execution reports about the symbol are held back at the venue."""
+        self._fault("outbound", "hold", "8", fields)
+
+    def count(self, msg_type: str, **fields: str) -> None:
+        """Messages to the venue about the symbol are only counted."""
+        self._fault("inbound", "count", msg_type, fields)
+
+    def caught(self) -> list[list[str]]:
+        """For each fault the ClOrdIDs of the messages that it was about."""
+        return [caught["cl_ord_ids"] for caught in self._stack.venue.get("/faults")]
+
+    def end_faults(self) -> None:
+        self._stack.venue.delete("/faults")
+        self._feed.settle()
+
+    def cut(self) -> None:
+        """The session's connection breaks, and the next is made."""
+        self._stack.venue.post("/cut")
+        self._feed.settle()
+
+    def _fault(self, direction: str, action: str, msg_type: str, fields: dict[str, str]) -> None:
+        tags = {tag.removeprefix("t"): value for tag, value in fields.items()}
+        tags |= {"35": msg_type, "55": self.symbol}
+        self._stack.venue.post("/faults", {"direction": direction, "action": action, "fields": tags})
 
     def kill_host_while_orders_are_held(self, at_least: int) -> None:
         """kill -9 the host while so many orders wait in it to be sent; the next call starts it again."""
@@ -87,6 +134,12 @@ class Desk:
         """What GET /api/orders/{id} says."""
         shown: dict[str, Any] = self._stack.host.get(f"/api/orders/{order_id}")
         return shown
+
+    def status(self, order_id: str, cl_ord_id: str) -> str:
+        """How one of the order's children stands, by what the order knows."""
+        children = self.order(order_id)["children"]
+        (status,) = [child["status"] for child in children if child["cl_ord_ids"][-1] == cl_ord_id]
+        return str(status)
 
     def position(self) -> str:
         """The position that the entity holds."""

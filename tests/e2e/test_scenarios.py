@@ -74,6 +74,26 @@ def test_03_a_partly_filled_entry_that_the_venue_cancels_keeps_exits_for_what_fi
     assert desk.position() == desk.venue_position() == "0"
 
 
+def test_10_the_take_profit_fills_3_while_its_cancel_is_pending_after_the_stop(stack: Stack) -> None:
+    desk = Desk(stack, "TEN")
+    desk.quote("2999", "3000")
+    desk.place_bracket("scenario-10")
+    desk.hold("F")
+    desk.quote("2950", "2951")
+    desk.quote("3050", "3051", bid_size="3")
+    assert desk.venue_position() == desk.position() == "-3"
+    assert desk.order("scenario-10")["outcome"] is None
+    assert [placed["order_type"] for placed in desk.venue_orders()] == ["limit", "stop", "limit"]
+
+    desk.end_faults()
+    (closing,) = [placed for placed in desk.venue_orders() if placed["order_type"] == "market"]
+    assert (closing["side"], closing["quantity"], closing["status"]) == ("buy", "3", FILLED)
+    assert desk.order("scenario-10")["outcome"] == "double_exit"
+    assert "DOUBLE_EXIT" in desk.alerts("scenario-10")
+    assert desk.working() == []
+    assert desk.position() == desk.venue_position() == "0"
+
+
 def test_12_stop_and_take_profit_both_fill_and_one_market_order_brings_it_back_to_flat(stack: Stack) -> None:
     desk = Desk(stack, "TWELVE")
     desk.quote("2999", "3000")
@@ -94,6 +114,71 @@ def test_12_stop_and_take_profit_both_fill_and_one_market_order_brings_it_back_t
     assert desk.order("scenario-12-later")["outcome"] is None
 
 
+def test_18_a_stop_that_the_venue_has_is_not_sent_again_after_a_reconnect(stack: Stack) -> None:
+    desk = Desk(stack, "EIGHTEEN")
+    desk.quote("2999", "3001")
+    desk.place_bracket("scenario-18")
+    desk.hold_reports(t150="0", t40="3")
+    desk.count("D", t40="3")
+    desk.quote("2999", "3000")
+    stop = _stop(desk)
+    assert desk.status("scenario-18", stop) == "pending_new"
+
+    desk.cut()
+    assert desk.caught() == [[stop], [stop]]
+    assert desk.status("scenario-18", stop) == "new"
+
+    desk.end_faults()
+    assert _stop(desk) == stop
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+    desk.quote("2950", "2951")
+    assert desk.order("scenario-18")["outcome"] == "stop_loss"
+    assert desk.position() == desk.venue_position() == "0"
+
+
+def test_19_a_stop_that_the_venue_does_not_have_is_sent_again_under_its_clordid(stack: Stack) -> None:
+    desk = Desk(stack, "NINETEEN")
+    desk.quote("2999", "3001")
+    desk.place_bracket("scenario-19")
+    desk.lose("D", t40="3")
+    desk.quote("2999", "3000")
+    assert desk.working() == [("limit", "10")]
+    ((stop,),) = desk.caught()
+    desk.end_faults()
+
+    desk.count("D", t40="3", t97="Y")
+    desk.cut()
+    assert desk.caught() == [[stop]]
+    desk.end_faults()
+    assert _stop(desk) == stop
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+    desk.quote("2950", "2951")
+    assert desk.order("scenario-19")["outcome"] == "stop_loss"
+    assert desk.position() == desk.venue_position() == "0"
+
+
+def test_19_a_stop_that_the_question_about_it_has_overtaken_does_not_work_twice(stack: Stack) -> None:
+    desk = Desk(stack, "OVERTAKEN")
+    desk.quote("2999", "3001")
+    desk.place_bracket("scenario-19-late")
+    desk.hold("D", t40="3", t97="")
+    desk.quote("2999", "3000")
+    desk.cut()
+    ((stop,),) = desk.caught()
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+
+    desk.end_faults()
+    assert _stop(desk) == stop
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+    assert desk.alerts("scenario-19-late") == []
+
+
+def _stop(desk: Desk) -> str:
+    """The ClOrdID of the one stop that the venue ever had."""
+    ((stop,),) = [placed["cl_ord_ids"] for placed in desk.venue_orders() if placed["order_type"] == "stop"]
+    return str(stop)
+
+
 def test_20_the_host_dies_twice_between_the_entrys_fill_and_the_exits(stack: Stack) -> None:
     desk = Desk(stack, "TWENTY")
     desk.quote("2999", "3001")
@@ -111,6 +196,36 @@ def test_20_the_host_dies_twice_between_the_entrys_fill_and_the_exits(stack: Sta
     desk.quote("2950", "2951")
     assert desk.order("scenario-20")["outcome"] == "stop_loss"
     assert desk.position() == desk.venue_position() == "0"
+
+
+@pytest.mark.parametrize(("symbol", "when_reopened"), [("FORTYTWO", "protect"), ("FORTYTWOB", "close")])
+def test_42_a_take_profit_that_is_busted_after_the_end_opens_the_order_again(
+    stack: Stack, symbol: str, when_reopened: str
+) -> None:
+    desk = Desk(stack, symbol)
+    order_id = f"scenario-42-{when_reopened}"
+    desk.quote("2999", "3000")
+    desk.place_bracket(order_id, when_reopened=when_reopened)
+    desk.quote("3050", "3051")
+    assert desk.order(order_id)["outcome"] == "take_profit"
+    assert desk.position() == "0"
+    desk.quote("2999", "3000")
+
+    desk.bust_by_venue(desk.venue_trades()[-1]["exec_id"])
+    assert {"LATE_EXECUTION", "TRADE_BUSTED", "REOPENED"} <= set(desk.alerts(order_id))
+    if when_reopened == "protect":
+        assert desk.order(order_id)["outcome"] is None
+        assert desk.working() == [("limit", "10"), ("stop", "10")]
+        assert desk.position() == desk.venue_position() == "10"
+        desk.quote("2950", "2951")
+
+    order = desk.order(order_id)
+    assert order["outcome"] == ("stop_loss" if when_reopened == "protect" else "closed")
+    assert order["filled_quantity"] == "10"
+    assert desk.working() == []
+    assert desk.position() == desk.venue_position() == "0"
+    ids = [cl_ord_id for placed in desk.venue_orders() for cl_ord_id in placed["cl_ord_ids"]]
+    assert len(ids) == len(set(ids)) == (5 if when_reopened == "protect" else 4)
 
 
 def test_27_a_cancel_before_any_fill_leaves_nothing(stack: Stack) -> None:

@@ -2,6 +2,7 @@ import logging
 from datetime import UTC, datetime, timedelta, timezone
 from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from fix.config import SessionConfig
 from fix.log import FileLog, from_line, to_line
 from fix.session import Session
 from tests.fix.wire import Side, frame, order
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 NOW = datetime(2013, 10, 7, 13, 30, 0, 72000, tzinfo=UTC)
 SECRET = "tOpS3cReT"
@@ -219,12 +223,13 @@ class Disk(FileIO):
 
     room = 1 << 30
 
-    def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
-        taken = min(len(data), Disk.room)
+    def write(self, data: "ReadableBuffer", /) -> int:
+        view = memoryview(data)
+        taken = min(view.nbytes, Disk.room)
         if not taken:
             raise OSError(28, "No space left on device")
         Disk.room -= taken
-        return super().write(data[:taken])
+        return super().write(view[:taken])
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ sent to it is held to the dictionary of its version.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -22,12 +22,12 @@ ORDER = "11=a|21=1|55=IBM|54=1|60=20131007-13:30:00|38=100|40=2|44=182.25"
 RESENT = "43=Y|122=20131007-13:30:00"
 
 
-def make(version: str, role: Role, **changed: object) -> Side:
-    config = SessionConfig(role, "SELF", "PEER", version, dictionary=shipped(version), **changed)  # type: ignore[arg-type]
+def make(version: str, role: Role, **changed: Any) -> Side:
+    config = SessionConfig(role, "SELF", "PEER", version, dictionary=shipped(version), **changed)
     return Side(config=config)
 
 
-def make_logged_on(version: str, role: Role, **changed: object) -> Side:
+def make_logged_on(version: str, role: Role, **changed: Any) -> Side:
     side = make(version, role, **changed)
     side.logs_on()
     side.sends()

@@ -1,12 +1,14 @@
 """The rules of the session protocol, one table or test for each. What the peer sends is written by hand."""
 
+from typing import Any, Literal
+
 import pytest
 
 from fix.codec import Decoder
 from fix.config import SessionConfig, password
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, Rejected, SessionEvent
 from fix.message import FieldError, Message
-from fix.session import NotLoggedOn, State
+from fix.session import NotLoggedOn, Session, State
 from fix.store import MemoryStore
 from tests.fix.wire import Side, body_of, brief, decode, frame, logged_on, order
 
@@ -823,9 +825,9 @@ def test_a_session_holds_one_connection_at_a_time() -> None:
     ],
 )
 def test_a_wrong_setting_is_refused_at_once(changed: dict[str, object], what: str) -> None:
-    settings: dict[str, object] = {"role": "initiator", "sender_comp_id": "A", "target_comp_id": "B", **changed}
+    settings: dict[str, Any] = {"role": "initiator", "sender_comp_id": "A", "target_comp_id": "B", **changed}
     with pytest.raises(ValueError, match=what):
-        SessionConfig(**settings)  # type: ignore[arg-type]  # wrong on purpose
+        SessionConfig(**settings)
 
 
 def test_sequence_numbers_begin_at_one() -> None:
@@ -862,22 +864,38 @@ def test_a_reset_by_a_logon_that_fails_its_checks_changes_nothing() -> None:
         assert side.session.next_outbound >= 50
 
 
-def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_the_initiator() -> None:
-    side = logged_on("initiator", next_outbound=50, next_inbound=60)
+def reset_and_cut_off(role: Literal["initiator", "acceptor"]) -> Side:
+    """The connection is lost before the peer answers, and there is a new one."""
+    side = logged_on(role, next_outbound=50, next_inbound=60)
     side.session.reset(side.now)
     side.sends()
     side.session.disconnected(side.now)
     side.session.connected(side.now)
+    return side
+
+
+def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_the_initiator() -> None:
+    side = reset_and_cut_off("initiator")
     assert brief(side.sends(), 34, 141) == [("A", "1", "Y")]
     assert LoggedOn() in side.receives("A", 1, "98=0|108=30|141=Y")
     assert (side.session.next_outbound, side.session.next_inbound) == (2, 2)
 
 
 def test_a_reset_of_ours_that_the_connection_takes_away_leaves_the_acceptor_asking_for_everything() -> None:
+    side = reset_and_cut_off("acceptor")
+    assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
+    assert brief(side.sends(), 7) == [("A", None), ("2", "1")]
+
+
+def test_a_crash_before_a_reset_of_ours_is_answered_leaves_the_acceptor_asking_for_everything() -> None:
     side = logged_on("acceptor", next_outbound=50, next_inbound=60)
     side.session.reset(side.now)
-    side.sends()
-    side.session.disconnected(side.now)
+    (event,) = side.receives("D", 61, "11=a")
+    assert isinstance(event, MessageReceived)
+    side.session.processed(event.number)
+    side.receives("0", 62)
+    assert (side.store.next_outbound, side.store.next_inbound) == (2, 1)
+    side.session = Session(side.session.config, side.store)
     side.session.connected(side.now)
     assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
     assert brief(side.sends(), 7) == [("A", None), ("2", "1")]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -36,8 +37,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    survives = "power" if request.param.endswith("power") else "process"
-    file = SqliteStore(tmp_path / "store", NAME, survives=survives)  # type: ignore[arg-type]  # one of the two
+    file = SqliteStore(tmp_path / "store", NAME, survives="power" if request.param.endswith("power") else "process")
     yield file
     file.close()
 
@@ -141,8 +141,9 @@ def test_a_memory_store_begins_where_it_is_told() -> None:
 @pytest.mark.parametrize("name", ["next_outbound", "next_inbound", "keep"])
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_memory_store_says_which_number_is_below_1(name: str, number: int) -> None:
+    wrong: dict[str, Any] = {name: number}
     with pytest.raises(ValueError, match=f"^{name} is {number}: .* 1"):
-        MemoryStore(**{name: number})  # type: ignore[arg-type]  # by name
+        MemoryStore(**wrong)
 
 
 @given(keep=st.integers(1, 8), sent=st.lists(st.booleans(), max_size=60))
@@ -194,7 +195,7 @@ ACTIONS = st.one_of(
 
 @given(st.lists(ACTIONS, max_size=25))
 @settings(max_examples=60, deadline=None)
-def test_a_file_says_at_all_times_what_memory_says(actions: list[tuple[object, ...]]) -> None:
+def test_a_file_says_at_all_times_what_memory_says(actions: list[tuple[Any, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         memory, file = MemoryStore(), SqliteStore(Path(folder) / "store", NAME)
         for name, *values in actions:
@@ -205,14 +206,14 @@ def test_a_file_says_at_all_times_what_memory_says(actions: list[tuple[object, .
                 case "sent", [int() as step, data]:
                     number = memory.next_outbound + step - 1
                     for one in (memory, file):
-                        one.sent(number, data)  # type: ignore[arg-type]
+                        one.sent(number, data)
                 case "created", [at]:
-                    memory.created = file.created = at  # type: ignore[assignment]
+                    memory.created = file.created = at
                 case "between", [first, last]:
-                    assert list(file.between(first, last)) == list(memory.between(first, last))  # type: ignore[arg-type]
+                    assert list(file.between(first, last)) == list(memory.between(first, last))
                 case _:
                     for one in (memory, file):
-                        getattr(one, str(name))(*values)
+                        getattr(one, name)(*values)
             for part in ("next_outbound", "next_inbound", "created"):
                 assert getattr(file, part) == getattr(memory, part)
         assert list(file.between(1, 1000)) == list(memory.between(1, 1000))
@@ -220,8 +221,10 @@ def test_a_file_says_at_all_times_what_memory_says(actions: list[tuple[object, .
 
 
 @pytest.mark.parametrize("survives", ["process", "power"])
-def test_a_file_that_is_opened_again_has_numbers_messages_and_beginning(path: Path, survives: str) -> None:
-    store = SqliteStore(path, NAME, survives=survives)  # type: ignore[arg-type]
+def test_a_file_that_is_opened_again_has_numbers_messages_and_beginning(
+    path: Path, survives: Literal["process", "power"]
+) -> None:
+    store = SqliteStore(path, NAME, survives=survives)
     store.created = START
     store.sent(1, b"one")
     store.sent(2, None)

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -51,12 +52,12 @@ class Log:
         return sum(isinstance(event, kind) for event in self.events)
 
 
-def venue_session(**changed: object) -> Session:
-    return Session(SessionConfig("acceptor", "VENUE", "DESK", **changed))  # type: ignore[arg-type]  # by the caller
+def venue_session(**changed: Any) -> Session:
+    return Session(SessionConfig("acceptor", "VENUE", "DESK", **changed))
 
 
-def desk_session(**changed: object) -> Session:
-    return Session(SessionConfig("initiator", "DESK", "VENUE", **changed))  # type: ignore[arg-type]  # by the caller
+def desk_session(**changed: Any) -> Session:
+    return Session(SessionConfig("initiator", "DESK", "VENUE", **changed))
 
 
 @asynccontextmanager
@@ -289,7 +290,8 @@ async def test_a_refused_connection_is_an_os_error() -> None:
 
 def quicken(connection: Connection) -> None:
     """A fifth of a second between heartbeats: HeartBtInt (108) knows whole seconds only, and they are long."""
-    connection.session._interval = 0.2  # type: ignore[assignment]  # see above
+    session: Any = connection.session
+    session._interval = 0.2
     connection._schedule_tick()
 
 

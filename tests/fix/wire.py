@@ -1,13 +1,15 @@
 """Bytes by hand, and one side of a session whose peer is the test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+import pytest
 
 from fix.codec import Decoder
 from fix.config import SessionConfig
 from fix.events import Disconnect, LoggedOn, SessionEvent
-from fix.message import Field, Message
+from fix.message import Field, FieldError, Message
 from fix.session import Reading, Session, State
 from fix.store import MemoryStore
 
@@ -35,6 +37,13 @@ def decode(data: bytes) -> list[Message]:
 def order(name: str) -> Message:
     """Some application message that can be told by its ClOrdID."""
     return Message("D", [(11, name), (55, "IBM")])
+
+
+def refusal(read: Callable[[Message], object], message: Message) -> tuple[int, int]:
+    """The tag and the SessionRejectReason (373) with which a message is not read."""
+    with pytest.raises(FieldError) as caught:
+        read(message)
+    return caught.value.tag, caught.value.reason
 
 
 class Side:

@@ -9,10 +9,12 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from gateway.delivery import Wake
 from gateway.gateway import Gateway
 from gateway.journal import Journal
 from gateway.lease import ROW_KEY, Lease
@@ -74,27 +76,29 @@ class World:
         self.outbox = Outbox(tables, self.session)
         self.alerts = Alerts(tables)
         self.woken: list[JournalRow] = []
+        self.wake_ups = 0
         self.gateways: list[Gateway] = []
         self._orders = itertools.count(1)
 
     def with_settings(self, **changes: object) -> Settings:
         return msgspec.structs.replace(self.settings, **changes)
 
-    def gateway(self, wake: Callable[[JournalRow], "Future[None]"] | None = None, **changes: object) -> Gateway:
+    def gateway(self, wake: Wake | None = None, **changes: object) -> Gateway:
         """A gateway as a process of its own would have it, started."""
         gateway = Gateway(self.with_settings(**changes), self.tables, None)
         gateway.start(wake or self.wake)
         self.gateways.append(gateway)
         return gateway
 
-    def logged_on(self, **changes: object) -> Gateway:
+    def logged_on(self, **changes: Any) -> Gateway:
         """The same, and it holds the session."""
-        gateway = self.gateway(**changes)  # type: ignore[arg-type]  # only settings here
+        gateway = self.gateway(**changes)
         until(lambda: gateway.status().logged_on and not gateway.status().busy)
         return gateway
 
-    def wake(self, row: JournalRow) -> "Future[None]":
-        self.woken.append(row)
+    def wake(self, rows: list[JournalRow]) -> "Future[None]":
+        self.woken += rows
+        self.wake_ups += 1
         done: Future[None] = Future()
         done.set_result(None)
         return done
@@ -155,10 +159,10 @@ class Stalled:
     def go_on(self) -> None:
         self._going_on.set()
 
-    def _wake(self, row: JournalRow) -> "Future[None]":
+    def _wake(self, rows: list[JournalRow]) -> "Future[None]":
         self._standing.set()
         self._going_on.wait(30)
-        return self.world.wake(row)
+        return self.world.wake(rows)
 
 
 @pytest.fixture

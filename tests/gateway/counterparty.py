@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fix import orders as fix
 from fix.config import SessionConfig
@@ -216,7 +216,7 @@ class Counterparty:
         )
 
     def _report(self, cl_ord_id: str, exec_type: fix.ExecType, status: fix.OrdStatus, **fields: object) -> None:
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "order_id": f"V-{cl_ord_id}",
             "exec_id": f"E{next(self._execs)}",
             "cl_ord_id": cl_ord_id,
@@ -230,7 +230,7 @@ class Counterparty:
             "transact_time": datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
             **fields,
         }
-        self._send(fix.execution_report(**values))  # type: ignore[arg-type]  # the values are a dictionary's
+        self._send(fix.execution_report(**values))
 
     def _send(self, message: Message) -> None:
         if self.connection is not None and self.online:

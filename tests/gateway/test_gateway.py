@@ -13,6 +13,7 @@ import pytest
 from fix import orders as fix
 from fix.message import FieldError, Message
 from gateway.gateway import Gateway, Submission
+from gateway.outbox import Entry
 from storage.secrets import fix_credentials
 from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
 from trading.commands import ReplaceOrder, SubmitOrder
@@ -265,11 +266,11 @@ def test_a_message_that_cannot_be_read_is_an_alert_and_stops_nothing(world: Worl
 def test_a_wake_up_that_fails_is_repeated_until_it_succeeds_and_nothing_overtakes_it(world: World) -> None:
     tries: list[JournalRow] = []
 
-    def wake(row: JournalRow) -> "Future[None]":
-        tries.append(row)
+    def wake(rows: list[JournalRow]) -> "Future[None]":
+        tries.extend(rows)
         if len(tries) == 1:
             raise ConnectionError("the host is not there")
-        done = world.wake(row)
+        done = world.wake(rows)
         if len(tries) == 2:
             failed: Future[None] = Future()
             failed.cancel()
@@ -399,3 +400,37 @@ def test_status_before_the_start_and_after_the_stop(world: World) -> None:
     world.gateways.append(gateway)
     until(lambda: gateway.status().logged_on)
     assert gateway.status().epoch == 2
+
+
+def test_what_is_handed_in_together_leaves_in_its_order_and_is_answered_one_by_one(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    commands = [entry_order(order_id, f"{order_id}.e{number}") for number in range(1, 6)]
+    commands[2] = msgspec.structs.replace(commands[2], symbol="\x01")
+    entries = [Entry(order_id=order_id, command=command, at=AT) for command in commands]
+    for _ in range(2):
+        answers = gateway.submit_all(entries)
+        assert [isinstance(answer, FieldError) for answer in answers] == [False, False, True, False, False]
+    until(lambda: len(world.woken) == 4 and settled(world, gateway))
+    sent = [message.get(11) for _, message in world.venue.received if message.msg_type == "D"]
+    assert sent == [f"{order_id}.e{number}" for number in (1, 2, 4, 5)]
+
+
+def test_what_is_handed_in_together_without_the_session_is_found_by_its_holder(world: World) -> None:
+    holder = world.logged_on()
+    order_id = world.order()
+    commands = [entry_order(order_id, f"{order_id}.e{number}") for number in (1, 2)]
+    elsewhere = Gateway(world.settings, world.tables, None)
+    answers = elsewhere.submit_all([Entry(order_id=order_id, command=command, at=AT) for command in commands])
+    assert [answer.state for answer in answers if isinstance(answer, Submission)] == ["pending", "pending"]
+    until(lambda: len(world.woken) == 2 and settled(world, holder))
+
+
+def test_an_acceptance_goes_with_the_next_report_of_its_order_that_is_there_already(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    commands = [entry_order(order_id, f"{order_id}.e{number}") for number in (1, 2, 3)]
+    gateway.submit_all([Entry(order_id=order_id, command=command, at=AT) for command in commands])
+    until(lambda: len(world.woken) == 3 and settled(world, gateway))
+    assert [row.number for row in world.woken] == [1, 2, 3]
+    assert world.wake_ups < 3

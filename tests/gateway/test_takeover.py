@@ -103,7 +103,7 @@ def test_an_uncertain_cancel_is_sent_again_and_its_refusal_as_a_duplicate_is_no_
 def test_reports_that_a_gap_brings_back_are_recognised_and_delivered(world: World) -> None:
     """The first process has journalled and not delivered; while nobody was there, the order filled."""
 
-    def fail(_row: JournalRow) -> "Future[None]":
+    def fail(_rows: list[JournalRow]) -> "Future[None]":
         raise ConnectionError("nobody there")
 
     first = world.gateway(fail)

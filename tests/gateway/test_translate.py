@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,20 @@ def test_an_order_arrives_as_it_was_meant(
             fields["limit_price"],
             fields["stop_price"],
         )
+
+
+def test_all_or_none_is_an_instruction_of_its_own() -> None:
+    order = SubmitOrder(
+        cl_ord_id="a.e1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(3),
+        order_type=OrderType.MARKET,
+        all_or_none=True,
+    )
+    assert fix.read_new_order_single(to_message(order, AT)).exec_inst == ("G",)
+    plain = msgspec.structs.replace(order, all_or_none=False)
+    assert fix.read_new_order_single(to_message(plain, AT)).exec_inst == ()
 
 
 def test_a_cancel_and_a_question_name_the_order() -> None:

@@ -19,11 +19,17 @@ def both_ways(world: World) -> list[tuple[Side, Side, str]]:
     return [(world.ours, world.theirs, "A"), (world.theirs, world.ours, "B")]
 
 
+def send_both_ways(world: World, count: int, *, first: int = 1) -> None:
+    """Orders from each side to the other at once, until all are there."""
+    for sender, _, prefix in both_ways(world):
+        sender.tell("send", prefix=prefix, first=first, count=count)
+    for sender, receiver, prefix in both_ways(world):
+        world.until_all_received(sender, receiver, prefix, first + count - 1)
+
+
 def logon_orders_logout(role: Role, version: str) -> str:
     with World(role, version) as world:
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=10)
-            world.until_all_received(sender, receiver, prefix, 10)
+        send_both_ways(world, 10)
         world.ours.stop()
         world.theirs.until(lambda: not world.theirs.is_logged_on, "to log out")
         world.theirs.stop()
@@ -32,10 +38,7 @@ def logon_orders_logout(role: Role, version: str) -> str:
 
 def many_messages(role: Role, version: str) -> str:
     with World(role, version) as world:
-        for sender, _, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=10_000)
-        for sender, receiver, prefix in both_ways(world):
-            world.until_all_received(sender, receiver, prefix, 10_000)
+        send_both_ways(world, 10_000)
         _same_numbers(world)
         return "10,000 messages each way at once"
 
@@ -43,9 +46,7 @@ def many_messages(role: Role, version: str) -> str:
 def gaps(role: Role, version: str) -> str:
     """Each side loses what it had, and each side has numbers that the other never saw."""
     with World(role, version) as world:
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=50)
-            world.until_all_received(sender, receiver, prefix, 50)
+        send_both_ways(world, 50)
         for sender, receiver, prefix in both_ways(world):
             receiver.ask("expect", "done", fewer=20)
             sender.tell("send", prefix=prefix, first=51, count=10)
@@ -75,13 +76,11 @@ def gaps_in_chunks(role: Role, version: str) -> str:
 def next_expected(role: Role, version: str) -> str:
     """A gap found at the Logon, closed without a ResendRequest (789)."""
     with World(role, version, next_expected=True) as world:
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=30)
-            world.until_all_received(sender, receiver, prefix, 30)
+        send_both_ways(world, 30)
         world.ours.kill()
         world.theirs.until(lambda: not world.theirs.is_logged_on, "to notice")
         world.theirs.tell("send", prefix="B", first=31, count=20)
-        world.theirs.until(lambda: len(world.theirs.sent("B")) == 50, "to send")
+        world.theirs.until_sent("B", 50)
         world.ours.start()
         world.until_logged_on()
         world.until_all_received(world.theirs, world.ours, "B", 50)
@@ -91,17 +90,13 @@ def next_expected(role: Role, version: str) -> str:
 
 def reset_at_logon(role: Role, version: str) -> str:
     with World(role, version, reset_on_logon=True) as world:
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=10)
-            world.until_all_received(sender, receiver, prefix, 10)
+        send_both_ways(world, 10)
         initiator = world.ours if role == "initiator" else world.theirs
         initiator.kill()
         initiator.start()
         world.until_logged_on()
         initiator.until(lambda: initiator.ask("numbers", "numbers")["sent"] == 2, "to begin at 1")
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, first=11, count=10)
-            world.until_all_received(sender, receiver, prefix, 20)
+        send_both_ways(world, 10, first=11)
         _same_numbers(world)
         return "1 again at the second Logon"
 
@@ -109,14 +104,10 @@ def reset_at_logon(role: Role, version: str) -> str:
 def reset_in_session(role: Role, version: str) -> str:
     """Our side asks for it (141=Y) while messages go both ways before and after."""
     with World(role, version) as world:
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=10)
-            world.until_all_received(sender, receiver, prefix, 10)
+        send_both_ways(world, 10)
         world.ours.tell("reset")
         world.ours.until(lambda: world.ours.ask("numbers", "numbers")["received"] == 2, "to begin at 1")
-        for sender, receiver, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, first=11, count=10)
-            world.until_all_received(sender, receiver, prefix, 20)
+        send_both_ways(world, 10, first=11)
         _same_numbers(world)
         return "141=Y in session"
 
@@ -135,10 +126,7 @@ def heartbeats(role: Role, version: str) -> str:
 
 def tls(role: Role, version: str) -> str:
     with World(role, version, tls=True) as world:
-        for sender, _, prefix in both_ways(world):
-            sender.tell("send", prefix=prefix, count=500)
-        for sender, receiver, prefix in both_ways(world):
-            world.until_all_received(sender, receiver, prefix, 500)
+        send_both_ways(world, 500)
         world.ours.stop()
         world.theirs.stop()
         return "certificates checked, 500 orders each way"
@@ -154,8 +142,7 @@ def killed(who: Literal["ours", "theirs"]) -> Callable[[Role, str], str]:
             for kill in range(1, kills + 1):
                 first = len(victim.sent(mine)) + 1
                 victim.tell("send", prefix=mine, first=first, count=count - first + 1)
-                goal = count * kill // (kills + 2)
-                victim.until(lambda goal=goal: len(victim.sent(mine)) >= goal, "to send")  # type: ignore[misc]
+                victim.until_sent(mine, count * kill // (kills + 2))
                 victim.kill()
                 other.until(lambda: not other.is_logged_on, "to notice")
                 victim.start()

@@ -17,7 +17,7 @@ def say(**event: object) -> None:
     sys.stdout.flush()
 
 
-class Application(fix.Application):  # type: ignore[misc]
+class Application(fix.Application):
     def __init__(self) -> None:
         super().__init__()
         self.session: Any = None

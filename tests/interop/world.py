@@ -92,6 +92,12 @@ class Side:
     def sent(self, prefix: str) -> list[str]:
         return [one["id"] for one in list(self.events) if one["event"] == "sent" and one["id"].startswith(f"{prefix}-")]
 
+    def until_logged_on(self) -> None:
+        self.until(lambda: self.is_logged_on, "to be logged on")
+
+    def until_sent(self, prefix: str, count: int) -> None:
+        self.until(lambda: len(self.sent(prefix)) >= count, f"to send {count}")
+
     def until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _PATIENCE
         while not condition():
@@ -128,7 +134,7 @@ class World:
 
     def until_logged_on(self) -> None:
         for side in (self.ours, self.theirs):
-            side.until(lambda side=side: side.is_logged_on, "to be logged on")  # type: ignore[misc]
+            side.until_logged_on()
 
     def until_all_received(self, sender: Side, receiver: Side, prefix: str, count: int) -> None:
         """Each of them once, in order; what comes again says so."""

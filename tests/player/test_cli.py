@@ -98,6 +98,7 @@ def test_make_without_a_target_lists_them() -> None:
         "interop",
         "fuzz",
         "lifecycles",
+        "mutants",
         "lint",
     ]
 

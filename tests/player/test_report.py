@@ -17,6 +17,7 @@ from trading.exposure import Reservation
 from trading.journal import JournalRow
 from trading.orders import Side
 from trading.positions import Position
+from trading.stakes import Stake
 
 NOON = datetime(2013, 10, 7, 12, tzinfo=UTC)
 DETAIL = {
@@ -98,7 +99,7 @@ def _sound() -> Evidence:
         positions=[Position(symbol="IBM", quantity=Decimal(16), average_price=Decimal(100), realized_pnl=Decimal(-50))],
         exposure=Exposure(
             reservations={
-                "c": Reservation(symbol="IBM", side=Side.BUY, quantity=Decimal(4), price=Decimal(100)),
+                "c": Reservation(stakes=[Stake(symbol="IBM", side=Side.BUY, quantity=Decimal(4), price=Decimal(100))]),
             },
             positions={"IBM": Position(symbol="IBM", quantity=Decimal(16), average_price=Decimal(100))},
         ),

@@ -25,7 +25,7 @@ from replay.history import History, write
 from tests.replay.trading_world import Journals, World, trading, world
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, single_spec
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
-from trading.events import OrderReported
+from trading.events import CancelRequested, OrderReported
 from trading.messages import Placement, Reported, VenueAnswer, encoded
 from trading.orders import OrderType
 
@@ -165,7 +165,7 @@ async def scenario_20(env: DurableTestEnvironment, journals: Journals) -> list[H
     played = world(env, journals, "scenario-20")
     await played.place()
     await played.say(played.desk.accepted(ENTRY))
-    env.crash_when(lambda commit: commit.label == "activity submit_order scenario-20" and env.crashes < 2)
+    env.crash_when(lambda commit: commit.label == "activity send_to_venue scenario-20" and env.crashes < 2)
     await played.say(played.desk.filled(ENTRY, 10))
     assert env.crashes == 2
     assert sorted(each.role for each in played.desk.book[1:]) == sorted([STOP, TAKE_PROFIT])
@@ -217,7 +217,7 @@ async def scenario_28(env: DurableTestEnvironment, journals: Journals) -> list[H
     return _ended(played, "closed")
 
 
-@golden("42: take-profit filled 10, order ended. The bust that follows is not heard: an ended instance stays ended")
+@golden("42: take-profit filled 10, order ended; the trade is busted, and the order goes on: stop filled 10")
 async def scenario_42(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = await _filled(env, journals, "scenario-42")
     trade = played.desk.filled(TAKE_PROFIT, 10)
@@ -227,7 +227,11 @@ async def scenario_42(env: DurableTestEnvironment, journals: Journals) -> list[H
     await played.say(played.desk.busted(TAKE_PROFIT, trade), heard=False)
     assert env.entity_state("position", "IBM")["position"]["quantity"] == "10"
     assert played.env.histories("scenario-42") == before
-    return before
+    await played.resume()
+    await played.say(played.desk.accepted(STOP), played.desk.accepted(TAKE_PROFIT))
+    await played.say(played.desk.filled(STOP, 10))
+    await played.say(played.desk.canceled(TAKE_PROFIT))
+    return [*before, *_ended(played, "stop_loss")]
 
 
 @golden("the bust comes before the order has ended: position and exits come back")
@@ -291,14 +295,14 @@ async def order_replace_refused(env: DurableTestEnvironment, journals: Journals)
     return env.histories("order-replace")
 
 
-@golden("a cancel that was not heard is read from the register; heard after all, it is nothing new")
+@golden("a cancel that was not heard is read from the instructions; heard after all, it is nothing new")
 async def order_reads_a_cancel(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-reads-cancel")
     await played.place()
     await played.say(played.desk.accepted(ENTRY))
-    journals.cancels[played.order_id] = "flatten"
+    told = played.keep(CancelRequested())
     await played.wake()
-    await played.cancel("flatten")
+    await played.hear(told)
     await played.say(played.desk.canceled(ENTRY))
     return _ended(played, "canceled")
 
@@ -316,12 +320,12 @@ async def order_bust_at_the_end(env: DurableTestEnvironment, journals: Journals)
     return env.histories(played.order_id)
 
 
-@golden("the position cannot read the journal as the order ends: a pause, and again")
+@golden("an entity is not through with the order as it ends: a pause, and again")
 async def order_entity_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-entity-fails")
     await played.place()
-    journals.failing["entities"] = 1
-    await played.say(played.desk.rejected(ENTRY, "unknown symbol"), counted=False)
+    journals.failing["end_order"] = 1
+    await played.say(played.desk.rejected(ENTRY, "unknown symbol"))
     await env.advance(timedelta(seconds=1))
     return _ended(played, "rejected")
 
@@ -329,7 +333,7 @@ async def order_entity_fails(env: DurableTestEnvironment, journals: Journals) ->
 @golden("handing in the entry fails six times, and the first alert of it fails, too")
 async def order_alert_fails(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-alert-fails")
-    journals.failing.update({"submit_order": 6, "raise_alert": 1})
+    journals.failing.update({"send_to_venue": 6, "raise_alerts": 1})
     await played.place()
     await env.advance(timedelta(minutes=2))
     await played.say(played.desk.rejected(ENTRY, "unknown symbol"))
@@ -357,7 +361,7 @@ async def order_expires(env: DurableTestEnvironment, journals: Journals) -> list
 @golden("handing in the entry fails five times: pauses between, one alert, then it goes on; and one such pause")
 async def order_tries_again(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = world(env, journals, "order-tries-again")
-    journals.failing["submit_order"] = 5
+    journals.failing["send_to_venue"] = 5
     await played.place()
     await env.advance(timedelta(seconds=40))
     await played.say(played.desk.rejected(ENTRY, "unknown symbol"))

@@ -100,21 +100,16 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     # order
     ("order", "steps swapped"): Change(
-        "scenario-01",
-        '        yield from self._ask(position, "catch_up", ended)\n'
-        '        yield from self._ask(_EXPOSURE, "release", ended)\n',
-        '        yield from self._ask(_EXPOSURE, "release", ended)\n'
-        '        yield from self._ask(position, "catch_up", ended)\n',
-        ('"catch_up"', '"release"', "in _end"),
+        "scenario-12", "self._block, self._alert)", "self._alert, self._block)", ("raise_alerts", "in _alert")
     ),
     ("order", "activity renamed"): Change(
         "order-duplicate", '"register_order"', '"enter_order"', ('"register_order"', '"enter_order"')
     ),
     ("order", "input changed"): Change(
         "scenario-01",
-        "quantity=spec.quantity, price=price",
-        "quantity=spec.quantity + 1, price=price",
-        ("input.quantity",),
+        "last_number=progress.seen,",
+        "last_number=progress.seen + 1,",
+        ("input.last_number",),
     ),
     ("order", "timer changed"): Change(
         "order-expires",
@@ -125,9 +120,8 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     ("order", "step added at the end"): Change(
         "scenario-01",
-        '            self._context.signal_entity(entity, "forget", encoded(ended))\n',
-        '            self._context.signal_entity(entity, "forget", encoded(ended))\n'
-        '        yield from self._do("tidy_up", ended)\n',
+        "        return _result(finish)\n\n    def _record(",
+        '        yield from self._do("tidy_up", {})\n        return _result(finish)\n\n    def _record(',
         ("extra", "tidy_up", "in _end"),
     ),
     ("order", "output changed"): Change(
@@ -137,7 +131,10 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
         "order-denied", '"reserve"', '"hold"', ("operation", '"reserve"', '"hold"')
     ),
     ("order", "status changed"): Change(
-        "scenario-01", "LiveStatus(seen=progress.seen", "LiveStatus(seen=progress.seen + 1", ("value.seen", "in _show")
+        "scenario-01",
+        "seen=progress.seen,\n            instructed",
+        "seen=progress.seen + 1,\n            instructed",
+        ("value.seen", "in _show"),
     ),
     ("order", "retry changed"): Change(
         "order-tries-again",
@@ -213,7 +210,7 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
         ("custom status", '"working"'),
     ),
     ("signal_pipeline", "retry changed"): Change(
-        "signal-pipeline-alerts", "ATTEMPTS = 20", "ATTEMPTS = 19", ("raise_alert", "generate_signals"), RETRYING
+        "signal-pipeline-alerts", "ATTEMPTS = 20", "ATTEMPTS = 19", ("raise_alerts", "generate_signals"), RETRYING
     ),
     ("signal_pipeline", "branch inverted"): Change(
         "signal-pipeline", "        if placements:", "        if not placements:", ("missing", "start_orders")

@@ -14,12 +14,13 @@ import msgspec
 from replay.environment import DurableTestEnvironment
 from storage.settings import settings
 from tests.trading.desk import Desk, bracket_spec
-from trading.commands import VenueCommand
-from trading.events import VenueEvent
+from trading.commands import VenueCommand, WatchPrice
+from trading.events import CancelRequested, Instruction, VenueEvent
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
-    CancelAsked,
     CancelMode,
+    Instructed,
     News,
     Payload,
     Payloads,
@@ -28,8 +29,10 @@ from trading.messages import (
     Recording,
     Registering,
     Reported,
+    Resuming,
     VenueAnswer,
     VenueRequest,
+    Watching,
     Woken,
     decoded,
     encoded,
@@ -68,9 +71,15 @@ class World:
             if heard:
                 await self.env.raise_event(self.order_id, "event", encoded(Reported(row=row)))
             if counted:
-                for entity, key in (("position", position_key(self.spec.symbol)), ("exposure", "main")):
+                for entity, key in (("position", position_key(row.symbol)), ("exposure", "main")):
                     await self.env.signal(entity, key, "apply", encoded(row))
             await self.env.settle()
+
+    async def resume(self) -> None:
+        """A trade has come after the order's end, and its orchestration is started again."""
+        resumption = self._journals.records[self.order_id].resumption
+        await self.env.start("order", resumption, instance_id=self.order_id)
+        await self.env.settle()
 
     async def wake(self) -> None:
         """The sweep has found that something may have been missed."""
@@ -79,8 +88,21 @@ class World:
 
     async def cancel(self, mode: CancelMode) -> None:
         """A user wants the order to end."""
-        self._journals.cancels[self.order_id] = mode
-        await self.env.raise_event(self.order_id, "event", encoded(CancelAsked(mode=mode)))
+        await self.tell(CancelRequested(mode=mode))
+
+    async def tell(self, instruction: Instruction) -> None:
+        """Our own side tells the order something."""
+        await self.hear(self.keep(instruction))
+
+    def keep(self, instruction: Instruction) -> InstructionRow:
+        """An instruction whose event is lost, or comes later by `hear`."""
+        told = self._journals.instructions.setdefault(self.order_id, [])
+        told.append(InstructionRow(order_id=self.order_id, number=len(told) + 1, instruction=instruction))
+        return told[-1]
+
+    async def hear(self, row: InstructionRow) -> None:
+        """The event of an instruction comes."""
+        await self.env.raise_event(self.order_id, "event", encoded(Instructed(row=row)))
         await self.env.settle()
 
 
@@ -89,7 +111,7 @@ class Journals:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[JournalRow]] = {}
-        self.cancels: dict[str, CancelMode] = {}
+        self.instructions: dict[str, list[InstructionRow]] = {}
         self.tokens: dict[str, str] = {}
         self.records: dict[str, Recording] = {}
         self.failing: Counter[str] = Counter()
@@ -98,6 +120,8 @@ class Journals:
         self.commands: dict[str, VenueCommand] = {}
         self.answers: dict[type[VenueCommand], VenueAnswer] = {}
         """What the next command of a type is answered with, which then does not reach the venue."""
+        self.watches: dict[tuple[str, str], WatchPrice] = {}
+        """The last of each order and symbol."""
         self.placements: Payloads = []
         self.slices = 0
         """How many slices of the session go well before the first that fails."""
@@ -109,7 +133,7 @@ class Journals:
             order_id=spec.order_id,
             number=len(rows) + 1,
             event=msgspec.structs.replace(event, at=env.now),
-            symbol=spec.symbol,
+            symbol=self.commands[event.cl_ord_id].symbol,
             side=self.commands[event.cl_ord_id].side,
             received_at=env.now,
             sent_at=env.now,
@@ -120,12 +144,12 @@ class Journals:
     def activities(self) -> Mapping[str, Any]:
         return {
             "register_order": self._register,
+            "resume_order": self._resume,
             "read_journal": self._read,
-            "record_order": self._record,
-            "raise_alert": self._alert,
-            "submit_order": self._hand_in,
-            "replace_order": self._hand_in,
-            "cancel_order": self._hand_in,
+            "end_order": self._end,
+            "raise_alerts": self._alert,
+            "send_to_venue": self._send,
+            "watch_prices": self._watch,
             "generate_signals": self._signals,
             "start_orders": self._start,
             "run_session": self._slice,
@@ -153,34 +177,49 @@ class Journals:
         wanted = decoded(given, Registering)
         return {"ours": self.tokens.setdefault(wanted.spec.order_id, wanted.token) == wanted.token}
 
+    def _resume(self, given: Payload) -> Payload:
+        wanted = decoded(given, Resuming)
+        return {"ours": self.records[wanted.order_id].last_number == wanted.last_number}
+
     def _read(self, given: Payload) -> Payload:
         self._fails("read_journal")
         wanted = decoded(given, Reading)
         rows = self._rows(wanted.order_id, wanted.after)
-        return encoded(News(rows=rows, cancel=self.cancels.get(wanted.order_id)))
+        told = self.instructions.get(wanted.order_id, [])[wanted.after_instruction :]
+        return encoded(News(rows=rows, instructions=told))
 
-    def _record(self, given: Payload) -> Payload:
-        self._fails("record_order")
+    def _end(self, given: Payload) -> Payload:
+        """What the entities are told as an order ends, `tests/app/test_ending.py` looks at."""
+        self._fails("end_order")
         recording = decoded(given, Recording)
         if self._rows(recording.order_id, recording.last_number):
             return {"behind": True}
         self.records[recording.order_id] = recording
         return {"behind": False}
 
-    def _alert(self, given: Payload) -> Payload:
-        self._fails("raise_alert")
-        return {"new": True}
+    def _alert(self, given: Payloads) -> int:
+        self._fails("raise_alerts")
+        return len(given)
 
-    def _hand_in(self, given: Payload) -> Payload:
-        self._fails("submit_order")
-        request = decoded(given, VenueRequest)
+    def _send(self, given: Payloads) -> Payloads:
+        self._fails("send_to_venue")
+        return [encoded(self._hand_in(decoded(plain, VenueRequest))) for plain in given]
+
+    def _hand_in(self, request: VenueRequest) -> VenueAnswer:
         answer = self.answers.pop(type(request.command), None)
         if answer is not None:
-            return encoded(answer)
+            return answer
         # As the outbox: what is handed in again is there already.
         if self.commands.setdefault(request.command.cl_ord_id, request.command) is request.command:
             self.desks[request.order_id].carry_out([request.command])
-        return encoded(VenueAnswer(state="claimed"))
+        return VenueAnswer(state="claimed")
+
+    def _watch(self, given: Payloads) -> int:
+        self._fails("watch_prices")
+        for plain in given:
+            wanted = decoded(plain, Watching)
+            self.watches[wanted.order_id, wanted.command.symbol] = wanted.command
+        return len(given)
 
     def _signals(self, given: Payload) -> Payloads:
         self._fails("generate_signals")

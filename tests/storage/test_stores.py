@@ -6,19 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.alerts import Alerts
-from storage.cancels import CancelRequests
+from storage.instructions import Instructions
 from storage.orders import OrderRecord, OrderRegister
 from storage.secrets import SecretsError, fix_credentials
 from storage.settings import load
 from storage.signals import SignalStore, StateChangedError, StrategyState
 from storage.tables import Tables, pack, table_key, unpack
 from tests.storage.test_settings import GOOD
+from trading.events import AmendRequested, CancelRequested, TradingHalted
+from trading.instructions import InstructionRow
+from trading.messages import RecordDetail, Timing
+from trading.specs import Amendment
 
 AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 RECORD = OrderRecord(outcome="take_profit", filled_quantity=Decimal("10.50"), finished_at=AT, detail='{"a": 1}')
@@ -78,6 +84,11 @@ def test_a_finished_order_that_is_registered_again_stays_finished(tables: Tables
     assert len(list(tables.orders.query_entities("PartitionKey eq 'open'"))) == 1
 
 
+def ended_after(last_number: int) -> OrderRecord:
+    detail = msgspec.json.encode(RecordDetail(last_number=last_number, timing=Timing())).decode()
+    return OrderRecord(outcome="take_profit", finished_at=AT, detail=detail)
+
+
 def test_which_orders_are_known(tables: Tables) -> None:
     OrderRegister(tables).register("sma-1", "t", "{}", AT)
     register = OrderRegister(tables)
@@ -99,11 +110,48 @@ def test_a_record_may_be_larger_than_one_property_holds(tables: Tables) -> None:
 def test_an_order_that_was_not_over_after_all_is_open_again_and_found_as_such(tables: Tables) -> None:
     register = OrderRegister(tables)
     register.register("sma-1", "t", "{}", AT)
-    register.finish("sma-1", OrderRecord(outcome="take_profit", finished_at=AT))
+    record = ended_after(7)
+    register.finish("sma-1", record)
     assert register.list(open_only=True) == []
-    register.reopen("sma-1")
+    for _ in range(2):
+        register.reopen("sma-1", 7)
     (order,) = register.list(open_only=True)
-    assert (order.order_id, order.record) == ("sma-1", None)
+    assert (order.order_id, order.record, order.taken_back) == ("sma-1", None, record)
+    ended = order.last_end()
+    assert ended is not None
+    assert ended.last_number == 7
+    with pytest.raises(KeyError, match="sma-2"):
+        register.reopen("sma-2", 7)
+
+
+def test_a_record_is_taken_back_only_where_it_is_of_the_end_that_is_meant(tables: Tables) -> None:
+    """Somebody slow has seen the end of before: meanwhile the order was opened, and has ended again."""
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(9))
+    register.reopen("sma-1", 7)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == ended_after(9)
+    assert register.list(open_only=True) == []
+
+
+def test_a_record_that_changes_while_it_is_taken_back_stays(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(7))
+    write = tables.orders.update_entity
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(tables.orders, "update_entity", write)
+        register.finish("sma-1", ended_after(9))
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(tables.orders, "update_entity", overtaken)
+    register.reopen("sma-1", 7)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == ended_after(9)
 
 
 def test_a_batch_that_is_repeated_gives_the_signals_it_gave(tables: Tables) -> None:
@@ -147,16 +195,58 @@ def test_a_process_that_remembers_an_older_state_is_told_and_finds_the_newer_one
     assert there.signals("0", 43) == signals
 
 
-def test_a_cancel_that_flattens_is_not_taken_back_by_one_that_keeps_the_exits(tables: Tables) -> None:
-    cancels = CancelRequests(tables)
-    assert cancels.asked("sma-1") is None
-    assert [cancels.ask("sma-1", mode) for mode in ("keep_exits", "keep_exits", "flatten", "keep_exits")] == [
-        "keep_exits",
-        "keep_exits",
-        "flatten",
-        "flatten",
-    ]
-    assert cancels.asked("sma-1") == "flatten"
+def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tables) -> None:
+    first, second = Instructions(tables), Instructions(tables)
+    assert first.append("sma-1", CancelRequested(mode="keep_exits")).number == 1
+    assert second.append("sma-1", TradingHalted()).number == 2
+    assert first.append("sma-1", CancelRequested()).number == 3
+    assert [row.number for row in second.read("sma-1")] == [1, 2, 3]
+    assert [row.instruction for row in first.read("sma-1", after=1)] == [TradingHalted(), CancelRequested()]
+    assert first.read("sma-2") == []
+
+
+def test_an_instruction_may_be_given_again_also_by_who_has_missed_what_came_between(
+    tables: Tables,
+) -> None:
+    first, second = Instructions(tables), Instructions(tables)
+    wanted = [AmendRequested(amendment=Amendment(quantity=Decimal(number))) for number in (5, 6)]
+    assert [first.append("sma-1", each).number for each in wanted] == [1, 2]
+    assert second.append("sma-1", wanted[0]).number == 3
+    assert first.append("sma-1", wanted[0]).number == 4
+
+
+def test_an_insert_whose_answer_was_lost_finds_what_it_has_written(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instructions = Instructions(tables)
+    insert = instructions._insert
+
+    def lose_answer(row: InstructionRow, token: str) -> bool:
+        insert(row, token)
+        return insert(row, token)
+
+    monkeypatch.setattr(instructions, "_insert", lose_answer)
+    assert [instructions.append("sma-1", CancelRequested()).number for _ in range(2)] == [1, 2]
+    assert len(instructions.read("sma-1")) == 2
+
+
+def test_instructions_of_the_same_moment_are_all_kept(tables: Tables) -> None:
+    instructions = Instructions(tables)
+    instructions.read("warm")
+    wanted = [AmendRequested(amendment=Amendment(quantity=Decimal(number))) for number in range(1, 9)]
+    with ThreadPoolExecutor(4) as threads:
+        rows = list(threads.map(lambda one: instructions.append("sma-1", one), wanted))
+    assert sorted(row.number for row in rows) == list(range(1, 9))
+    assert [row.instruction for row in rows] == wanted
+    assert instructions.read("sma-1") == sorted(rows, key=lambda row: row.number)
+
+
+def test_instructions_are_no_orders_and_an_order_is_no_instruction(tables: Tables) -> None:
+    register, instructions = OrderRegister(tables), Instructions(tables)
+    instructions.append("sma-1", CancelRequested())
+    assert register.get("sma-1") is None
+    register.register("sma-1", "t", "{}", AT)
+    assert len(register.list()) == len(instructions.read("sma-1")) == 1
 
 
 def test_an_alert_is_kept_once_for_each_key_and_logged_when_new(

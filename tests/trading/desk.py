@@ -40,9 +40,9 @@ from trading.events import (
     TradeBusted,
     TradeCorrected,
 )
-from trading.identity import Role
+from trading.identity import LETTERS, Role
 from trading.lifecycles import OrderSummary, State, handle, is_finished, start, summary
-from trading.lifecycles.state import slot_name
+from trading.lifecycles.state import Slot, slot_name
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec, Spec
 
@@ -50,6 +50,7 @@ NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)
 Delivery = Literal["once", "twice", "swapped", "swapped and twice"]
 DELIVERIES: tuple[Delivery, ...] = ("once", "twice", "swapped", "swapped and twice")
 ENTRY, STOP, TAKE_PROFIT, CLOSE = Role.ENTRY, Role.STOP, Role.TAKE_PROFIT, Role.CLOSE
+NAMES = {letter: role for role, letter in LETTERS.items()}
 
 
 def bracket_spec(**changes: object) -> BracketSpec:
@@ -318,7 +319,7 @@ class Desk:
     def _carry_out_one(self, command: Command) -> str:
         match command:
             case SubmitOrder():
-                role, leg, rung = next(each.slot for each in self.state.orders if command.cl_ord_id in each.cl_ord_ids)
+                role, leg, rung = self._slot(command.cl_ord_id)
                 price = command.limit_price or command.stop_price or Decimal(3000)
                 sent = Sent(role, leg, rung, command.symbol, command.side, command.quantity, price, [command.cl_ord_id])
                 self.book.append(sent)
@@ -350,6 +351,12 @@ class Desk:
             case Finish():
                 self.finishes.append(command)
                 return f"finish {command.outcome}"
+
+    def _slot(self, cl_ord_id: str) -> Slot:
+        """Where the order belongs; of a desk that only hears commands, by its ClOrdID's letter."""
+        if self._state is None:
+            return NAMES[cl_ord_id.partition(".")[2][0]], 0, 0
+        return next(order.slot for order in self._state.orders if cl_ord_id in order.cl_ord_ids)
 
     def _ask(self, request: ReplaceOrder | CancelOrder) -> Sent:
         order = next(each for each in self.book if each.cl_ord_ids[-1] == request.orig_cl_ord_id)

@@ -13,7 +13,7 @@ from trading.commands import ReplaceOrder, WatchPrice
 from trading.events import Event, PriceTouched, TradeBusted, TradeCorrected
 from trading.identity import Role
 from trading.lifecycles import is_finished
-from trading.lifecycles.state import Closing, State, slot_name
+from trading.lifecycles.state import Closing, State, Verb, slot_name
 from trading.orders import OrderType, Side
 from trading.specs import (
     BracketSpec,
@@ -132,13 +132,13 @@ def entered(game: "Game", leg: int, *roles: Role) -> Decimal:
     return sum((order.known_cum for order in game.orders if order.leg == leg and order.role in wanted), ZERO)
 
 
-def has_trouble(game: "Game", leg: int, *verbs: str) -> bool:
+def has_trouble(game: "Game", leg: int, *verbs: Verb) -> bool:
     """Whether the venue has refused something of a leg: it is tried again, or a human has been told."""
     for order in game.orders:
         if order.leg != leg:
             continue
         for verb in verbs:
-            hold = game.state.hold(f"{verb}_{slot_name(*order.slot)}")
+            hold = game.state.hold(verb, *order.slot)
             if hold is not None and hold.status != "ready":
                 return True
     return False
@@ -164,7 +164,7 @@ def check_step(game: "Game", before: State, event: Event) -> None:
 def check_waiting(game: "Game") -> None:
     """After what was commanded is carried out: what the order waits for is what was set for it."""
     state = game.state
-    assert sorted(state.timers) == sorted(game.timers), f"{state.timers} are set, waited for are {list(game.timers)}"
+    assert state.is_timed is ("valid_until" in game.timers), f"is_timed={state.is_timed}, set are {list(game.timers)}"
     for hold in state.holds:
         assert hold.status != "waiting" or f"retry_{hold.name}" in game.timers, f"{hold.name} waits for nothing"
     for number, rules in enumerate(legs(state)):
@@ -248,7 +248,7 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert order.side is (rules.side.opposite if held > 0 else rules.side), f"{order.name} on the wrong side"
         assert order.quantity == abs(held), f"{order.name} for {order.quantity}, held is {held}"
         for each in game.orders:
-            stuck = each.role is Role.ENTRY and game.state.is_given_up(f"cancel_{slot_name(*each.slot)}")
+            stuck = each.role is Role.ENTRY and game.state.is_given_up("cancel", *each.slot)
             is_over = not each.known_open and not each.asked
             assert each.leg != order.leg or is_over or stuck, f"{order.name} while {each.name} works"
     if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and order.price is not None:
@@ -261,9 +261,9 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert touched or (role is Role.STOP and other_reason), f"{order.name} before its price was touched"
 
 
-def check_patience(game: "Game", order: "VenueOrder", verb: str) -> None:
+def check_patience(game: "Game", order: "VenueOrder", verb: Verb) -> None:
     """That what the venue has refused is not asked for again before its time."""
-    hold = game.state.hold(f"{verb}_{slot_name(*order.slot)}")
+    hold = game.state.hold(verb, *order.slot)
     assert hold is None or hold.status == "ready", f"{verb} of {order.name} again while it is {hold.status}"
 
 

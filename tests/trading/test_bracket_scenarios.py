@@ -28,6 +28,7 @@ from trading.events import CancelRequested, OrderNotSent, OrderReported
 from trading.exposure import ExposureState, Limits, block, reserve
 from trading.lifecycles import handle, start
 from trading.orders import OrderType, Side
+from trading.stakes import Stake
 
 
 @pytest.fixture(params=DELIVERIES)
@@ -257,7 +258,8 @@ def test_12_the_symbol_is_denied_until_someone_lifts_it() -> None:
         max_order_notional=Decimal(10**6), max_symbol_notional=Decimal(10**6), max_gross_notional=Decimal(10**6)
     )
     state = block(ExposureState(), "IBM", "DOUBLE_EXIT")
-    _, decision = reserve(state, limits, "next", "IBM", Side.BUY, Decimal(10), Decimal(3000))
+    stake = Stake(symbol="IBM", side=Side.BUY, quantity=Decimal(10), price=Decimal(3000))
+    _, decision = reserve(state, limits, "next", [stake])
     assert decision.reason == "SYMBOL_BLOCKED: symbol=IBM reason=DOUBLE_EXIT"
 
 

@@ -32,7 +32,7 @@ def test_a_repeat_is_ignored(number: int) -> None:
     assert rows_to_apply(7, row(number), unread) == []
 
 
-def test_report_7_before_report_6_reads_both_and_6_is_then_a_repeat() -> None:
+def test_30_report_7_before_report_6_reads_both_and_6_is_then_a_repeat() -> None:
     """Scenario 30."""
     journal = [row(number) for number in range(1, 8)]
     assert rows_to_apply(5, row(7), lambda after: journal[after:]) == [row(6), row(7)]

@@ -2,11 +2,13 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from tests.trading.desk import DELIVERIES, ENTRY, Desk, single_spec
 from trading.commands import SubmitOrder
 from trading.events import CancelRequested, OrderExpired, OrderFilled, OrderNotSent
+from trading.identity import orphan_order_id
 from trading.lifecycles import start
 from trading.orders import OrderType, TimeInForce
 
@@ -115,3 +117,13 @@ def test_a_report_of_an_order_that_was_never_sent_is_told() -> None:
     )
     assert desk.new()[2:] == ["alert UNKNOWN_CHILD"]
     assert desk.state == state
+
+
+def test_29_nothing_is_sent_for_an_execution_of_an_order_nobody_knows(desk: Desk) -> None:
+    before = desk.state
+    desk.new()
+    stranger = desk.filled(ENTRY, 3)
+    desk.say(msgspec.structs.replace(stranger, cl_ord_id="somebody-else.e1"))
+    assert set(desk.new()) == {"alert UNKNOWN_CHILD"}
+    assert desk.state == before
+    assert orphan_order_id("somebody-else.e1") == "orphan-somebody-else_e1"

@@ -59,6 +59,11 @@ class VenueProcess(msgspec.Struct):
             assert response.status == 200, await response.text()
             return await response.json()
 
+    async def delete(self, path: str) -> Any:
+        async with aiohttp.ClientSession() as http, http.delete(self.url(path)) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
     async def prices(self, *events: dict[str, Any], at: str | None = "2013-10-07T13:30:00Z") -> int:
         """How many FIX messages they caused."""
         answer = await self.post("/prices", {"at": at, "events": list(events)})

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.venue.desk import AT, BUY, DAY, FOK, GTC, IOC, SELL, SYMBOL, Desk
+from venue.exchange import ConflictError
 from venue.orders import Order, OrderStatus, OrderType, Side
 from venue.prices import MarketEvent, Quote
 from venue.records import ExecType, ExecutionReport, Report
@@ -94,13 +95,46 @@ def _busts(draw: st.DrawFn) -> Action:
     return bust
 
 
+@st.composite
+def _corrections(draw: st.DrawFn) -> Action:
+    index, quantity, price = draw(st.integers(0, 50)), draw(st.integers(1, 20)), draw(_prices)
+
+    def correct(desk: Desk, _: int) -> list[Report]:
+        trades = desk.exchange.trades
+        if not trades:
+            return []
+        try:
+            return desk.exchange.correct(trades[index % len(trades)].exec_id, Decimal(quantity), Decimal(price), AT)
+        except ConflictError:
+            return []
+
+    return correct
+
+
+@st.composite
+def _restatements(draw: st.DrawFn) -> Action:
+    index, quantity = draw(st.integers(0, 50)), draw(st.integers(1, 20))
+
+    def restate(desk: Desk, _: int) -> list[Report]:
+        working = desk.exchange.working
+        if not working:
+            return []
+        order = working[index % len(working)]
+        try:
+            return desk.exchange.restate(order.cl_ord_id, Decimal(quantity), AT, order.session)
+        except ConflictError:
+            return []
+
+    return restate
+
+
 def _actions(sessions: tuple[str, ...], *, busts: bool = False) -> st.SearchStrategy[list[Action]]:
     prints = st.builds(lambda price, size: lambda desk, _: desk.print(price, size), _prices, _sizes)
     closes: st.SearchStrategy[Action] = st.just(lambda desk, _: desk.close())
     ends: st.SearchStrategy[Action] = st.just(lambda desk, _: desk.exchange.end_of_day(AT))
     places = _places(sessions)
     kinds = [places, places, places, _changes(), _quotes(), _quotes(), prints, _ranges(), closes, ends]
-    return st.lists(st.one_of(*kinds, *([_busts()] if busts else [])), max_size=30)
+    return st.lists(st.one_of(*kinds, *([_busts(), _corrections(), _restatements()] if busts else [])), max_size=30)
 
 
 def _play(actions: list[Action]) -> tuple[Desk, list[Report]]:

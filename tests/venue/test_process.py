@@ -321,6 +321,71 @@ async def test_the_venue_cancels_and_busts_unasked(exchange: VenueProcess) -> No
     assert "none.e1" in (await exchange.post("/orders/none.e1/cancel", expected=404))["error"]
 
 
+async def test_the_venue_corrects_and_restates_unasked(exchange: VenueProcess) -> None:
+    member = Member("RESTATES")
+    await member.log_on(exchange)
+    member.buy("restates.e1", "RESTATES", 10, "100")
+    await member.report()
+    await exchange.prices(quote("RESTATES", "99", "100", "4"))
+    trade = await member.report()
+    assert await exchange.post("/orders/restates.e1/restate", {"quantity": "8"}) == {"sent": 1}
+    restated = await member.report()
+    assert (restated.exec_type.value, restated.order_qty, restated.exec_restatement_reason) == ("D", Decimal(8), 8)
+    correction = {"quantity": "4", "price": "99"}
+    assert await exchange.post(f"/trades/{trade.exec_id}/correct", correction) == {"sent": 1}
+    corrected = await member.report()
+    assert (corrected.exec_type.value, corrected.exec_ref_id, corrected.last_px) == ("G", trade.exec_id, Decimal(99))
+
+
+# ---- faults
+
+
+async def test_an_order_may_be_lost_behind_the_session(exchange: VenueProcess) -> None:
+    member = Member("LOSES")
+    await member.log_on(exchange)
+    fault = {"direction": "inbound", "action": "lose", "fields": {"35": "D", "55": "LOSES"}}
+    await exchange.post("/faults", fault)
+    member.buy("loses.e1", "LOSES", 10, "100")
+    member.buy("loses.e2", "KEEPS", 10, "100")
+    assert (await member.report()).cl_ord_id == "loses.e2"
+    assert await exchange.get("/faults") == [{"fault": fault, "cl_ord_ids": ["loses.e1"]}]
+    assert await exchange.delete("/faults") == {"released": 0}
+    member.buy("loses.e1", "LOSES", 10, "100", poss_resend=True)
+    assert (await member.report()).exec_type.value == "0"
+
+
+async def test_an_order_may_be_taken_and_its_acknowledgement_held_until_faults_end(exchange: VenueProcess) -> None:
+    member = Member("HOLDS")
+    await member.log_on(exchange)
+    await exchange.post("/faults", {"direction": "outbound", "action": "hold", "fields": {"150": "0", "55": "HOLDS"}})
+    await exchange.post("/faults", {"direction": "inbound", "action": "count", "fields": {"11": "holds.e2"}})
+    member.buy("holds.e1", "HOLDS", 10, "100")
+    member.buy("holds.e2", "HOLDS", 10, "100")
+    await exchange.prices(quote("HOLDS", "99", "100"))
+    assert [(await member.report()).exec_type.value for _ in range(2)] == ["F", "F"]
+    assert [caught["cl_ord_ids"] for caught in await exchange.get("/faults")] == [
+        ["holds.e1", "holds.e2"],
+        ["holds.e2"],
+    ]
+    assert await exchange.delete("/faults") == {"released": 2}
+    assert [(await member.report()).cl_ord_id for _ in range(2)] == ["holds.e1", "holds.e2"]
+    assert await exchange.get("/faults") == []
+
+
+async def test_a_cut_connection_ends_without_a_word_and_the_session_goes_on_with_the_next(
+    exchange: VenueProcess,
+) -> None:
+    member = Member("CUT")
+    await member.log_on(exchange)
+    assert await exchange.post("/cut?session=FIX.4.4-VENUE-CUT") == {"sessions": ["FIX.4.4-VENUE-CUT"]}
+    await asyncio.wait_for(member.connection.closed(), PATIENCE)
+    assert await exchange.post("/cut?session=FIX.4.4-VENUE-CUT") == {"sessions": []}
+    again = Member("CUT", next_outbound=member.session.next_outbound, next_inbound=member.session.next_inbound)
+    await again.log_on(exchange)
+    again.buy("cut.e1", "CUT", 1, "10")
+    assert (await again.report()).cl_ord_id == "cut.e1"
+
+
 async def test_the_end_of_the_day_is_told(exchange: VenueProcess) -> None:
     assert await exchange.post("/end_of_day", {"at": "2013-10-07T20:00:00Z"}) == {"sent": 0}
 
@@ -344,6 +409,9 @@ async def test_the_end_of_the_day_is_told(exchange: VenueProcess) -> None:
             "`low` is 2",
         ),
         ("/end_of_day", {}, "`at`"),
+        ("/faults", {"direction": "sideways", "action": "lose", "fields": {}}, "'sideways'"),
+        ("/trades/E1/correct", {"quantity": "1", "price": "0"}, "`price` is 0"),
+        ("/orders/x/restate", {"quantity": "-1"}, "`quantity` is -1"),
         ("/end_of_day", None, "truncated"),
     ],
 )

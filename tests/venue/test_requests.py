@@ -296,3 +296,65 @@ def test_a_bust_takes_back_both_sides_of_a_trade_between_orders() -> None:
     busts = [execution(report) for report in desk.exchange.bust(desk.exchange.trades[1].exec_id, AT)]
     assert [(bust.session, bust.exec_type) for bust in busts] == [("A", "H"), ("B", "H")]
     assert desk.exchange.positions("A") == desk.exchange.positions("B") == {}
+
+
+def test_a_corrected_trade_of_a_filled_order_changes_its_totals_and_leaves_it_ended() -> None:
+    desk = Desk()
+    desk.quote(98, 99)
+    desk.place("1", BUY, 10, limit=99)
+    (report,) = map(execution, desk.exchange.correct("E2", Decimal(10), Decimal(98), AT))
+    assert (report.exec_type, report.ord_status, report.exec_ref_id, report.exec_id) == ("G", "2", "E2", "E3")
+    assert (report.last_qty, report.last_px, report.avg_px) == (Decimal(10), Decimal(98), Decimal(98))
+    (report,) = map(execution, desk.exchange.correct("E2", Decimal(4), Decimal(97), AT))
+    assert (report.ord_status, report.cum_qty, report.leaves_qty, report.avg_px) == (
+        "4",
+        Decimal(4),
+        Decimal(0),
+        Decimal(97),
+    )
+    assert desk.exchange.positions() == {"IBM": Decimal(4)}
+
+
+def test_a_correction_is_for_both_sides_of_a_trade_between_orders() -> None:
+    desk = Desk()
+    desk.place("rest", SELL, 10, limit=99, session="B")
+    desk.place("1", BUY, 10, limit=99)
+    exec_id = desk.exchange.trades[1].exec_id
+    corrections = [execution(report) for report in desk.exchange.correct(exec_id, Decimal(6), Decimal(99), AT)]
+    assert [(each.session, each.exec_type, each.cum_qty) for each in corrections] == [
+        ("A", "G", Decimal(6)),
+        ("B", "G", Decimal(6)),
+    ]
+    assert desk.exchange.positions("A") == {"IBM": Decimal(6)}
+
+
+def test_a_correction_to_more_than_an_order_asked_for_is_refused() -> None:
+    desk = Desk()
+    desk.quote(98, 99, ask_size=4)
+    desk.place("1", BUY, 10, limit=99)
+    with pytest.raises(ConflictError, match="has traded 11 of 10"):
+        desk.exchange.correct("E2", Decimal(11), Decimal(99), AT)
+    with pytest.raises(ConflictError, match="has traded 10 of 10"):
+        desk.exchange.correct("E2", Decimal(10), Decimal(99), AT)
+    with pytest.raises(NotFoundError, match="E9"):
+        desk.exchange.correct("E9", Decimal(1), Decimal(99), AT)
+
+
+def test_a_restated_order_works_on_with_its_new_quantity() -> None:
+    desk = Desk()
+    desk.quote(98, 99, ask_size=4)
+    desk.place("1", BUY, 10, limit=99)
+    (report,) = map(execution, desk.exchange.restate("1", Decimal(8), AT))
+    assert (report.exec_type, report.ord_status, report.exec_restatement_reason) == ("D", "1", 8)
+    assert (report.order_qty, report.cum_qty, report.leaves_qty) == (Decimal(8), Decimal(4), Decimal(4))
+    assert fills(desk.quote(98, 99)) == traded(("1", 4, 99))
+    with pytest.raises(ConflictError, match="has ended"):
+        desk.exchange.restate("1", Decimal(9), AT)
+
+
+def test_an_order_is_not_restated_to_what_it_has_traded() -> None:
+    desk = Desk()
+    desk.quote(98, 99, ask_size=4)
+    desk.place("1", BUY, 10, limit=99)
+    with pytest.raises(ConflictError, match="order 1 has traded 4"):
+        desk.exchange.restate("1", Decimal(4), AT)

@@ -8,14 +8,13 @@ bracket ends when nothing is open, works or is unanswered; a late report opens i
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles import protected
-from trading.lifecycles.engine import Judgement, Kind
+from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import Plan, State
 from trading.specs import BracketSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: BracketSpec) -> Plan:
     plan = Plan()
     entry(
         plan,
@@ -39,27 +38,20 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: BracketSpec) -> Judgement:
     return protected.judge(
         before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
     )
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
-    spec = _spec(state)
+def _heed(state: State, spec: BracketSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
         state = protected.touched(state, price=event.price, side=spec.side, stop_price=spec.stop_price)
     return state, []
 
 
-def _outcome(state: State) -> str:
+def _outcome(state: State, spec: BracketSpec) -> str:
     return protected.outcome(state) if state.traded(Role.ENTRY) else unfilled_outcome(state)
 
 
-def _spec(state: State) -> BracketSpec:
-    assert isinstance(state.spec, BracketSpec)
-    return state.spec
-
-
-KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=lambda spec, leg: True)  # noqa: ARG005
+KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=closes_all)

@@ -41,13 +41,24 @@ from trading.events import (
     TradingHalted,
 )
 from trading.identity import CANCEL_LETTER, LETTERS, Role, cl_ord_id
-from trading.lifecycles.state import ZERO, Closing, Hold, LegState, Plan, Slot, State, Want, Watch, slot_name
+from trading.lifecycles.state import (
+    ZERO,
+    Closing,
+    Hold,
+    LegState,
+    Plan,
+    Slot,
+    State,
+    Verb,
+    Want,
+    Watch,
+    hold_name,
+    slot_name,
+)
 from trading.retry import RetryPolicy, next_attempt
 from trading.specs import Common, SpecError, amended
 
 VALID_UNTIL = "valid_until"
-
-Verb = Literal["submit", "replace", "cancel"]
 
 _HOPELESS = ("unknown symbol", "not supported", "unsupported", "not authorized", "not permitted")
 """What venues say when no repetition can help."""
@@ -69,55 +80,66 @@ REQUEST_POLICY = RetryPolicy()
 Judgement = tuple[State, list[Command]]
 
 
-def _no_judgement(before: State, after: State) -> Judgement:  # noqa: ARG001 - the shape of a judgement
-    return after, []
-
-
-def _no_heed(state: State, event: TimerFired | PriceTouched) -> Judgement:  # noqa: ARG001 - likewise
+def _no_judgement(before: State, state: State, spec: Any) -> Judgement:
     return state, []
 
 
-def _nothing_at_first(state: State) -> list[Command]:  # noqa: ARG001 - likewise
+def _no_heed(state: State, spec: Any, event: TimerFired | PriceTouched) -> Judgement:
+    return state, []
+
+
+def _nothing_at_first(state: State, spec: Any) -> list[Command]:
     return []
 
 
-def _as_amended(before: State, after: State) -> State:  # noqa: ARG001 - likewise
-    return after
+def _as_amended(before: State, state: State, spec: Any) -> State:
+    return state
 
 
-def _one_leg(spec: Any) -> tuple[LegState, ...]:  # noqa: ARG001 - likewise
+def _one_leg(spec: Any) -> tuple[LegState, ...]:
     return (LegState(),)
+
+
+def _closes_nothing(spec: Any, leg: int) -> bool:
+    return False
+
+
+def closes_all(spec: Any, leg: int) -> bool:
+    """For a kind of which a user's `flatten` closes every leg."""
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """The rules of one kind of order."""
+    """The rules of one kind of order. `Any` is its spec, as amended so far."""
 
-    plan: Callable[[State], Plan]
+    plan: Callable[[State, Any], Plan]
     """What should be."""
-    outcome: Callable[[State], str]
+    outcome: Callable[[State, Any], str]
     """The name for how it went, of an order for which nothing more is to be done."""
     legs: Callable[[Any], tuple[LegState, ...]] = _one_leg
     """How the legs of a spec stand at the beginning."""
-    judge: Callable[[State, State], Judgement] = _no_judgement
+    judge: Callable[[State, State, Any], Judgement] = _no_judgement
     """What follows from a report besides quantities: given the state before and after it."""
-    heed: Callable[[State, TimerFired | PriceTouched], Judgement] = _no_heed
+    heed: Callable[[State, Any, TimerFired | PriceTouched], Judgement] = _no_heed
     """What follows from a timer of the kind's own, or a price that was waited for."""
-    at_first: Callable[[State], list[Command]] = _nothing_at_first
+    at_first: Callable[[State, Any], list[Command]] = _nothing_at_first
     """Timers of the kind's own."""
-    amended: Callable[[State, State], State] = _as_amended
+    amended: Callable[[State, State, Any], State] = _as_amended
     """What follows from an amendment besides the spec: given the state before and after it."""
-    closes: Callable[[Any, int], bool] = lambda spec, leg: False  # noqa: ARG005 - likewise
+    closes: Callable[[Any, int], bool] = _closes_nothing
     """Whether a user's `flatten` closes what a leg of the spec holds."""
 
 
 def begin(kind: Kind, spec: Any, now: datetime) -> tuple[State, list[Command]]:
     """The state of an order that has just been approved, and what is to be done at first."""
-    state = State(spec=spec, valid_until=_valid_until(spec, now), started_at=now, legs=kind.legs(spec))
-    state, commands = _ask_for_difference(state, kind.plan(state))
+    valid_until = _valid_until(spec, now)
+    timed = valid_until is not None
+    state = State(spec=spec, valid_until=valid_until, is_timed=timed, started_at=now, legs=kind.legs(spec))
+    state, commands = _ask_for_difference(state, kind.plan(state, spec))
     if state.valid_until is not None:
         commands.append(SetTimer(name=VALID_UNTIL, at=state.valid_until))
-    return _noting_timers(state, [*commands, *kind.at_first(state)])
+    return state, [*commands, *kind.at_first(state, spec)]
 
 
 def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
@@ -125,58 +147,48 @@ def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[Sta
     state, told = _learn(kind, before, event, now)
     if state is before:
         return state, told
-    if state.orders is not before.orders:
-        state, consequences = kind.judge(before, state)
-        told += consequences
     if before.outcome:
         state = replace(state, outcome="")
-    plan = kind.plan(state)
+    plan = kind.plan(state, state.spec)
     state, commands = _ask_for_difference(state, plan)
-    if VALID_UNTIL in state.timers and not _may_enter(state, plan):
+    if state.is_timed and not _may_enter(state, plan):
+        state = replace(state, is_timed=False)
         commands.append(CancelTimer(name=VALID_UNTIL))
     state, end = _end(kind, before, state, plan)
     # The venue first: nobody is to wait for an alert to be written before a position is protected.
-    return _noting_timers(state, [*commands, *told, *end])
+    return state, [*commands, *told, *end]
 
 
 # What has happened
 
 
 def _learn(kind: Kind, state: State, event: Event, now: datetime) -> Judgement:
-    match event:
-        case TimerFired():
-            return _timer_fired(kind, state, event)
-        case CancelRequested():
-            return _cancel_requested(kind, state, event)
-        case AmendRequested():
-            return _amend_requested(kind, state, event)
-        case TradingHalted():
-            return _trading_halted(kind, state, event)
-        case PriceTouched():
-            return _price_touched(kind, state, event)
-        case _:
-            return _reported(state, event, now)
+    own = _OWN.get(type(event))
+    return _reported(kind, state, event, now) if own is None else own(kind, state, event)
 
 
-def _reported(state: State, event: Any, now: datetime) -> Judgement:
-    before = _find(state, event)
-    if before is None:
-        text = f"{state.spec.order_id} has no child {event.cl_ord_id}: {event}"
-        return state, [RaiseAlert(code="UNKNOWN_CHILD", text=text)]
-    after = child.apply(before, event)
-    if after is before:
-        return state, []
-    orders = tuple([after if each is before else each for each in state.orders])
-    state = replace(state, orders=orders)
+def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement:
+    order = _find(before, event)
+    if order is None:
+        text = f"{before.spec.order_id} has no child {event.cl_ord_id}: {event}"
+        return before, [RaiseAlert(code="UNKNOWN_CHILD", text=text)]
+    after = child.apply(order, event)
+    if after is order:
+        return before, []
+    state = replace(before, orders=tuple([after if each is order else each for each in before.orders]))
+    told: list[Command] = []
     if (
-        after.setbacks == before.setbacks
-        and after.refused_cancels == before.refused_cancels
-        and after.refused_replaces == before.refused_replaces
-        and after.cum_quantity <= after.quantity
-        and not isinstance(event, TradeBusted)
+        after.setbacks != order.setbacks
+        or after.refused_cancels != order.refused_cancels
+        or after.refused_replaces != order.refused_replaces
+        or after.cum_quantity > after.quantity
+        or isinstance(event, TradeBusted)
     ):
-        return state, []
-    return _set_back(state, before, after, event, now)
+        state, told = _set_back(state, order, after, event, now)
+    if after.cum_quantity == order.cum_quantity and after.is_open and state.holds is before.holds:
+        return state, told
+    state, consequences = kind.judge(before, state, state.spec)
+    return state, told + consequences
 
 
 def _set_back(state: State, before: Order, after: Order, event: Event, now: datetime) -> Judgement:
@@ -197,13 +209,13 @@ def _set_back(state: State, before: Order, after: Order, event: Event, now: date
             state, timer = _held_off(state, verb, after, REQUEST_POLICY, _reason(event), now)
             told += timer
         elif count < earlier:
-            state = _without_hold(state, _hold_name(verb, after.slot))
+            state = _without_hold(state, hold_name(verb, *after.slot))
     return state, told
 
 
 def _held_off(state: State, verb: Verb, order: Order, policy: RetryPolicy, reason: str, now: datetime) -> Judgement:
-    name = _hold_name(verb, order.slot)
-    last = state.hold(name)
+    name = hold_name(verb, *order.slot)
+    last = state.hold(verb, *order.slot)
     failures, since = (last.failures + 1, last.since) if last else (1, now)
     at = next_attempt(
         policy, failures=failures, since=since, reason=reason, key=f"{state.spec.order_id} {name}", now=now
@@ -220,16 +232,13 @@ _RETRY = "retry_"
 
 
 def _timer_fired(kind: Kind, state: State, event: TimerFired) -> Judgement:
-    state = replace(state, timers=tuple([name for name in state.timers if name != event.name]))
     if event.name == VALID_UNTIL:
-        return replace(state, over=state.over or "expired"), []
+        return replace(state, over=state.over or "expired", is_timed=False), []
     if event.name.startswith(_RETRY):
-        hold = state.hold(event.name.removeprefix(_RETRY))
-        if hold is None or hold.status != "waiting":
-            return state, []
-        holds = tuple([replace(each, status="ready") if each is hold else each for each in state.holds])
-        return replace(state, holds=holds), []
-    return kind.heed(state, event)
+        name = event.name.removeprefix(_RETRY)
+        holds = [replace(each, status="ready") if each.name == name else each for each in state.holds]
+        return replace(state, holds=tuple(holds)), []
+    return kind.heed(state, state.spec, event)
 
 
 def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judgement:
@@ -262,7 +271,7 @@ def _amend_requested(kind: Kind, state: State, event: AmendRequested) -> Judgeme
         _check_room(kind, state, event)
     except SpecError as error:
         return state, [RaiseAlert(code="AMEND_REFUSED", text=f"{state.spec.order_id}: {error}")]
-    return kind.amended(state, replace(state, spec=spec)), []
+    return kind.amended(state, replace(state, spec=spec), spec), []
 
 
 _OF_THE_ENTRY = ("quantity", "limit_price", "entry_price", "display_quantity")
@@ -274,7 +283,7 @@ def _check_room(kind: Kind, state: State, event: AmendRequested) -> None:
     filled = state.traded(Role.ENTRY)
     if amendment.quantity is not None and amendment.quantity < filled:
         raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
-    is_over = bool(state.over) or not _may_enter(state, kind.plan(state))
+    is_over = bool(state.over) or not _may_enter(state, kind.plan(state, state.spec))
     for field in _OF_THE_ENTRY:
         value = getattr(amendment, field)
         if value is not None and is_over:
@@ -288,7 +297,17 @@ def _price_touched(kind: Kind, state: State, event: PriceTouched) -> Judgement:
         return state, []
     used = replace(watch, is_used=True)
     state = replace(state, watches=tuple([used if each is watch else each for each in state.watches]))
-    return kind.heed(state, event)
+    return kind.heed(state, state.spec, event)
+
+
+_OWN: dict[type[Any], Callable[[Kind, State, Any], Judgement]] = {
+    TimerFired: _timer_fired,
+    CancelRequested: _cancel_requested,
+    AmendRequested: _amend_requested,
+    TradingHalted: _trading_halted,
+    PriceTouched: _price_touched,
+}
+"""What does not come from the venue."""
 
 
 # What is to be done
@@ -298,40 +317,40 @@ def _ask_for_difference(state: State, plan: Plan) -> Judgement:
     newest: dict[Slot, Order] = {}
     stale: list[Order] = []
     for order in state.orders:
-        slot = order.slot
-        if slot in newest and not newest[slot].is_settled:
+        slot = order.role, order.leg, order.rung
+        earlier = newest.get(slot)
+        if earlier is not None and not earlier.is_settled:
             if order.is_settled:
                 # A busted trade has opened the earlier one again: it takes its place back.
                 continue
-            stale.append(newest[slot])
+            stale.append(earlier)
         newest[slot] = order
+    steps: list[tuple[Order | None, Want]] = []
+    for want in plan.orders:
+        steps.append((newest.pop((want.role, want.leg, want.rung), None), want))
     commands: list[Command] = []
-    wanted = {(want.role, want.leg, want.rung): want for want in plan.orders} if plan.orders else {}
-    for slot, order in newest.items():
-        if slot not in wanted and not order.is_settled:
-            stale.append(order)
-    for order in stale:
+    for order in [*stale, *newest.values()]:
         if order.is_open and order.request is None and not order.ending and _may(state, "cancel", order.slot):
             state, command = _withdraw(state, order)
             commands.append(command)
-    for slot, want in wanted.items():
-        state, step = _steer(state, newest.get(slot), want)
-        commands += step
+    for steered, want in steps:
+        done = _steer(state, steered, want)
+        if done is not None:
+            state = done[0]
+            commands.append(done[1])
     if plan.prices or state.watches:
-        state, step = _watching(state, plan.prices)
-        commands += step
+        state, watching = _watching(state, plan.prices)
+        commands += watching
     return state, commands
 
 
-def _steer(state: State, order: Order | None, want: Want) -> Judgement:
+def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Command] | None:
     """What brings a slot to what is wanted in it: nothing while that is so, or while an answer is due."""
     if order is None or order.is_settled:
-        slot = (want.role, want.leg, want.rung)
-        if want.leaves <= 0 or (order is not None and not _may(state, "submit", slot)):
-            return state, []
-        return _one(_place(state, want))
-    if order.request is not None or order.ending or not order.is_open:
-        return state, []
+        held_off = order is not None and not _may(state, "submit", order.slot)
+        return None if want.leaves <= ZERO or held_off else _place(state, want)
+    if order.requests or order.ending:
+        return None
     is_of_kind = order.order_type is want.order_type and order.side is want.side
     if (
         is_of_kind
@@ -339,25 +358,18 @@ def _steer(state: State, order: Order | None, want: Want) -> Judgement:
         and order.limit_price == want.limit_price
         and order.stop_price == want.stop_price
     ):
-        return state, []
-    if is_of_kind and want.leaves > 0 and not state.is_given_up(_hold_name("replace", order.slot)):
-        if order.stage is OrderStatus.PENDING_NEW or not _may(state, "replace", order.slot):
-            return state, []
-        return _one(_resize(state, order, want))
+        return None
+    if is_of_kind and want.leaves > ZERO and not state.is_given_up("replace", *order.slot):
+        is_early = order.stage is OrderStatus.PENDING_NEW or not _may(state, "replace", order.slot)
+        return None if is_early else _resize(state, order, want)
     # Where there is no changing it, one that is gone makes room for a right one: but nobody minds a small entry.
     if order.role is Role.ENTRY and is_of_kind and want.leaves >= order.leaves_quantity:
-        return state, []
-    return _one(_withdraw(state, order)) if _may(state, "cancel", order.slot) else (state, [])
-
-
-def _one(done: tuple[State, Command]) -> Judgement:
-    return done[0], [done[1]]
+        return None
+    return _withdraw(state, order) if _may(state, "cancel", order.slot) else None
 
 
 def _may(state: State, verb: Verb, slot: Slot) -> bool:
-    if not state.holds:
-        return True
-    hold = state.hold(_hold_name(verb, slot))
+    hold = state.hold(verb, *slot)
     return hold is None or hold.status == "ready"
 
 
@@ -459,16 +471,12 @@ def _nearest(
 
 def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
     """Whether the order is over; where it was before, whether it is over again, with a word about what came late."""
-    is_over = not plan.more and not plan.prices and _is_settled(state)
-    if is_over:
-        for want in plan.orders:
-            if want.leaves > 0:
-                is_over = False
-    if not is_over:
+    goes_on = plan.more or bool(plan.prices) or bool([want for want in plan.orders if want.leaves > ZERO])
+    if goes_on or [order for order in state.orders if not order.is_settled]:
         return state, [_late("REOPENED", before, state)] if before.outcome else []
     if before.outcome and _traded(before) == _traded(state):
         return replace(state, outcome=before.outcome), []
-    state = replace(state, outcome=kind.outcome(state))
+    state = replace(state, outcome=kind.outcome(state, state.spec))
     told: list[Command] = [_late("LATE_FILL", before, state)] if before.outcome else []
     if state.outcome == "not_sent":
         told.append(RaiseAlert(code="ORDER_NOT_SENT", text=f"{state.orders[0].cl_ord_id}: {state.orders[0].reason}"))
@@ -479,10 +487,6 @@ def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
 def _late(code: str, before: State, state: State) -> RaiseAlert:
     text = f"{state.spec.order_id} had ended as {before.outcome}: {totals(before)}; now {totals(state)}"
     return RaiseAlert(code=code, text=text)
-
-
-def _is_settled(state: State) -> bool:
-    return all(order.is_settled for order in state.orders)
 
 
 def _may_enter(state: State, plan: Plan) -> bool:
@@ -512,8 +516,9 @@ def totals(state: State) -> str:
 
 def _find(state: State, event: Any) -> Order | None:
     """The order that a report is about, by any ClOrdID it ever had."""
+    name = event.cl_ord_id
     for order in state.orders:
-        if order.answers_to(event.cl_ord_id):
+        if name in order.cl_ord_ids or name in order.asked_ids:
             return order
     original = getattr(event, "orig_cl_ord_id", None)
     if original is not None:
@@ -556,22 +561,8 @@ def _submit_policy(spec: Common, role: Role) -> RetryPolicy:
     return spec.retry if role is Role.ENTRY and spec.retry is not None else SUBMIT_POLICIES[role]
 
 
-def _hold_name(verb: Verb, slot: Slot) -> str:
-    return f"{verb}_{slot_name(*slot)}"
-
-
 def _without_hold(state: State, name: str) -> State:
     return replace(state, holds=tuple([each for each in state.holds if each.name != name]))
-
-
-def _noting_timers(state: State, commands: list[Command]) -> Judgement:
-    for command in commands:
-        if isinstance(command, SetTimer | CancelTimer):
-            timers = [name for name in state.timers if name != command.name]
-            if isinstance(command, SetTimer):
-                timers.append(command.name)
-            state = replace(state, timers=tuple(timers))
-    return state, commands
 
 
 def _valid_until(spec: Common, now: datetime) -> datetime | None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from trading.child import OrderStatus
 from trading.identity import Role
-from trading.lifecycles.state import ZERO, Plan, State, Want, Watch, slot_name
+from trading.lifecycles.state import ZERO, Plan, State, Want, Watch
 from trading.orders import OrderType, Side, TimeInForce
 
 
@@ -34,7 +34,7 @@ def entry(
     leaves = max(ZERO, quantity - state.entered(leg, rung))
     if order is not None and order.is_settled:
         # What the venue has ended stays ended; what it has rejected is sent again by the order's own policy.
-        hold = state.hold(f"submit_{slot_name(Role.ENTRY, leg, rung)}")
+        hold = state.hold("submit", Role.ENTRY, leg, rung)
         if order.stage is not OrderStatus.REJECTED or hold is None or hold.status == "given_up":
             return
     is_stop = order_type is OrderType.STOP
@@ -76,7 +76,7 @@ def has_ended_short(state: State, leg: int) -> bool:
 
 
 def _will_be_sent_again(state: State, leg: int, rung: int) -> bool:
-    hold = state.hold(f"submit_{slot_name(Role.ENTRY, leg, rung)}")
+    hold = state.hold("submit", Role.ENTRY, leg, rung)
     return hold is not None and hold.status != "given_up"
 
 

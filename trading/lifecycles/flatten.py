@@ -11,8 +11,7 @@ def _legs(spec: FlattenSpec) -> tuple[LegState, ...]:
     return (LegState(held=spec.quantity, closing=Closing.FLATTEN),)
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: FlattenSpec) -> Plan:
     plan = Plan()
     if state.over not in ("canceled", "expired"):
         protected.close(plan, state, symbol=spec.symbol, side=spec.side)
@@ -20,22 +19,16 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: FlattenSpec) -> Judgement:
     return protected.judge(before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=False)
 
 
-def _outcome(state: State) -> str:
+def _outcome(state: State, spec: FlattenSpec) -> str:
     if state.legs[0].closing is Closing.DOUBLE_EXIT:
         return "double_exit"
     if state.traded(Role.CLOSE):
-        return "closed" if not state.open_quantity(0, _spec(state).side) else state.over
+        return "closed" if not state.open_quantity(0, spec.side) else state.over
     return state.over
-
-
-def _spec(state: State) -> FlattenSpec:
-    assert isinstance(state.spec, FlattenSpec)
-    return state.spec
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, legs=_legs, judge=_judge)

@@ -11,8 +11,7 @@ from trading.orders import OrderType
 from trading.specs import IcebergSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: IcebergSpec) -> Plan:
     plan = Plan()
     shown = state.of(Role.ENTRY)
     filled = state.traded(Role.ENTRY)
@@ -43,13 +42,8 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _outcome(state: State) -> str:
-    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= _spec(state).quantity)
-
-
-def _spec(state: State) -> IcebergSpec:
-    assert isinstance(state.spec, IcebergSpec)
-    return state.spec
+def _outcome(state: State, spec: IcebergSpec) -> str:
+    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= spec.quantity)
 
 
 KIND = Kind(plan=_plan, outcome=_outcome)

@@ -17,7 +17,7 @@ from trading.child import OrderStatus
 from trading.commands import Command, RaiseAlert
 from trading.identity import Role
 from trading.lifecycles import protected
-from trading.lifecycles.engine import Judgement, Kind, totals
+from trading.lifecycles.engine import Judgement, Kind, closes_all, totals
 from trading.lifecycles.entries import entered_outcome, has_ended_short
 from trading.lifecycles.following import following, in_lots, leading
 from trading.lifecycles.state import ZERO, Closing, LegState, Plan, State, Want, with_leg
@@ -25,8 +25,7 @@ from trading.orders import OrderType
 from trading.specs import Execution, MultiLegSpec, OnLegFailure
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: MultiLegSpec) -> Plan:
     plan = Plan()
     if not state.over:
         _enter(plan, state, spec)
@@ -34,7 +33,7 @@ def _plan(state: State) -> Plan:
     if _is_closing(state):
         for number, leg in enumerate(spec.legs):
             protected.close(plan, state, symbol=leg.symbol, side=leg.side, leg=number)
-    elif _has_failed(state) and _policy(state) is OnLegFailure.COMPLETE:
+    elif _has_failed(state, spec) and _policy(state, spec) is OnLegFailure.COMPLETE:
         _complete(plan, state, spec)
     return plan
 
@@ -50,7 +49,7 @@ def _enter(plan: Plan, state: State, spec: MultiLegSpec) -> None:
 
 def _complete(plan: Plan, state: State, spec: MultiLegSpec) -> None:
     """Each leg that is behind: one order at market at a time, once what it had before is gone."""
-    behind = _behind(state)
+    behind = _behind(state, spec)
     for number, leg in enumerate(spec.legs):
         last = state.latest(Role.COMPLETION, number)
         if last is not None and not last.is_settled:
@@ -71,9 +70,8 @@ def _complete(plan: Plan, state: State, spec: MultiLegSpec) -> None:
         )
 
 
-def _behind(state: State) -> list[Decimal]:
+def _behind(state: State, spec: MultiLegSpec) -> list[Decimal]:
     """What each leg lacks of the share of its quantity that the leg which is furthest has filled."""
-    spec = _spec(state)
     most = min(Decimal(1), max(_entered(state, number) / leg.quantity for number, leg in enumerate(spec.legs)))
     return [
         max(ZERO, in_lots(leg.quantity * most - _entered(state, number), spec.lot))
@@ -85,16 +83,15 @@ def _entered(state: State, number: int) -> Decimal:
     return state.traded(Role.ENTRY, number) + state.traded(Role.COMPLETION, number)
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: MultiLegSpec) -> Judgement:
     commands: list[Command] = []
     numbers = range(len(spec.legs))
-    if not state.over and _fails(state):
+    if not state.over and _fails(state, spec):
         state = replace(state, over="failed")
-    if not _is_closing(state) and _has_failed(state):
-        policy = _policy(state)
+    if not _is_closing(state) and _has_failed(state, spec):
+        policy = _policy(state, spec)
         refused = policy is OnLegFailure.COMPLETE and any(_was_refused(state, number) for number in numbers)
-        if refused or not _has_failed(before):
+        if refused or not _has_failed(before, spec):
             code = "COMPLETION_REFUSED" if refused else "LEG_FAILED"
             commands.append(RaiseAlert(code=code, text=f"{spec.order_id}: {policy}; {totals(state)}"))
         if refused or policy is OnLegFailure.UNWIND:
@@ -109,9 +106,8 @@ def _judge(before: State, state: State) -> Judgement:
     return state, commands
 
 
-def _fails(state: State) -> bool:
+def _fails(state: State, spec: MultiLegSpec) -> bool:
     """Whether a leg has ended short of its quantity while all were to fill."""
-    spec = _spec(state)
     numbers = range(len(spec.legs))
     if any(has_ended_short(state, number) for number in numbers):
         return True
@@ -119,22 +115,22 @@ def _fails(state: State) -> bool:
         return False
     # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
     # sent for what it lacks, but nothing brings a leader up to it.
-    behind = _behind(state)
+    behind = _behind(state, spec)
     return any(behind) if spec.execution is Execution.SIMULTANEOUS else behind[0] > 0
 
 
-def _has_failed(state: State) -> bool:
+def _has_failed(state: State, spec: MultiLegSpec) -> bool:
     if state.over == "failed":
         return True
-    return state.over in ("expired", "halted") and _none_works(state) and any(_behind(state))
+    return state.over in ("expired", "halted") and _none_works(state) and any(_behind(state, spec))
 
 
 def _none_works(state: State) -> bool:
     return all(order.is_settled for order in state.orders if order.role is Role.ENTRY)
 
 
-def _policy(state: State) -> OnLegFailure:
-    policy = _spec(state).on_leg_failure
+def _policy(state: State, spec: MultiLegSpec) -> OnLegFailure:
+    policy = spec.on_leg_failure
     return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.is_halted else policy
 
 
@@ -148,8 +144,7 @@ def _was_refused(state: State, number: int) -> bool:
     )
 
 
-def _outcome(state: State) -> str:
-    spec = _spec(state)
+def _outcome(state: State, spec: MultiLegSpec) -> str:
     closing = {leg.closing for leg in state.legs}
     if Closing.DOUBLE_EXIT in closing:
         return "double_exit"
@@ -162,16 +157,11 @@ def _outcome(state: State) -> str:
         return "completed"
     if all(_entered(state, number) >= leg.quantity for number, leg in enumerate(spec.legs)):
         return "filled"
-    return "kept" if _has_failed(state) and any(_behind(state)) else entered_outcome(state, filled=False)
+    return "kept" if _has_failed(state, spec) and any(_behind(state, spec)) else entered_outcome(state, filled=False)
 
 
 def _legs(spec: MultiLegSpec) -> tuple[LegState, ...]:
     return tuple([LegState() for _ in spec.legs])
-
-
-def _spec(state: State) -> MultiLegSpec:
-    assert isinstance(state.spec, MultiLegSpec)
-    return state.spec
 
 
 KIND = Kind(
@@ -179,5 +169,5 @@ KIND = Kind(
     outcome=_outcome,
     legs=_legs,
     judge=_judge,
-    closes=lambda spec, leg: True,  # noqa: ARG005
+    closes=closes_all,
 )

@@ -15,8 +15,7 @@ from trading.orders import OrderType
 from trading.specs import OcoEntry, OcoSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: OcoSpec) -> Plan:
     plan = Plan()
     for leg, each in enumerate(spec.entries):
         other_is_out = state.legs[1 - leg].closing is Closing.BOTH_FILLED
@@ -48,8 +47,7 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: OcoSpec) -> Judgement:
     commands: list[Command] = []
     for leg, each in enumerate(spec.entries):
         is_second = state.traded(Role.ENTRY, leg) and not before.traded(Role.ENTRY, leg)
@@ -70,10 +68,10 @@ def _judge(before: State, state: State) -> Judgement:
     return state, commands
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
+def _heed(state: State, spec: OcoSpec, event: TimerFired | PriceTouched) -> Judgement:
     if not isinstance(event, PriceTouched):
         return state, []
-    for leg, each in enumerate(_spec(state).entries):
+    for leg, each in enumerate(spec.entries):
         if state.traded(Role.ENTRY, leg):
             if _exits_at(each, event):
                 state = protected.touched(
@@ -91,8 +89,7 @@ def _exits_at(entry: OcoEntry, event: PriceTouched) -> bool:
     return not low < event.price < high
 
 
-def _outcome(state: State) -> str:
-    spec = _spec(state)
+def _outcome(state: State, spec: OcoSpec) -> str:
     if any(leg.closing is Closing.BOTH_FILLED for leg in state.legs):
         return "both_filled"
     for leg, each in enumerate(spec.entries):
@@ -109,11 +106,6 @@ def _is_protected(spec: OcoSpec, leg: int) -> bool:
 
 def _legs(spec: OcoSpec) -> tuple[LegState, ...]:
     return tuple([LegState() for _ in spec.entries])
-
-
-def _spec(state: State) -> OcoSpec:
-    assert isinstance(state.spec, OcoSpec)
-    return state.spec
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, legs=_legs, judge=_judge, heed=_heed, closes=_is_protected)

@@ -15,8 +15,7 @@ from trading.lifecycles.state import LegState, Plan, State
 from trading.specs import OtoSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: OtoSpec) -> Plan:
     plan = Plan()
     leading(plan, state, spec.orders[0], number=0)
     for number in range(1, len(spec.orders)):
@@ -25,9 +24,9 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:  # noqa: ARG001 - all judge what has changed
+def _judge(before: State, state: State, spec: OtoSpec) -> Judgement:
     commands: list[Command] = []
-    for number in range(1, len(_spec(state).orders)):
+    for number in range(1, len(spec.orders)):
         if not state.over and has_ended_short(state, number):
             text = f"{state.spec.order_id}: order {number} ended short; {totals(state)}"
             commands.append(RaiseAlert(code="CHAIN_BROKEN", text=text))
@@ -35,8 +34,8 @@ def _judge(before: State, state: State) -> Judgement:  # noqa: ARG001 - all judg
     return state, commands
 
 
-def _outcome(state: State) -> str:
-    orders = _spec(state).orders
+def _outcome(state: State, spec: OtoSpec) -> str:
+    orders = spec.orders
     filled = all(state.traded(Role.ENTRY, number) >= each.quantity for number, each in enumerate(orders))
     outcome = entered_outcome(state, filled=filled)
     return "broken" if state.over == "failed" and not filled else outcome
@@ -44,11 +43,6 @@ def _outcome(state: State) -> str:
 
 def _legs(spec: OtoSpec) -> tuple[LegState, ...]:
     return tuple([LegState() for _ in spec.orders])
-
-
-def _spec(state: State) -> OtoSpec:
-    assert isinstance(state.spec, OtoSpec)
-    return state.spec
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, legs=_legs, judge=_judge)

@@ -16,7 +16,7 @@ from trading.child import OrderStatus
 from trading.commands import BlockSymbol, Command, RaiseAlert
 from trading.identity import Role
 from trading.lifecycles.engine import Judgement, totals
-from trading.lifecycles.state import ZERO, Closing, Plan, State, Want, Watch, slot_name, with_leg
+from trading.lifecycles.state import ZERO, Closing, Plan, State, Want, Watch, with_leg
 from trading.orders import OrderType, Side
 
 
@@ -55,7 +55,7 @@ def exits(
                 stop_price=stop_price,
             )
         )
-    if take_profit_price is None or state.is_given_up(f"submit_{slot_name(Role.TAKE_PROFIT, leg, 0)}"):
+    if take_profit_price is None or state.is_given_up("submit", Role.TAKE_PROFIT, leg):
         return
     if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
         plan.prices.append(_beyond(symbol, take_profit_price, up=side is Side.BUY))
@@ -82,7 +82,7 @@ def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) ->
     closing = state.latest(Role.CLOSE, leg)
     if closing is not None and not closing.is_settled:
         leaves, way = closing.leaves_quantity, closing.side
-    elif state.is_given_up(f"submit_{slot_name(Role.CLOSE, leg, 0)}") or not _nothing_else_works(state, leg):
+    elif state.is_given_up("submit", Role.CLOSE, leg) or not _nothing_else_works(state, leg):
         return
     else:
         leaves, way = abs(open_quantity), side.opposite if open_quantity > 0 else side
@@ -95,7 +95,7 @@ def _nothing_else_works(state: State, leg: int) -> bool:
         if order.leg != leg or order.is_settled:
             continue
         # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
-        if order.role is not Role.ENTRY or not state.is_given_up(f"cancel_{slot_name(*order.slot)}"):
+        if order.role is not Role.ENTRY or not state.is_given_up("cancel", *order.slot):
             return False
     return True
 
@@ -103,8 +103,8 @@ def _nothing_else_works(state: State, leg: int) -> bool:
 def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0, reopened_is_closed: bool) -> Judgement:
     """What follows from a report besides quantities: whether the leg is to be closed, and whom to tell."""
     commands: list[Command] = []
-    was, now = before.open_quantity(leg, side), state.open_quantity(leg, side)
-    if now < min(ZERO, was):
+    now = state.open_quantity(leg, side)
+    if now < ZERO and now < before.open_quantity(leg, side):
         commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
         state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
         if -now >= state.traded(Role.ENTRY, leg) + state.legs[leg].held:
@@ -112,12 +112,13 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
             commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
     closing = state.legs[leg].closing
     if closing is None:
-        stop = state.latest(Role.STOP, leg)
-        if stop is not None and stop.stage is OrderStatus.REJECTED and now > 0:
-            closing = Closing.STOP_REJECTED
-        elif state.is_given_up(f"submit_{slot_name(Role.STOP, leg, 0)}"):
-            closing = Closing.STOP_FAILED
-        elif before.outcome and now != was and reopened_is_closed:
+        if state.holds and now > ZERO:
+            stop = state.latest(Role.STOP, leg)
+            if stop is not None and stop.stage is OrderStatus.REJECTED:
+                closing = Closing.STOP_REJECTED
+            elif state.is_given_up("submit", Role.STOP, leg):
+                closing = Closing.STOP_FAILED
+        if closing is None and before.outcome and reopened_is_closed and now != before.open_quantity(leg, side):
             closing = Closing.REOPENED
         if closing is not None:
             state = with_leg(state, leg, closing=closing)

@@ -5,15 +5,14 @@ from decimal import Decimal
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles import protected
-from trading.lifecycles.engine import Judgement, Kind
+from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import Plan, State
 from trading.orders import OrderType
 from trading.specs import ScaleSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: ScaleSpec) -> Plan:
     plan = Plan()
     for number, rung in enumerate(spec.rungs):
         entry(
@@ -38,27 +37,20 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: ScaleSpec) -> Judgement:
     return protected.judge(
         before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
     )
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
-    spec = _spec(state)
+def _heed(state: State, spec: ScaleSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
         state = protected.touched(state, price=event.price, side=spec.side, stop_price=spec.stop_price)
     return state, []
 
 
-def _outcome(state: State) -> str:
+def _outcome(state: State, spec: ScaleSpec) -> str:
     return protected.outcome(state) if state.traded(Role.ENTRY) > Decimal(0) else unfilled_outcome(state)
 
 
-def _spec(state: State) -> ScaleSpec:
-    assert isinstance(state.spec, ScaleSpec)
-    return state.spec
-
-
-KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=lambda spec, leg: True)  # noqa: ARG005
+KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=closes_all)

@@ -11,8 +11,7 @@ from trading.lifecycles.state import Plan, State, with_leg
 from trading.specs import SingleSpec
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: SingleSpec) -> Plan:
     plan = Plan()
     entry(
         plan,
@@ -28,17 +27,12 @@ def _plan(state: State) -> Plan:
     return plan
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
+def _heed(state: State, spec: SingleSpec, event: TimerFired | PriceTouched) -> Judgement:
     return (with_leg(state, 0, touched=(Role.ENTRY,)) if isinstance(event, PriceTouched) else state), []
 
 
-def _outcome(state: State) -> str:
-    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= _spec(state).quantity)
-
-
-def _spec(state: State) -> SingleSpec:
-    assert isinstance(state.spec, SingleSpec)
-    return state.spec
+def _outcome(state: State, spec: SingleSpec) -> str:
+    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= spec.quantity)
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, heed=_heed)

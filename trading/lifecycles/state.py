@@ -14,6 +14,8 @@ from trading.specs import Spec
 
 ZERO = Decimal(0)
 
+Verb = Literal["submit", "replace", "cancel"]
+
 Slot = tuple[Role, int, int]
 """Role, leg and rung: the place of one order that works. One that takes another's place comes after it has ended."""
 
@@ -32,7 +34,7 @@ class Closing(StrEnum):
     REOPENED = "reopened"
 
 
-class LegState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LegState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One leg of a lifecycle, besides its orders. Most lifecycles have one."""
 
     held: Decimal = ZERO
@@ -46,7 +48,7 @@ class LegState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What it trails from."""
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that the venue refused, by name (`submit_take_profit`)."""
 
     name: str
@@ -56,7 +58,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """For its timer; to be tried again; not to be tried again before a human asks for it."""
 
 
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
+class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Prices of a symbol that are waited for; `number` counts them."""
 
     symbol: str
@@ -67,7 +69,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """It was touched: nobody waits for its prices any more."""
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One order of whatever kind. It goes to JSON and back without loss."""
 
     spec: Spec
@@ -86,8 +88,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Trading was halted: nothing may be added to a position, whatever else has ended the entries."""
     holds: tuple[Hold, ...] = ()
     watches: tuple[Watch, ...] = ()
-    timers: tuple[str, ...] = ()
-    """Set, and neither fired nor cancelled."""
+    is_timed: bool = False
+    """Whether the timer of `valid_until` runs."""
     slice: int = 0
     """Of a TWAP: how many are over."""
     outcome: str = ""
@@ -127,14 +129,18 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 total = total + order.cum_quantity if order.side is side else total - order.cum_quantity
         return total
 
-    def hold(self, name: str) -> Hold | None:
+    def hold(self, verb: Verb, role: Role, leg: int = 0, rung: int = 0) -> Hold | None:
+        """What the venue has refused of a slot, if anything."""
+        if not self.holds:
+            return None
+        name = hold_name(verb, role, leg, rung)
         for hold in self.holds:
             if hold.name == name:
                 return hold
         return None
 
-    def is_given_up(self, name: str) -> bool:
-        hold = self.hold(name)
+    def is_given_up(self, verb: Verb, role: Role, leg: int = 0, rung: int = 0) -> bool:
+        hold = self.hold(verb, role, leg, rung)
         return hold is not None and hold.status == "given_up"
 
 
@@ -154,7 +160,7 @@ class Want(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     all_or_none: bool = False
 
 
-class Plan(msgspec.Struct, kw_only=True):
+class Plan(msgspec.Struct, kw_only=True, gc=False):
     """What should be: the orders that work, the prices that are waited for. What it does not name should not be."""
 
     orders: list[Want] = []
@@ -174,3 +180,7 @@ def with_leg(state: State, leg: int, **changes: object) -> State:
 def slot_name(role: Role, leg: int, rung: int) -> str:
     """A slot in the names of timers and holds: `stop`, `entry_1`, `entry_0_2`."""
     return f"{role}_{leg}_{rung}" if rung else f"{role}_{leg}" if leg else role.value
+
+
+def hold_name(verb: Verb, role: Role, leg: int = 0, rung: int = 0) -> str:
+    return f"{verb}_{slot_name(role, leg, rung)}"

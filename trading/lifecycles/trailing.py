@@ -10,11 +10,11 @@ from decimal import Decimal
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles import protected
-from trading.lifecycles.engine import Judgement, Kind
+from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import LegState, Plan, State, Watch, with_leg
 from trading.orders import Side
-from trading.specs import Trail, TrailingSpec
+from trading.specs import TrailingSpec
 
 
 def _legs(spec: TrailingSpec) -> tuple[LegState, ...]:
@@ -24,8 +24,8 @@ def _legs(spec: TrailingSpec) -> tuple[LegState, ...]:
     return (LegState(held=spec.quantity, best_price=spec.start_price, stop_price=stop),)
 
 
-def _plan(state: State) -> Plan:
-    spec, leg = _spec(state), state.legs[0]
+def _plan(state: State, spec: TrailingSpec) -> Plan:
+    leg = state.legs[0]
     plan = Plan()
     if spec.entry_type is not None:
         entry(
@@ -58,21 +58,20 @@ def _next_move(spec: TrailingSpec, stop_price: Decimal) -> Watch:
     return Watch(symbol=spec.symbol, above=price if rises else None, below=None if rises else price)
 
 
-def _judge(before: State, state: State) -> Judgement:
-    spec = _spec(state)
+def _judge(before: State, state: State, spec: TrailingSpec) -> Judgement:
     if state.legs[0].best_price is None:
         entered = state.latest(Role.ENTRY)
         if entered is not None and entered.cum_quantity:
-            state = _from(state, entered.average_price)
+            state = _from(state, spec, entered.average_price)
     return protected.judge(
         before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
     )
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
+def _heed(state: State, spec: TrailingSpec, event: TimerFired | PriceTouched) -> Judgement:
     if not isinstance(event, PriceTouched):
         return state, []
-    spec, leg = _spec(state), state.legs[0]
+    leg = state.legs[0]
     assert leg.best_price is not None, "prices are waited for from the first fill on"
     assert leg.stop_price is not None, "likewise"
     sign = spec.side.sign
@@ -87,25 +86,19 @@ def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
     return state, []
 
 
-def _amended(before: State, state: State) -> State:
+def _amended(before: State, state: State, spec: TrailingSpec) -> State:
     """With another distance the stop belongs elsewhere, also further away: that is what was asked for."""
-    trail, best = _spec(state).trail, state.legs[0].best_price
-    return state if trail == _spec(before).trail or best is None else _from(state, best, trail)
+    best = state.legs[0].best_price
+    return state if best is None or spec == before.spec else _from(state, spec, best)
 
 
-def _from(state: State, price: Decimal, trail: Trail | None = None) -> State:
-    spec = _spec(state)
-    return with_leg(state, 0, best_price=price, stop_price=(trail or spec.trail).stop_for(price, spec.side))
+def _from(state: State, spec: TrailingSpec, price: Decimal) -> State:
+    return with_leg(state, 0, best_price=price, stop_price=spec.trail.stop_for(price, spec.side))
 
 
-def _outcome(state: State) -> str:
+def _outcome(state: State, spec: TrailingSpec) -> str:
     entered = state.traded(Role.ENTRY) or state.legs[0].held
     return protected.outcome(state) if entered else unfilled_outcome(state)
-
-
-def _spec(state: State) -> TrailingSpec:
-    assert isinstance(state.spec, TrailingSpec)
-    return state.spec
 
 
 KIND = Kind(
@@ -115,5 +108,5 @@ KIND = Kind(
     judge=_judge,
     heed=_heed,
     amended=_amended,
-    closes=lambda spec, leg: True,  # noqa: ARG005
+    closes=closes_all,
 )

@@ -21,8 +21,7 @@ from trading.specs import AtEnd, TwapSpec
 SLICE = "slice"
 
 
-def _plan(state: State) -> Plan:
-    spec = _spec(state)
+def _plan(state: State, spec: TwapSpec) -> Plan:
     plan = Plan()
     slices = state.of(Role.ENTRY)
     number = _current(state)
@@ -66,24 +65,23 @@ def _due_by(spec: TwapSpec, number: int) -> Decimal:
     return lots * spec.lot
 
 
-def _at_first(state: State) -> list[Command]:
-    return [_end_of_slice(state)]
+def _at_first(state: State, spec: TwapSpec) -> list[Command]:
+    return [_end_of_slice(state, spec)]
 
 
-def _end_of_slice(state: State) -> SetTimer:
-    spec = _spec(state)
+def _end_of_slice(state: State, spec: TwapSpec) -> SetTimer:
     seconds = spec.duration * _current(state) / spec.slices
     return SetTimer(name=SLICE, at=state.started_at + timedelta(seconds=seconds))
 
 
-def _heed(state: State, event: TimerFired | PriceTouched) -> Judgement:
-    if not isinstance(event, TimerFired) or event.name != SLICE or _current(state) > _spec(state).slices:
+def _heed(state: State, spec: TwapSpec, event: TimerFired | PriceTouched) -> Judgement:
+    if not isinstance(event, TimerFired) or event.name != SLICE or _current(state) > spec.slices:
         return state, []
     state = _next_slice(state)
-    return state, [_end_of_slice(state)] if _current(state) <= _spec(state).slices else []
+    return state, [_end_of_slice(state, spec)] if _current(state) <= spec.slices else []
 
 
-def _judge(before: State, state: State) -> Judgement:
+def _judge(before: State, state: State, spec: TwapSpec) -> Judgement:
     order = state.latest(Role.ENTRY, 0, _current(state))
     was = before.latest(Role.ENTRY, 0, _current(state))
     refused = (
@@ -99,17 +97,12 @@ def _next_slice(state: State) -> State:
     return replace(state, slice=state.slice + 1)
 
 
-def _outcome(state: State) -> str:
-    filled = state.traded(Role.ENTRY) >= _spec(state).quantity
+def _outcome(state: State, spec: TwapSpec) -> str:
+    filled = state.traded(Role.ENTRY) >= spec.quantity
     outcome = entered_outcome(state, filled=filled)
     if not state.over and outcome == "canceled":  # by the slices' ends, not by anybody
         return "expired" if state.traded(Role.ENTRY) else "expired_unfilled"
     return outcome
-
-
-def _spec(state: State) -> TwapSpec:
-    assert isinstance(state.spec, TwapSpec)
-    return state.spec
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, at_first=_at_first)

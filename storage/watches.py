@@ -1,0 +1,119 @@
+"""Prices that open orders wait for, by symbol."""
+
+import threading
+import time
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableEntity, UpdateMode
+
+from storage.tables import Row, Tables, table_key
+from trading.watches import Watch
+
+_UNCHANGED = MatchConditions.IfNotModified
+
+
+class Watches:
+    """Table `Watches`: a partition for each symbol, a row for each order. May be shared by threads.
+
+    What was read of a symbol is good for `time_to_live` seconds, or until this process writes: so another process's
+    watch begins no later than that. 0 reads every time.
+    """
+
+    def __init__(self, tables: Tables, time_to_live: float) -> None:
+        self._tables = tables
+        self._time_to_live = time_to_live
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[float, list[Watch]]] = {}
+        self._changes = 0
+
+    def put(self, watch: Watch) -> None:
+        """Let the watch take the place of an older one of its order; one without prices takes it away.
+
+        May be repeated: the same changes nothing, and an older one never takes a newer one's place. One that comes
+        after it is over is there again; its order knows it by its number.
+        """
+        try:
+            while not self._put(watch):
+                pass
+        finally:
+            self._forget(watch.symbol)
+
+    def end(self, watch: Watch) -> None:
+        """The order has been told, and this watch is over; a newer one stays."""
+        try:
+            row = self._find(watch)
+            if row is not None and row["number"] == watch.number:
+                self._delete(row)
+        finally:
+            self._forget(watch.symbol)
+
+    def waiting(self, symbol: str) -> list[Watch]:
+        """The watches of a symbol, by order id."""
+        now = time.monotonic()
+        with self._lock:
+            changes = self._changes
+            read = self._read.get(symbol)
+        if read is not None and now - read[0] < self._time_to_live:
+            return read[1]
+        rows = self._tables.watches.query_entities(f"PartitionKey eq '{table_key(symbol)}'")
+        watches = [msgspec.json.decode(row["watch"], type=Watch) for row in rows]
+        with self._lock:
+            if changes == self._changes:  # else this may be from before what was written meanwhile
+                self._read[symbol] = now, watches
+        return watches
+
+    def _put(self, watch: Watch) -> bool:
+        """False where somebody else was faster: look again."""
+        row = self._find(watch)
+        if row is not None and row["number"] >= watch.number:
+            return True
+        is_over = watch.below is None and watch.above is None
+        if row is None:
+            return is_over or self._create(watch)
+        return self._delete(row) if is_over else self._replace(watch, row)
+
+    def _find(self, watch: Watch) -> TableEntity | None:
+        try:
+            return self._tables.watches.get_entity(table_key(watch.symbol), table_key(watch.order_id))
+        except ResourceNotFoundError:
+            return None
+
+    def _create(self, watch: Watch) -> bool:
+        try:
+            self._tables.watches.create_entity(_row(watch))
+        except ResourceExistsError:
+            return False
+        return True
+
+    def _replace(self, watch: Watch, before: TableEntity) -> bool:
+        etag = before.metadata["etag"]
+        try:
+            self._tables.watches.update_entity(
+                _row(watch), mode=UpdateMode.REPLACE, etag=etag, match_condition=_UNCHANGED
+            )
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return False
+        return True
+
+    def _delete(self, row: TableEntity) -> bool:
+        try:
+            self._tables.watches.delete_entity(row, etag=row.metadata["etag"], match_condition=_UNCHANGED)
+        except (ResourceModifiedError, ResourceNotFoundError):
+            return False
+        return True
+
+    def _forget(self, symbol: str) -> None:
+        with self._lock:
+            self._changes += 1
+            self._read.pop(symbol, None)
+
+
+def _row(watch: Watch) -> Row:
+    return {
+        "PartitionKey": table_key(watch.symbol),
+        "RowKey": table_key(watch.order_id),
+        "number": watch.number,
+        "watch": msgspec.json.encode(watch).decode(),
+    }

@@ -1,0 +1,179 @@
+"""How an order ends: entities first, record last, and whatever dies in between."""
+
+from decimal import Decimal
+from typing import Any
+
+import azure.durable_functions as df
+import msgspec
+import pytest
+
+from activities import ending
+from gateway.journal import Journal
+from storage.orders import RegisteredOrder
+from storage.services import order_register, tables
+from tests.app.entities import AT, Entity, Order, apply
+from trading.messages import RecordDetail, Recording, Timing, encoded
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+class Client:
+    """The durable client, with both entities behind it. Signals named in `losing` are lost, as when they fail."""
+
+    def __init__(self) -> None:
+        self.entities = {"position": Entity("position"), "exposure": Entity("exposure")}
+        self.signals: list[tuple[str, str]] = []
+        self.losing: set[str] = set()
+
+    async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
+        self.signals.append((entity.name, operation))
+        if operation not in self.losing:
+            self.entities[entity.name].batch((operation, given))
+
+    async def read_entity_state(self, entity: df.EntityId) -> Any:
+        raw = self.entities[entity.name].raw
+        state = None if raw is None else msgspec.json.decode(raw)
+        return type("State", (), {"entity_exists": raw is not None, "entity_state": state})()
+
+    @property
+    def position(self) -> str:
+        return str(self.entities["position"].state["position"]["quantity"])
+
+    @property
+    def reservations(self) -> dict[str, Any]:
+        reservations: dict[str, Any] = self.entities["exposure"].state["exposure"]["reservations"]
+        return reservations
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+@pytest.fixture
+def order(client: Client) -> Order:
+    """An order that has reserved 10 and filled 4; neither entity has heard of its rows."""
+    order = Order()
+    order_register().register(order.order_id, "token", "{}", AT)
+    client.entities["exposure"].batch(("reserve", order.reserving(10, 3000)))
+    order.accepted()
+    order.filled(4, 3000)
+    return order
+
+
+def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Recording:
+    return Recording(
+        order_id=order.order_id,
+        symbols=list(symbols),
+        last_number=last_number,
+        outcome="canceled",
+        text="",
+        timing=Timing(),
+        finished_at=AT,
+    )
+
+
+async def end(client: Client, order: Order, last_number: int, symbols: tuple[str, ...] = ("IBM",)) -> Any:
+    recording = _recording(order, last_number, symbols)
+    return await ending.end_order._function._func.client_function(encoded(recording), client)
+
+
+def registered(order: Order) -> RegisteredOrder:
+    found = order_register().get(order.order_id)
+    assert found is not None
+    return found
+
+
+async def test_the_entities_have_all_of_an_order_before_it_is_recorded(client: Client, order: Order) -> None:
+    assert await end(client, order, 2) == {"behind": False}
+    assert client.position == "4"
+    assert client.reservations == {}
+    record = registered(order).record
+    assert record is not None
+    assert msgspec.json.decode(record.detail, type=RecordDetail).last_number == 2
+    # Neither had heard of its rows, so that they had to be told to read them.
+    assert sorted(client.signals[:2]) == [("exposure", "release"), ("position", "catch_up")]
+    assert sorted(client.signals[2:]) == [("exposure", "forget"), ("position", "forget")]
+
+
+async def test_entities_that_have_all_rows_are_only_looked_at(client: Client, order: Order) -> None:
+    for row in Journal(tables()).read(order.order_id):
+        for entity in client.entities.values():
+            entity.batch(apply(row))
+    assert await end(client, order, 2) == {"behind": False}
+    assert sorted(client.signals) == [("exposure", "forget"), ("position", "forget")]
+    assert [entity.state["applied"] for entity in client.entities.values()] == [{}, {}]
+
+
+def test_a_position_is_only_to_have_the_rows_of_its_own_symbol(order: Order) -> None:
+    first, second = Journal(tables()).read(order.order_id)
+    rows = [first, msgspec.structs.replace(second, symbol="AAPL")]
+    entities = ending._entities(_recording(order, 2, ("MSFT", "IBM")), rows)
+    needed = {(entity.name, entity.key): ended.last_number for entity, ended in entities}
+    assert needed == {("position", "MSFT"): 0, ("position", "IBM"): 1, ("exposure", "main"): 2}
+
+
+async def test_an_order_that_was_ended_up_to_the_answer_is_ended_again(client: Client, order: Order) -> None:
+    for _ in range(2):
+        assert await end(client, order, 2) == {"behind": False}
+    client.entities["position"].batch(apply(order.filled(3, 3000)))
+    assert client.position == "7"
+    assert client.reservations == {}
+
+
+@pytest.mark.parametrize("lost", ["catch_up", "release"])
+async def test_where_an_entity_has_not_heard_it_nothing_is_recorded_and_it_is_told_again(
+    client: Client, order: Order, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "PATIENCE", 0.1)
+    client.losing = {lost}
+    with pytest.raises(ending.EntityBehindError, match="row 2 is not applied"):
+        await end(client, order, 2)
+    assert registered(order).record is None
+    client.losing = set()
+    assert await end(client, order, 2) == {"behind": False}
+    assert (client.position, client.reservations) == ("4", {})
+
+
+async def test_an_order_stays_open_while_the_journal_has_more_than_the_lifecycle_has_seen(
+    client: Client, order: Order
+) -> None:
+    assert await end(client, order, 1) == {"behind": True}
+    assert registered(order).record is None
+    assert client.signals == []
+
+
+async def test_a_row_that_comes_while_the_record_is_written_takes_it_back(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = order_register().finish
+
+    def crossed(order_id: str, record: Any) -> None:
+        order.filled(3, 3000)
+        finish(order_id, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(order_register(), "finish", crossed)
+        assert await end(client, order, 2) == {"behind": True}
+    assert registered(order).record is None
+    assert order.order_id in client.reservations
+    assert await end(client, order, 3) == {"behind": False}
+    assert (client.position, client.reservations) == ("7", {})
+
+
+async def test_an_order_that_was_denied_is_recorded_and_no_entity_hears_of_it(client: Client) -> None:
+    order = Order()
+    order_register().register(order.order_id, "token", "{}", AT)
+    assert await end(client, order, 0, symbols=()) == {"behind": False}
+    assert client.signals == []
+    record = registered(order).record
+    assert record is not None
+    assert record.filled_quantity == Decimal(0)
+
+
+async def test_an_order_of_which_the_venue_said_nothing_gives_its_reservation_back(client: Client) -> None:
+    order = Order()
+    order_register().register(order.order_id, "token", "{}", AT)
+    client.entities["exposure"].batch(("reserve", order.reserving(10, 3000)))
+    assert await end(client, order, 0) == {"behind": False}
+    assert client.reservations == {}

@@ -1,0 +1,66 @@
+"""The prices that orders wait for, on real storage."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import pytest
+
+from storage.tables import Tables
+from storage.watches import Watches
+from trading.watches import Watch
+
+
+@pytest.fixture
+def tables(storage_connection: str) -> Tables:
+    """Tables of the test's own."""
+    return Tables(storage_connection, prefix=f"T{uuid.uuid4().hex[:12]}")
+
+
+def watch(number: int, below: int | None = 95, *, order_id: str = "o-1", symbol: str = "EUR/USD") -> Watch:
+    price = None if below is None else Decimal(below)
+    return Watch(order_id=order_id, symbol=symbol, number=number, below=price)
+
+
+def test_a_watch_is_found_by_its_symbol_until_it_is_over(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    for each in (watch(1), watch(1, order_id="o-2"), watch(1, symbol="IBM")):
+        watches.put(each)
+    assert watches.waiting("EUR/USD") == [watch(1), watch(1, order_id="o-2")]
+    watches.end(watch(1))
+    assert watches.waiting("EUR/USD") == [watch(1, order_id="o-2")]
+    watches.end(watch(1))
+    assert watches.waiting("GBP/USD") == []
+
+
+def test_an_older_watch_never_takes_a_newer_ones_place(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    for number in (2, 1, 2):
+        watches.put(watch(number, 90 + number))
+    assert watches.waiting("EUR/USD") == [watch(2, 92)]
+    watches.put(watch(1, None))
+    watches.end(watch(1))
+    assert watches.waiting("EUR/USD") == [watch(2, 92)]
+    watches.put(watch(3, None))
+    assert watches.waiting("EUR/USD") == []
+    watches.put(watch(4, None))
+    assert watches.waiting("EUR/USD") == []
+
+
+def test_of_watches_of_the_same_moment_the_newest_stands(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.waiting("EUR/USD")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: watches.put(watch(number)), (3, 7, 1, 8, 2, 6, 5, 4)))
+    assert watches.waiting("EUR/USD") == [watch(8)]
+
+
+def test_what_was_read_is_good_for_a_while_and_ones_own_watch_is_seen_at_once(tables: Tables) -> None:
+    ours, theirs = Watches(tables, 1000), Watches(tables, 1000)
+    assert ours.waiting("EUR/USD") == theirs.waiting("EUR/USD") == []
+    ours.put(watch(1))
+    assert ours.waiting("EUR/USD") == [watch(1)]
+    assert theirs.waiting("EUR/USD") == []
+    ours.end(watch(1))
+    assert ours.waiting("EUR/USD") == []
+    assert Watches(tables, 0).waiting("EUR/USD") == []

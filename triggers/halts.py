@@ -1,0 +1,170 @@
+"""The halt of all trading over HTTP: nothing adds to a position any more, and, if wanted, every position is closed."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from storage.services import order_register
+from trading.events import TradingHalted
+from trading.exposure import ExposureState, Mode, unprotected, unsettled
+from trading.identity import HALT_PREFIX, halt_order_id
+from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
+from trading.specs import FlattenSpec
+from trading.stakes import Holding
+from triggers.answers import answer, refusal
+from triggers.instances import start
+from triggers.instructing import tell
+from triggers.orders import exposure_state
+from triggers.requests import BadRequestError, read_halt
+from triggers.views import Halted, HaltView
+
+PATIENCE = 10.0
+"""Seconds to wait for the exposure entity to show what was asked for, and for orders to end."""
+_BETWEEN_LOOKS = 0.1
+_EVERY_ORDER = 100_000
+_AT_ONCE = 32
+
+bp = df.Blueprint()
+_log = logging.getLogger(__name__)
+
+
+@bp.route(route="halt", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Halts trading, tells all open orders, and with `flatten` closes what none of them protects or closes: 202.
+
+    The orders are told when exposure approves nothing new any more: an order is in the register before it asks.
+    """
+    try:
+        asked = read_halt(req.get_body())
+    except BadRequestError as error:
+        return refusal(400, error.field, error.value, error.message)
+    exposure = await _with_mode(client, "reducing", asked.reason)
+    if exposure is None:
+        return _not_seen("reducing")
+    orders = await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER)
+    order_ids = [order.order_id for order in orders if not order.order_id.startswith(HALT_PREFIX)]
+    untold = await _tell_all(client, order_ids, TradingHalted(flatten=asked.flatten))
+    if untold:
+        return refusal(503, "orders", untold, "trading is halted, but these orders could not be told: ask again")
+    account = exposure.account
+    halted = Halted(mode=account.mode, reason=account.reason, number=account.halts, told=len(order_ids))
+    return answer(await _flattened(client, halted) if asked.flatten else halted, 202)
+
+
+@bp.route(route="halt", methods=["GET"])
+@bp.durable_client_input(client_name="client")
+async def show_halt(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Whether trading is halted, and why."""
+    del req
+    return answer(_view(await exposure_state(client)))
+
+
+@bp.route(route="halt", methods=["DELETE"])
+@bp.durable_client_input(client_name="client")
+async def resume_trading(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
+    """Lets new orders come again. Those that the halt has cancelled stay cancelled."""
+    del req
+    exposure = await _with_mode(client, "open")
+    return _not_seen("open") if exposure is None else answer(_view(exposure))
+
+
+async def _with_mode(client: Any, mode: Mode, reason: str = "") -> ExposureState | None:
+    """What exposure shows once it has taken the mode on; None where it did not in time, and may yet."""
+    request = uuid.uuid4().hex
+    wanted = AccountMode(mode=mode, reason=reason, request=request)
+    await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "set_mode", encoded(wanted))
+    # Its own request: the mode alone may still be there from before, and about to change.
+    exposure = await _exposure_when(client, lambda state: request in state.account.requests)
+    return exposure if request in exposure.account.requests and exposure.account.mode == mode else None
+
+
+async def _exposure_when(client: Any, condition: Callable[[ExposureState], bool]) -> ExposureState:
+    """What exposure shows when it meets the condition, or after all patience."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        exposure = await exposure_state(client)
+        if condition(exposure) or time.monotonic() >= deadline:
+            return exposure
+        await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+async def _tell_all(client: Any, order_ids: Sequence[str], halted: TradingHalted) -> list[str]:
+    """The orders that could not be told."""
+    untold = []
+    for first in range(0, len(order_ids), _AT_ONCE):
+        some = order_ids[first : first + _AT_ONCE]
+        results = await asyncio.gather(*(tell(client, each, halted) for each in some), return_exceptions=True)
+        for order_id, result in zip(some, results, strict=True):
+            if isinstance(result, BaseException):
+                _log.error("%s could not be told that trading is halted", order_id, exc_info=result)
+                untold.append(order_id)
+    return untold
+
+
+async def _flattened(client: Any, halted: Halted) -> Halted:
+    """The answer after what is held has its closing order, where it needs one and can have one.
+
+    What an order without exits leaves behind is known when it has ended; until then its symbol is left alone, or the
+    same quantity might be closed twice.
+    """
+    exposure = await _exposure_when(client, lambda state: not unsettled(state))
+    waiting = unsettled(exposure)
+    closing: dict[str, str] = {}
+    blocked = []
+    for holding in unprotected(exposure):
+        symbol = holding.symbol
+        if symbol in waiting:
+            continue
+        if symbol in exposure.blocked:
+            blocked.append(symbol)
+        else:
+            closing[symbol] = await _close(client, halted.number, holding, exposure)
+    return Halted(
+        mode=halted.mode,
+        reason=halted.reason,
+        number=halted.number,
+        told=halted.told,
+        closing=closing,
+        waiting=sorted(waiting),
+        blocked=blocked,
+    )
+
+
+async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureState) -> str:
+    """Place the order that closes a position, unless it is on its way; its id.
+
+    One that has ended and left something is followed by another. That nothing is closed twice, exposure sees to.
+    """
+    attempt = 1
+    order_id = halt_order_id(halt, holding.symbol)
+    while (known := await asyncio.to_thread(order_register().get, order_id)) is not None:
+        if known.record is None:
+            return order_id
+        attempt += 1
+        order_id = halt_order_id(halt, holding.symbol, attempt)
+    spec = FlattenSpec(
+        order_id=order_id,
+        symbol=holding.symbol,
+        side=holding.side,
+        quantity=holding.quantity,
+        reference_price=exposure.positions[holding.symbol].average_price,
+    )
+    await start(client, "order", order_id, encoded(Placement(spec=spec, received_at=datetime.now(UTC))))
+    return order_id
+
+
+def _view(exposure: ExposureState) -> HaltView:
+    account = exposure.account
+    return HaltView(mode=account.mode, reason=account.reason, number=account.halts)
+
+
+def _not_seen(mode: Mode) -> func.HttpResponse:
+    return refusal(503, "mode", mode, f"was not seen within {PATIENCE:g} s, and may come yet: ask again")

@@ -1,0 +1,28 @@
+"""How our own side tells an open order something."""
+
+import asyncio
+import logging
+from typing import Any
+
+from storage.services import instructions
+from trading.events import Instruction
+from trading.instructions import InstructionRow
+from trading.messages import Instructed, encoded
+
+_log = logging.getLogger(__name__)
+
+
+async def tell(client: Any, order_id: str, instruction: Instruction) -> InstructionRow:
+    """Keep an instruction, and wake the order with it. `client` is the durable client.
+
+    What is kept cannot be lost: where the event does not come through, the sweep wakes the order.
+
+    Raises:
+        AzureError: unknown whether it is kept. It may be repeated.
+    """
+    row = await asyncio.to_thread(instructions().append, order_id, instruction)
+    try:
+        await client.raise_event(order_id, "event", encoded(Instructed(row=row)))
+    except Exception:
+        _log.exception("instruction %d of %s is kept, and the sweep will tell the order", row.number, order_id)
+    return row
