@@ -4,8 +4,9 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, single_spec
+from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, Sent, single_spec
 from trading.events import OrderRestated, TradingHalted
+from trading.identity import Role
 from trading.orders import Side
 from trading.retry import RetryPolicy
 from trading.specs import Execution, IcebergSpec, Leg, MultiLegSpec, OnLegFailure, OtoSpec
@@ -60,15 +61,7 @@ def test_a_following_order_that_the_venue_has_made_larger_is_brought_back_to_its
     follower = desk.sent(ENTRY, 1)
     desk.say(desk.accepted(ENTRY, follower))
     assert desk.new()[-1] == "submit entry_1 sell 2"
-    desk.say(
-        OrderRestated(
-            cl_ord_id=follower.cl_ord_ids[-1],
-            quantity=Decimal(5),
-            cum_quantity=Decimal(0),
-            leaves_quantity=Decimal(5),
-            at=desk.now,
-        )
-    )
+    desk.say(_restated(desk, follower, 5))
     assert desk.new() == ["replace entry_1 2", "alert ORDER_RESTATED"]
 
 
@@ -105,6 +98,31 @@ def test_what_a_rejected_entry_has_filled_all_the_same_is_not_asked_for_again(de
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 1, of=first))
     assert desk.new() == ["replace entry 7"]
+
+
+def test_a_completion_that_the_venue_has_made_smaller_is_unwound(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=OnLegFailure.COMPLETE))
+    desk.say(desk.accepted(ENTRY, desk.sent(ENTRY, 0)))
+    desk.say(desk.filled(ENTRY, 6, of=desk.sent(ENTRY, 0)))
+    desk.say(desk.rejected(ENTRY, "no short selling", desk.sent(ENTRY, 1)))
+    completion = desk.sent(Role.COMPLETION, 1)
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 0)))
+    desk.say(_restated(desk, completion, 4))
+    completion.quantity = Decimal(4)
+    desk.new()
+    desk.say(desk.filled(Role.COMPLETION, 4, of=completion))
+    assert desk.new() == ["submit close sell 6", "submit close_1 buy 4", "alert COMPLETION_REFUSED"]
+
+
+def _restated(desk: Desk, order: Sent, quantity: int) -> OrderRestated:
+    return OrderRestated(
+        cl_ord_id=order.cl_ord_ids[-1],
+        quantity=Decimal(quantity),
+        cum_quantity=order.cum_quantity,
+        leaves_quantity=quantity - order.cum_quantity,
+        at=desk.now,
+    )
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:

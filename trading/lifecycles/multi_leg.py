@@ -90,7 +90,7 @@ def _judge(before: State, state: State, spec: MultiLegSpec) -> Judgement:
         state = replace(state, over="failed")
     if not _is_closing(state) and _has_failed(state, spec):
         policy = _policy(state, spec)
-        refused = policy is OnLegFailure.COMPLETE and any(_was_refused(state, number) for number in numbers)
+        refused = policy is OnLegFailure.COMPLETE and any(_was_refused(state, spec, number) for number in numbers)
         if refused or not _has_failed(before, spec):
             code = "COMPLETION_REFUSED" if refused else "LEG_FAILED"
             commands.append(RaiseAlert(code=code, text=f"{spec.order_id}: {policy}; {totals(state)}"))
@@ -138,10 +138,13 @@ def _is_closing(state: State) -> bool:
     return any(leg.closing for leg in state.legs)
 
 
-def _was_refused(state: State, number: int) -> bool:
-    return any(
-        order.is_settled and order.stage is not OrderStatus.FILLED for order in state.of(Role.COMPLETION, number)
-    )
+def _was_refused(state: State, spec: MultiLegSpec, number: int) -> bool:
+    sent = state.of(Role.COMPLETION, number)
+    if any(order.is_settled and order.stage is not OrderStatus.FILLED for order in sent):
+        return True
+    # After one that the venue has made larger or smaller, none is sent either.
+    is_over = all(order.is_settled for order in sent) and state.is_given_up("submit", Role.COMPLETION, number)
+    return is_over and bool(_behind(state, spec)[number])
 
 
 def _outcome(state: State, spec: MultiLegSpec) -> str:
