@@ -115,6 +115,17 @@ def test_a_completion_that_the_venue_has_made_smaller_is_unwound(desk: Desk) -> 
     assert desk.new() == ["submit close sell 6", "submit close_1 buy 4", "alert COMPLETION_REFUSED"]
 
 
+def test_a_leg_that_is_sent_again_has_not_failed_where_the_other_one_has_filled(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, retry=RetryPolicy(attempts=2)))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 0)))
+    desk.new()
+    desk.say(desk.rejected(ENTRY, "too many orders", desk.sent(ENTRY, 1)))
+    assert desk.new() == ["timer retry_submit_entry_1"]
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 10"]
+
+
 def _restated(desk: Desk, order: Sent, quantity: int) -> OrderRestated:
     return OrderRestated(
         cl_ord_id=order.cl_ord_ids[-1],

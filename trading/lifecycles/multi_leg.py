@@ -18,7 +18,7 @@ from trading.commands import Command, RaiseAlert
 from trading.identity import Role
 from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all, totals
-from trading.lifecycles.entries import entered_outcome, has_ended_short
+from trading.lifecycles.entries import entered_outcome, has_ended_short, will_be_sent_again
 from trading.lifecycles.following import following, in_lots, leading
 from trading.lifecycles.state import ZERO, Closing, LegState, Plan, State, Want, with_leg
 from trading.orders import OrderType
@@ -111,7 +111,7 @@ def _fails(state: State, spec: MultiLegSpec) -> bool:
     numbers = range(len(spec.legs))
     if any(has_ended_short(state, number) for number in numbers):
         return True
-    if not _none_works(state):
+    if not _none_works(state) or _is_retried(state, spec):
         return False
     # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
     # sent for what it lacks, but nothing brings a leader up to it.
@@ -127,6 +127,11 @@ def _has_failed(state: State, spec: MultiLegSpec) -> bool:
 
 def _none_works(state: State) -> bool:
     return all(order.is_settled for order in state.orders if order.role is Role.ENTRY)
+
+
+def _is_retried(state: State, spec: MultiLegSpec) -> bool:
+    last = [state.latest(Role.ENTRY, number) for number in range(len(spec.legs))]
+    return any(order is not None and will_be_sent_again(state, order) for order in last)
 
 
 def _policy(state: State, spec: MultiLegSpec) -> OnLegFailure:
