@@ -126,6 +126,16 @@ def test_a_leg_that_is_sent_again_has_not_failed_where_the_other_one_has_filled(
     assert desk.new() == ["submit entry_1 sell 10"]
 
 
+def test_a_spread_whose_time_runs_out_while_nothing_works_is_unwound(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, valid_for=60, retry=RetryPolicy(attempts=3, delay=90)))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 0)))
+    desk.say(desk.rejected(ENTRY, "too many orders", desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.fire("valid_until")
+    assert desk.new() == ["submit close sell 10", "alert LEG_FAILED"]
+
+
 def _restated(desk: Desk, order: Sent, quantity: int) -> OrderRestated:
     return OrderRestated(
         cl_ord_id=order.cl_ord_ids[-1],
