@@ -233,7 +233,9 @@ _RETRY = "retry_"
 
 def _timer_fired(kind: Kind, state: State, event: TimerFired) -> Judgement:
     if event.name == VALID_UNTIL:
-        return replace(state, over=state.over or "expired", is_timed=False), []
+        expired = replace(state, over=state.over or "expired", is_timed=False)
+        # Judged at once: where nothing works, no report comes.
+        return kind.judge(state, expired, state.spec)
     if event.name.startswith(_RETRY):
         name = event.name.removeprefix(_RETRY)
         holds = [replace(each, status="ready") if each.name == name else each for each in state.holds]
@@ -247,8 +249,11 @@ def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judge
 
 
 def _trading_halted(kind: Kind, state: State, event: TradingHalted) -> Judgement:
-    state = replace(state, over=state.over or "halted", is_halted=True)
-    return (_closing(kind, state, Closing.HALTED) if event.flatten else state), []
+    halted = replace(state, over=state.over or "halted", is_halted=True)
+    if event.flatten:
+        halted = _closing(kind, halted, Closing.HALTED)
+    # Judged at once: where nothing works, no report comes.
+    return kind.judge(state, halted, state.spec)
 
 
 def _closing(kind: Kind, state: State, why: Closing) -> State:

@@ -18,7 +18,7 @@ def _plan(state: State, spec: IcebergSpec) -> Plan:
     left = spec.quantity - filled
     current = shown[-1] if shown else None
     rung = 0 if current is None else current.rung
-    already = Decimal(0) if current is None else current.cum_quantity
+    already = state.entered(0, rung)
     # A busted trade opens an earlier one again: until that is gone, no more is shown.
     is_reopened = any(not order.is_settled for order in shown[:-1])
     if current is not None and current.is_settled and current.stage is OrderStatus.FILLED:

@@ -113,6 +113,14 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
                 total += order.cum_quantity
         return total
 
+    def entered(self, leg: int, rung: int) -> Decimal:
+        """What all the entries that one slot has had have traded."""
+        total = ZERO
+        for order in self.orders:
+            if order.role is Role.ENTRY and order.leg == leg and order.rung == rung:
+                total += order.cum_quantity
+        return total
+
     def open_quantity(self, leg: int, side: Side) -> Decimal:
         """What a leg holds, above 0 on this side: what its entries have traded, and what was held, less its exits."""
         total = self.legs[leg].held
