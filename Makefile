@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench bench-engines histories crash interop fuzz mutants lint
+.PHONY: help setup run host test bench bench-engines histories crash interop fuzz lifecycles mutants lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
@@ -47,6 +47,9 @@ interop: $(SETUP) .venv/.quickfix ## this FIX engine against QuickFIX, in both r
 fuzz: $(SETUP) ## a million damaged FIX messages and streams; FRAMES=n (1000000) SEED=n (1)
 	@$(BIN)/python -m tests.fuzz --frames "$(or $(FRAMES),1000000)" --seed "$(or $(SEED),1)"
 
+lifecycles: $(SETUP) ## every kind of order against a venue that does almost anything; RUNS=n of each kind (100000) SEED=n (1) KIND=name
+	@$(BIN)/python -m tests.trading.campaign --runs "$(or $(RUNS),100000)" --seed "$(or $(SEED),1)" $(if $(KIND),--kind "$$KIND")
+
 mutants: $(SETUP) .venv/.mutants ## changes the lifecycles in 3000 small ways: a test has to notice each; ONLY=module
 	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$$ONLY")
 
@@ -56,7 +59,7 @@ lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-export DATA SPEED LIMIT ONLY
+export DATA SPEED LIMIT ONLY KIND
 
 .venv/.packages: requirements.txt requirements-dev.txt constraints.txt
 	@python=""; \

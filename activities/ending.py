@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 from gateway.journal import Journal
 from storage.orders import OrderRecord
 from storage.services import order_register, tables
-from trading.exposure import ExposureState
+from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
     OrderEnded,
@@ -27,16 +27,16 @@ from trading.messages import (
 PATIENCE = 10.0
 """Seconds for an entity to come to it. Then the activity fails, and is done again."""
 _FIRST_LOOK = 0.005
+_TELL_AFTER = 0.02
 _LONGEST_PAUSE = 0.25
+_CATCHING_UP = {"position": "catch_up", "exposure": "release"}
+"""The operation with which an entity reads what it has missed."""
 
 bp = df.Blueprint()
 
-_IsDone = Callable[[Any, OrderEnded], bool]
-"""Whether an entity's state shows that it is through with an order."""
-
 
 class EntityBehindError(Exception):
-    """An entity has not done in time what it was told. It may be told again."""
+    """An entity has not applied an order's rows in time. It may be looked at again."""
 
 
 @bp.activity_trigger(input_name="payload")
@@ -45,67 +45,63 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     """Writes how the order ended; `behind` is true, and the order stays open, where the journal has more.
 
     Before that, the entities have applied all rows: the record is what they go by for an order that they do not
-    remember. A signal cannot be answered, and is lost where its operation fails. So their states are looked at until
-    they show it; that costs the order's history nothing.
+    remember. They are told of each row before the order is, so a look at their states nearly always shows it at once,
+    and costs the order's history nothing.
 
     The journal is looked at once more after the record is written: whoever appends a trade and then finds the order
     finished opens it again (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
     """
     recording = decoded(payload, Recording)
-    told = [(df.EntityId("position", position_key(each)), _ended(recording, each)) for each in recording.symbols]
-    if told:
-        told.append((df.EntityId("exposure", EXPOSURE_KEY), told[0][1]))
-    if await asyncio.to_thread(_has_more, recording):
+    rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
+    if rows and rows[-1].number > recording.last_number:
         return {"behind": True}
+    entities = _entities(recording, rows)
     if not await asyncio.to_thread(_is_recorded, recording):
-        await asyncio.gather(*(_settle(client, entity, ended) for entity, ended in told))
+        await asyncio.gather(*(_wait_for(client, entity, ended) for entity, ended in entities))
         if await asyncio.to_thread(_record, recording):
             return {"behind": True}
-    for entity, ended in told:
-        await client.signal_entity(entity, "forget", encoded(ended))
+    for entity, ended in entities:
+        # Where this is lost, the sweep says it again: an order that is over must not keep its reservation.
+        await client.signal_entity(
+            entity, "forget", encoded(msgspec.structs.replace(ended, last_number=recording.last_number))
+        )
     return {"behind": False}
 
 
-async def _settle(client: Any, entity: df.EntityId, ended: OrderEnded) -> None:
-    """Have an entity apply all of the order, and give its reservation back. Raises `EntityBehindError`."""
-    operation, is_done = _SETTLING[entity.name]
-    await client.signal_entity(entity, operation, encoded(ended))
+def _entities(recording: Recording, rows: Sequence[JournalRow]) -> list[tuple[df.EntityId, OrderEnded]]:
+    """Who has a part in the order, and up to which row each is told of it: a position of the rows in its symbol."""
+    last = {row.symbol: row.number for row in rows}
+    ended = {
+        symbol: OrderEnded(order_id=recording.order_id, symbol=symbol, last_number=last.get(symbol, 0))
+        for symbol in recording.symbols
+    }
+    found = [(df.EntityId("position", position_key(symbol)), each) for symbol, each in ended.items()]
+    for symbol in recording.symbols[:1]:
+        whole = OrderEnded(order_id=recording.order_id, symbol=symbol, last_number=recording.last_number)
+        found.append((df.EntityId("exposure", EXPOSURE_KEY), whole))
+    return found
+
+
+async def _wait_for(client: Any, entity: df.EntityId, ended: OrderEnded) -> None:
+    """Until an entity has applied its rows of the order. Raises `EntityBehindError`."""
     pause, deadline = _FIRST_LOOK, time.monotonic() + PATIENCE
-    while True:
-        state = await client.read_entity_state(entity)
-        if is_done(state.entity_state if state.entity_exists else {}, ended):
-            return
+    is_told = False
+    while not await _has_applied(client, entity, ended):
         if time.monotonic() > deadline:
-            raise EntityBehindError(
-                f"{entity.name} {entity.key}: {operation} up to row {ended.last_number} is not done"
-            )
+            raise EntityBehindError(f"{entity.name} {entity.key}: row {ended.last_number} is not applied")
+        if pause > _TELL_AFTER and not is_told:
+            is_told = True  # it may have failed on the row, which then is not told again by anybody else
+            await client.signal_entity(entity, _CATCHING_UP[entity.name], encoded(ended))
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _has_applied(state: Any, ended: OrderEnded) -> bool:
-    applied: int = state.get("applied", {}).get(ended.order_id, 0)
-    return applied >= ended.last_number
-
-
-def _has_released(state: Any, ended: OrderEnded) -> bool:
-    exposure = msgspec.convert(state.get("exposure", {}), ExposureState)
-    reservation = exposure.reservations.get(ended.order_id)
-    return _has_applied(state, ended) and (reservation is None or not reservation.stakes)
-
-
-_SETTLING: dict[str, tuple[str, _IsDone]] = {
-    "position": ("catch_up", _has_applied),
-    "exposure": ("release", _has_released),
-}
-
-
-def _ended(recording: Recording, symbol: str) -> OrderEnded:
-    return OrderEnded(order_id=recording.order_id, symbol=symbol, last_number=recording.last_number)
-
-
-def _has_more(recording: Recording) -> bool:
-    return bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
+async def _has_applied(client: Any, entity: df.EntityId, ended: OrderEnded) -> bool:
+    if ended.last_number == 0:
+        return True
+    state = await client.read_entity_state(entity)
+    applied: dict[str, int] = state.entity_state["applied"] if state.entity_exists else {}
+    return applied.get(ended.order_id, 0) >= ended.last_number
 
 
 def _is_recorded(recording: Recording) -> bool:
@@ -133,7 +129,7 @@ def _record(recording: Recording) -> bool:
         detail=msgspec.json.encode(detail).decode(),
     )
     order_register().finish(recording.order_id, record)
-    behind = _has_more(recording)
+    behind = bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
     if behind:
         order_register().reopen(recording.order_id, recording.last_number)
     return behind

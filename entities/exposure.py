@@ -48,8 +48,8 @@ def exposure(context: df.DurableEntityContext) -> None:
     - `set_mode` (`AccountMode`): whether trading is halted;
     - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
-    - `release` (`OrderEnded`), until the state shows it: the journal up to the order's last row, then what is left of
-      its reservation is given back;
+    - `release` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last row, then what is
+      left of its reservation is given back;
     - `forget` (`OrderEnded`): the register has the order's last row now, and nothing of it is held here any more;
     - `reopen` (`OrderReopened`): it is open again, and what it holds is its own to protect.
 

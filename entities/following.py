@@ -72,7 +72,7 @@ def advanced(applied: Applied, rows: Sequence[JournalRow]) -> Applied:
 
 def forgetting(applied: Applied, ended: OrderEnded) -> Applied:
     """The map without an ended order, unless more of it was applied than its record knows of."""
-    if applied.get(ended.order_id) != ended.last_number:
+    if applied.get(ended.order_id, 0) > ended.last_number:
         return applied
     return {order_id: number for order_id, number in applied.items() if order_id != ended.order_id}
 

@@ -26,7 +26,7 @@ def position(context: df.DurableEntityContext) -> None:
     """One for each symbol. Operations:
 
     - `apply` (a `JournalRow`);
-    - `catch_up` (`OrderEnded`), until the state shows it: the journal up to the order's last row;
+    - `catch_up` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last;
     - `forget` (`OrderEnded`): the register has the order's last row now.
 
     The SDK rolls nothing back, so a state is worked out first and set last: an operation that fails changes nothing.

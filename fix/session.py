@@ -289,7 +289,7 @@ class Session:
                 self._log.event(now.utc, f"{self._decoder.dropped} bytes that are no message were ignored")
             self._log.flush()
         self._decoder.dropped = 0
-        if not self._under_way:
+        if not self._under_way and not self._reset_asked:
             self._store.processed(self._next_inbound)
 
     def processed(self, *numbers: int) -> None:
@@ -300,7 +300,8 @@ class Session:
                 self._void[number] -= 1
             else:
                 self._under_way.pop(number, None)
-        self._store.processed(self.next_unprocessed)
+        if not self._reset_asked:
+            self._store.processed(self.next_unprocessed)
 
     def give_back(self) -> None:
         """What the application is not done with is to come again: the next Logon asks for it. For a session whose
@@ -350,6 +351,7 @@ class Session:
         self._now = now
         # What the peer has under way still counts by the old numbers: ours for it change with its answer.
         inbound = self._next_inbound
+        # The store has 1 until then: after a crash all the peer sends is asked for, whatever it counts by.
         self._reset_numbers()
         self._next_inbound = inbound
         self._reset_asked = True

@@ -18,7 +18,7 @@ from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
 from trading.child import OrderStatus
 from trading.events import OrderReported
-from trading.messages import LiveStatus, Woken, encoded
+from trading.messages import EXPOSURE_KEY, LiveStatus, OrderEnded, RecordDetail, Woken, encoded
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
 from triggers.views import Released
@@ -69,11 +69,28 @@ async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestration
     """The second line behind wake-ups: wakes each open order that has missed something, starts one that was opened
     again and does not run, alerts on one that has died, and on what the venue leaves unanswered."""
     del timer
+    await _let_go(client)
     for order in await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER):
         try:
             await _look_after(client, order.order_id)
         except Exception:
             _log.exception("the sweep could not look after %s; it will be tried again", order.order_id)
+
+
+async def _let_go(client: Any) -> None:
+    """Have exposure forget orders that have ended: the signal that says so at an order's end may have been lost."""
+    exposure = df.EntityId("exposure", EXPOSURE_KEY)
+    state = await client.read_entity_state(exposure)
+    if not state.entity_exists:
+        return
+    for order_id in state.entity_state["exposure"].get("reservations", {}):
+        order: RegisteredOrder | None = await asyncio.to_thread(order_register().get, order_id)
+        if order is None or order.record is None:
+            continue
+        last = msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
+        if state.entity_state["applied"].get(order_id, 0) <= last:  # else it is about to be opened again
+            ended = OrderEnded(order_id=order_id, symbol="", last_number=last)
+            await client.signal_entity(exposure, "forget", encoded(ended))
 
 
 async def _look_after(client: Any, order_id: str) -> None:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from activities import ending
+from gateway.journal import Journal
 from storage.orders import RegisteredOrder
-from storage.services import order_register
+from storage.services import order_register, tables
 from tests.app.entities import AT, Entity, Order, apply
 from trading.messages import RecordDetail, Recording, Timing, encoded
 
@@ -60,8 +61,8 @@ def order(client: Client) -> Order:
     return order
 
 
-async def end(client: Client, order: Order, last_number: int, symbols: tuple[str, ...] = ("IBM",)) -> Any:
-    recording = Recording(
+def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Recording:
+    return Recording(
         order_id=order.order_id,
         symbols=list(symbols),
         last_number=last_number,
@@ -70,6 +71,10 @@ async def end(client: Client, order: Order, last_number: int, symbols: tuple[str
         timing=Timing(),
         finished_at=AT,
     )
+
+
+async def end(client: Client, order: Order, last_number: int, symbols: tuple[str, ...] = ("IBM",)) -> Any:
+    recording = _recording(order, last_number, symbols)
     return await ending.end_order._function._func.client_function(encoded(recording), client)
 
 
@@ -86,8 +91,26 @@ async def test_the_entities_have_all_of_an_order_before_it_is_recorded(client: C
     record = registered(order).record
     assert record is not None
     assert msgspec.json.decode(record.detail, type=RecordDetail).last_number == 2
+    # Neither had heard of its rows, so that they had to be told to read them.
     assert sorted(client.signals[:2]) == [("exposure", "release"), ("position", "catch_up")]
     assert sorted(client.signals[2:]) == [("exposure", "forget"), ("position", "forget")]
+
+
+async def test_entities_that_have_all_rows_are_only_looked_at(client: Client, order: Order) -> None:
+    for row in Journal(tables()).read(order.order_id):
+        for entity in client.entities.values():
+            entity.batch(apply(row))
+    assert await end(client, order, 2) == {"behind": False}
+    assert sorted(client.signals) == [("exposure", "forget"), ("position", "forget")]
+    assert [entity.state["applied"] for entity in client.entities.values()] == [{}, {}]
+
+
+def test_a_position_is_only_to_have_the_rows_of_its_own_symbol(order: Order) -> None:
+    first, second = Journal(tables()).read(order.order_id)
+    rows = [first, msgspec.structs.replace(second, symbol="AAPL")]
+    entities = ending._entities(_recording(order, 2, ("MSFT", "IBM")), rows)
+    needed = {(entity.name, entity.key): ended.last_number for entity, ended in entities}
+    assert needed == {("position", "MSFT"): 0, ("position", "IBM"): 1, ("exposure", "main"): 2}
 
 
 async def test_an_order_that_was_ended_up_to_the_answer_is_ended_again(client: Client, order: Order) -> None:
@@ -102,9 +125,9 @@ async def test_an_order_that_was_ended_up_to_the_answer_is_ended_again(client: C
 async def test_where_an_entity_has_not_heard_it_nothing_is_recorded_and_it_is_told_again(
     client: Client, order: Order, lost: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ending, "PATIENCE", 0.02)
+    monkeypatch.setattr(ending, "PATIENCE", 0.1)
     client.losing = {lost}
-    with pytest.raises(ending.EntityBehindError, match=f"{lost} up to row 2 is not done"):
+    with pytest.raises(ending.EntityBehindError, match="row 2 is not applied"):
         await end(client, order, 2)
     assert registered(order).record is None
     client.losing = set()
@@ -133,7 +156,7 @@ async def test_a_row_that_comes_while_the_record_is_written_takes_it_back(
         patch.setattr(order_register(), "finish", crossed)
         assert await end(client, order, 2) == {"behind": True}
     assert registered(order).record is None
-    assert client.reservations[order.order_id]["stakes"] == []
+    assert order.order_id in client.reservations
     assert await end(client, order, 3) == {"behind": False}
     assert (client.position, client.reservations) == ("7", {})
 

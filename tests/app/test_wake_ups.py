@@ -47,11 +47,19 @@ class Client:
         self._running_instead = running_instead
         self.signals: list[tuple[str, str, int]] = []
         self.events: list[tuple[str, str]] = []
+        self.exposure: Any = None
+        self.forgotten: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
 
+    async def read_entity_state(self, entity: df.EntityId) -> Any:
+        return type("State", (), {"entity_exists": self.exposure is not None, "entity_state": self.exposure})()
+
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
+        if operation == "forget":
+            self.forgotten.append(given["order_id"])
+            return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
     async def raise_event(self, instance_id: str, name: str, payload: Any) -> None:
@@ -381,3 +389,17 @@ async def test_the_sweep_alerts_on_an_answer_that_has_long_been_pending_and_on_n
             journalled(order_id, timedelta(minutes=2), reported, number)
         await session._look_after(Client(live=pending_child(order_id, OrderStatus.PENDING_CANCEL)), order_id)
         assert [alert.code for alert in alerts_of(order_id)] == codes
+
+
+async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -> None:
+    ended, ahead, still_open, unknown = (an_order_id() for _ in range(4))
+    register(ended, ended_after=2)
+    register(ahead, ended_after=2)
+    register(still_open)
+    client = Client()
+    client.exposure = {
+        "exposure": {"reservations": {each: {} for each in (ended, ahead, still_open, unknown)}},
+        "applied": {ended: 2, ahead: 3, still_open: 1},
+    }
+    await session._let_go(client)
+    assert client.forgotten == [ended]

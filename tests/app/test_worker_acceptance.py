@@ -13,6 +13,7 @@ FUNCTIONS = {
         "generate_signals",
         "start_orders",
         "register_order",
+        "resume_order",
         "send_to_venue",
         "read_journal",
         "raise_alerts",

@@ -9,7 +9,9 @@ from fix.codec import Decoded, Decoder
 from fix.config import VERSIONS
 from fix.dictionary import shipped
 from fix.message import Message
+from fix.schedule import Schedule
 from fix.session import Session
+from fix.sqlite_store import SqliteStore
 from tests.fuzz import campaign as fuzz
 from tests.fuzz.__main__ import main
 
@@ -110,6 +112,14 @@ def skips_a_number(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Session, "_transmit_logout", logs_out)
 
 
+def goes_on_with_yesterdays_numbers(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Schedule, "same_window", lambda *_: True)
+
+
+def sends_what_is_not_in_the_file(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(SqliteStore, "commit", lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("breaks", "found"),
     [
@@ -119,6 +129,8 @@ def skips_a_number(patch: pytest.MonkeyPatch) -> None:
         (forgets_to_say_a_reset, "nobody was told|was next"),
         (takes_any_check_sum, "a garbled frame was taken|it was no message that was sent"),
         (skips_a_number, "was next"),
+        (goes_on_with_yesterdays_numbers, "numbers of the one before"),
+        (sends_what_is_not_in_the_file, "and the file has"),
     ],
 )
 def test_a_session_that_is_broken_is_found_out(

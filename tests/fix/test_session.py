@@ -8,7 +8,7 @@ from fix.codec import Decoder
 from fix.config import SessionConfig, password
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, Rejected, SessionEvent
 from fix.message import FieldError, Message
-from fix.session import NotLoggedOn, State
+from fix.session import NotLoggedOn, Session, State
 from fix.store import MemoryStore
 from tests.fix.wire import Side, body_of, brief, decode, frame, logged_on, order
 
@@ -883,6 +883,20 @@ def test_a_reset_of_ours_that_the_connection_takes_away_is_asked_for_again_by_th
 
 def test_a_reset_of_ours_that_the_connection_takes_away_leaves_the_acceptor_asking_for_everything() -> None:
     side = reset_and_cut_off("acceptor")
+    assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
+    assert brief(side.sends(), 7) == [("A", None), ("2", "1")]
+
+
+def test_a_crash_before_a_reset_of_ours_is_answered_leaves_the_acceptor_asking_for_everything() -> None:
+    side = logged_on("acceptor", next_outbound=50, next_inbound=60)
+    side.session.reset(side.now)
+    (event,) = side.receives("D", 61, "11=a")
+    assert isinstance(event, MessageReceived)
+    side.session.processed(event.number)
+    side.receives("0", 62)
+    assert (side.store.next_outbound, side.store.next_inbound) == (2, 1)
+    side.session = Session(side.session.config, side.store)
+    side.session.connected(side.now)
     assert LoggedOn() in side.receives("A", 2, "98=0|108=30")
     assert brief(side.sends(), 7) == [("A", None), ("2", "1")]
 

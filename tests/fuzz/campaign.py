@@ -1,8 +1,10 @@
 """Mutated frames and streams against the session core: never an exception, never a wrong sequence number accepted.
 
 A run is one session with settings that are drawn, and a peer that says what peers say: most of it in order, some of it
-again, too early or too late, and much of it damaged. Streams are split anywhere. The same seed and number give the same
-run. What is held to be right is read off the bytes here, not asked of the code that is tried: see `_Watch`.
+again, too early or too late, and much of it damaged. Streams are split anywhere. Some sessions have hours, and a day
+ends in the midst of the run; some keep their numbers in a file, and their process is killed between two connections.
+The same seed and number give the same run. What is held to be right is read off the bytes here, not asked of the code
+that is tried: see `_Watch`.
 """
 
 import re
@@ -11,19 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 from fix.codec import Decoder
 from fix.config import VERSIONS, SessionConfig
 from fix.dictionary import shipped
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, SessionEvent
 from fix.message import Message
+from fix.schedule import Schedule
 from fix.session import Reading, Session, State
-from fix.store import MemoryStore
+from fix.sqlite_store import SqliteStore
+from fix.store import MemoryStore, Store
 from tests.fix.wire import START
 
 _SOH = "\x01"
 _MUTATED_SHARE = 0.6
+_FILE_SHARE = 0.05
 _BATCHES = 14
 _MOST_WAITING = (1 << 20) + (1 << 12)
 _DEAD_END = 10**17
@@ -94,6 +101,8 @@ def play(seed: int, number: int, tally: Tally) -> None:
     except Exception as error:
         what = str(error) if isinstance(error, Breach) else f"{type(error).__name__}: {error}"
         raise BrokenRun(seed, number, what, run.config, run.watch.pieces) from error
+    finally:
+        run.close()
 
 
 # What a peer says
@@ -349,14 +358,29 @@ KINDS = (SOUND, *FIELD_MUTATIONS, *BYTE_MUTATIONS)
 class _Run:
     def __init__(self, random: Random, tally: Tally) -> None:
         self.random = random
+        self.day_ends = START + timedelta(seconds=random.choice((1, 10, 60))) if random.random() < 0.2 else None
+        """And the next begins."""
         self.config = self._config()
-        store = MemoryStore(next_outbound=random.choice((1, 1, 7)), next_inbound=random.choice((1, 1, 5)))
         self.watch = _Watch(self.config, tally)
-        self.session = Session(self.config, store, self.watch)
-        self.watch.session = self.session
+        self.folder = TemporaryDirectory() if random.random() < _FILE_SHARE else None
+        self.store = self._open_store()
+        if random.random() < 0.3:
+            self.store.sent(6, None)
+        if random.random() < 0.3:
+            self.store.processed(5)
+        self.store.commit()
+        self._begin()
         self.seconds = 0.0
+        self.numbers_begun = START
         self.number = self.session.next_inbound
         """The peer's next one."""
+
+    def _open_store(self) -> MemoryStore | SqliteStore:
+        return SqliteStore(Path(self.folder.name) / "store", self.config.session_id) if self.folder else MemoryStore()
+
+    def _begin(self) -> None:
+        self.session = Session(self.config, self.store, self.watch)
+        self.watch.session = self.session
 
     def _config(self) -> SessionConfig:
         random = self.random
@@ -373,6 +397,7 @@ class _Run:
             resend_chunk=random.choice((0, 0, 2)),
             dictionary=shipped(version) if random.random() < 0.5 else None,
             validate="all" if random.random() < 0.7 else "session",
+            schedule=Schedule(self.day_ends.time(), self.day_ends.time()) if self.day_ends else None,
         )
 
     @property
@@ -390,12 +415,32 @@ class _Run:
             self._passes_time()
         self._disconnect()
 
+    def close(self) -> None:
+        if isinstance(self.store, SqliteStore):
+            self.store._file.close()
+        if self.folder:
+            self.folder.cleanup()
+
+    def _kill(self) -> None:
+        """The process that has the file, and begin again with what is in it."""
+        if isinstance(self.store, SqliteStore):
+            self.store._file.close()
+            self.store = self._open_store()
+            self.watch.checks_store(self.store)
+            self._begin()
+
     def _connect(self) -> None:
-        random, session = self.random, self.session
+        random = self.random
+        if random.random() < 0.5:
+            self._kill()
+        session = self.session
+        new_day = self.day_ends is not None and self.numbers_begun < self.day_ends <= self.now.utc
+        self.watch.connects()
+        events = session.connected(self.now)
+        _hold(NumbersReset() in events or not new_day, "a day began with the numbers of the one before")
+        self._told(events)
         # Either is as a peer may have it: what was lost is asked for, what was skipped is not missed.
         self.number = session.next_inbound + random.choice((0, 0, 0, 2))
-        self.watch.connects()
-        self._told(session.connected(self.now))
         if random.random() < 0.2:
             self._deliver([self._piece()])
         if session.state is State.DISCONNECTED:
@@ -518,6 +563,8 @@ class _Run:
     def _told(self, events: list[SessionEvent]) -> None:
         self.watch.checks(events)
         self._drain()
+        if NumbersReset() in events:
+            self.numbers_begun = self.now.utc
         for event in events:
             if isinstance(event, MessageReceived) and self.random.random() < 0.9:
                 self.session.processed(event.number)
@@ -769,8 +816,18 @@ class _Watch:
                 self._next_outbound = number + 1
         _hold(not (self._decoder.waiting or self._decoder.dropped), f"it was no message that was sent: {data!r}")
 
+    def checks_store(self, store: Store) -> None:
+        """What a process that was killed leaves: all that was sent is counted, and what was not done with comes."""
+        expected = self.session.next_outbound
+        _hold(store.next_outbound == expected, f"{expected} was next, and the file has {store.next_outbound}")
+        expected = self.session.next_unprocessed
+        _hold(store.next_inbound <= expected, f"{expected} was next to be done, and the file has {store.next_inbound}")
+
     def checks_next_outbound(self) -> None:
         expected = self.session.next_outbound
+        if expected == 1 and self._resets_told:
+            self._next_outbound = 1
+            self._resets_told -= 1
         _hold(self._next_outbound == expected, f"{expected} is said to be next, but {self._next_outbound} is")
 
 

@@ -97,6 +97,8 @@ def test_make_without_a_target_lists_them() -> None:
         "crash",
         "interop",
         "fuzz",
+        "lifecycles",
+        "mutants",
         "lint",
     ]
 

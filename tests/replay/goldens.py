@@ -217,7 +217,7 @@ async def scenario_28(env: DurableTestEnvironment, journals: Journals) -> list[H
     return _ended(played, "closed")
 
 
-@golden("42: take-profit filled 10, order ended; the trade is busted, and the order goes on from its end: stop filled 10")
+@golden("42: take-profit filled 10, order ended; the trade is busted, and the order goes on: stop filled 10")
 async def scenario_42(env: DurableTestEnvironment, journals: Journals) -> list[History]:
     played = await _filled(env, journals, "scenario-42")
     trade = played.desk.filled(TAKE_PROFIT, 10)

@@ -229,6 +229,7 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
     rules = legs(game.state)[order.leg]
     assert order.quantity > 0, f"{order.name} for {order.quantity}"
     assert not any(each.slot == order.slot and each.known_open for each in game.orders), f"a second {order.name} works"
+    check_patience(game, order, "submit")
     held = known_open(game, order.leg)
     if order.role in ADDING:
         assert order.side is rules.side, f"{order.name} on the wrong side"
@@ -248,7 +249,8 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert order.quantity == abs(held), f"{order.name} for {order.quantity}, held is {held}"
         for each in game.orders:
             stuck = each.role is Role.ENTRY and game.state.is_given_up("cancel", *each.slot)
-            assert each.leg != order.leg or not each.known_open or stuck, f"{order.name} while {each.name} works"
+            is_over = not each.known_open and not each.asked
+            assert each.leg != order.leg or is_over or stuck, f"{order.name} while {each.name} works"
     if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and order.price is not None:
         _check_trail(game, game.spec, order.price)
     if rules.is_synthetic and rules.is_protected:
@@ -259,8 +261,15 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert touched or (role is Role.STOP and other_reason), f"{order.name} before its price was touched"
 
 
+def check_patience(game: "Game", order: "VenueOrder", verb: Verb) -> None:
+    """That what the venue has refused is not asked for again before its time."""
+    hold = game.state.hold(verb, *order.slot)
+    assert hold is None or hold.status == "ready", f"{verb} of {order.name} again while it is {hold.status}"
+
+
 def check_replace(game: "Game", order: "VenueOrder", request: ReplaceOrder) -> None:
     """Before a replace is sent: what it leaves to trade is what it should."""
+    check_patience(game, order, "replace")
     leaves = request.quantity - order.known_cum
     assert leaves > 0, f"{order.name} replaced to leave {leaves}"
     assert request.side is order.side
@@ -303,20 +312,27 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
         assert quantity >= spec.lot, f"{order.name} for {quantity}, less than the lot {spec.lot}"
 
 
-def _check_asked(game: "Game", order: "VenueOrder") -> None:
-    """That what works, and what has filled, is together no more than allowed; an overfill aside."""
+def _check_entry(game: "Game", order: "VenueOrder") -> None:
+    """An entry that works is still wanted; it and what has filled are together what is allowed, an overfill aside."""
     if game.is_silent or has_trouble(game, order.leg, "cancel", "replace"):
         return
+    spec = game.spec
+    assert not game.is_stopped, f"{order.name} works on after the end of entries"
     own = [
         each
         for each in game.orders
         if each.leg == order.leg
         and each.role in ADDING
-        and (each.rung == order.rung or not isinstance(game.spec, ScaleSpec))
+        and (each.rung == order.rung or not isinstance(spec, ScaleSpec))
     ]
     asked = sum((each.quantity if each.is_open else each.cum for each in own), ZERO)
     allowed = _allowed(game, order)
     assert asked <= allowed, f"{order.name} works for {order.leaves}, with {asked} asked for of {allowed}"
+    if isinstance(spec, IcebergSpec):
+        assert order.leaves <= spec.display_quantity, f"{order.name} shows {order.leaves}"
+    elif not isinstance(spec, TwapSpec):
+        lot = spec.lot if isinstance(spec, OtoSpec | MultiLegSpec) and _follows(spec, order) else ZERO
+        assert asked == allowed or allowed - asked < lot, f"{order.name}: only {asked} asked for of {allowed}"
 
 
 def _allowed(game: "Game", order: "VenueOrder") -> Decimal:
@@ -373,9 +389,9 @@ def check_quiet(game: "Game") -> None:
         if rules.is_protected or state.legs[number].closing:
             _check_exits(game, number, rules)
     for order in game.orders:
-        # One at market is not worth taking back.
+        # A completion, at market, is not worth taking back.
         if order.is_open and order.role is Role.ENTRY:
-            _check_asked(game, order)
+            _check_entry(game, order)
     _AT_REST.get(type(game.spec), _nothing)(game)
 
 
@@ -409,6 +425,8 @@ def _check_exits(game: "Game", leg: int, rules: LegRules) -> None:
 
 
 def _oco_at_rest(game: "Game") -> None:
+    if entered(game, 0) and entered(game, 1):
+        assert any(leg.closing for leg in game.state.legs), "both entries have traded, and neither is closed"
     for leg in (0, 1):
         if entered(game, 1 - leg) and not has_trouble(game, leg, "cancel") and not game.is_silent:
             both = any(each.closing is Closing.BOTH_FILLED for each in game.state.legs)

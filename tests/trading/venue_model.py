@@ -160,8 +160,9 @@ class Game:
         self.refuses_closes = False
         self.names: set[str] = set()
         self.story: list[str] = []
+        self.events = 0
+        """How many the order was told."""
         self._serial = 0
-        self._steps = 0
         self._tell(_words(spec))
         self.state, commands = start(spec, self.now)
         self._tell_commands(commands)
@@ -254,7 +255,7 @@ class Game:
         order = _pick(open_ones, which)
         if order is None:
             return False
-        part = (order.leaves, Decimal(1), Decimal(3), Decimal(4))[which // len(open_ones) % 4]
+        part = (order.leaves, *map(Decimal, (1, 3, 2, 1, 4)))[which // len(open_ones) % 6]
         self._trades(order, min(part, order.leaves))
         return True
 
@@ -307,6 +308,11 @@ class Game:
         if (watch.below is not None and price <= watch.below) or (watch.above is not None and price >= watch.above):
             self.seen.add((symbol, watch.number))
             self.touches.append(PriceTouched(symbol=symbol, watch=watch.number, price=price, at=self.now))
+
+    def _rest(self, _: int) -> bool:
+        self.calm_down()
+        promises.check_quiet(self)
+        return True
 
     def _user(self, which: int) -> bool:
         return self._mischief(self._USERS, which)
@@ -364,11 +370,11 @@ class Game:
             Amendment(),
         )
         self._tell(f"the user amends: {amendments[choice]}")
-        self.alerts.clear()
+        told = len(self.alerts)
         self._deliver(AmendRequested(amendment=amendments[choice]))
         wanted = msgspec.structs.asdict(amendments[choice])
         is_done = all(value in (None, getattr(self.spec, name, None)) for name, value in wanted.items())
-        assert is_done or "AMEND_REFUSED" in self.alerts, "an amendment came to nothing and nobody was told"
+        assert is_done or "AMEND_REFUSED" in self.alerts[told:], "an amendment came to nothing and nobody was told"
         return True
 
     def _stale_timer(self, _: VenueOrder, which: int) -> bool:
@@ -440,6 +446,14 @@ class Game:
         if len(order.inbox) < 2 or not isinstance(order.inbox[0], SubmitOrder):
             return False
         order.inbox.insert(0, order.inbox.pop())
+        self._refuses(order, 1, ("8", "")[which % 2])
+        return True
+
+    def _forgets(self, order: VenueOrder, which: int) -> bool:
+        """Knows nothing of an order that it had acknowledged, when it is asked about it."""
+        if not order.inbox or isinstance(order.inbox[0], SubmitOrder) or not order.is_open or not order.heard:
+            return False
+        self._end(order, "8")
         self._refuses(order, 1, ("8", "")[which % 2])
         return True
 
@@ -605,10 +619,10 @@ class Game:
         )
         self._tell(f"a stranger: {_words(event)}")
         before = self.state
-        self.alerts.clear()
+        told = len(self.alerts)
         self._deliver(event)
         assert self.state == before, "what is about nobody has changed something"
-        assert self.alerts[-1:] == ["UNKNOWN_CHILD"], "a report about nobody and nobody was told"
+        assert self.alerts[told:] == ["UNKNOWN_CHILD"], "a report about nobody and nobody was told"
         return True
 
     _VENUES = (
@@ -624,6 +638,7 @@ class Game:
         _replaces_again,
         _cancels_instead,
         _overtakes,
+        _forgets,
         _only_tells,
         _keeps_silent,
         _names_a_stranger,
@@ -646,6 +661,7 @@ class Game:
         _hear,
         _user,
         _venue,
+        _rest,
     )
     _ordinary: "Sequence[Callable[[Game, int], bool]]" = (_hear, _answer, _trade, _price)
 
@@ -768,15 +784,15 @@ class Game:
 
     def _deliver(self, event: Event) -> None:
         self.now += timedelta(milliseconds=1)
-        self._steps += 1
+        self.events += 1
         before = self.state
         state, commands = handle(before, event, self.now)
         self._tell_commands(commands)
-        if self.thorough or self._steps % 4 == 0:
+        if self.thorough or self.events % 4 == 0:
             assert handle(before, event, self.now) == (state, commands), "the same again is not the same"
             decoded = _DECODER.decode(_ENCODER.encode(state))
             assert decoded == state, "the state does not survive JSON"
-            state = decoded if self._steps % 3 == 0 else state
+            state = decoded if self.events % 3 == 0 else state
         self.state = state
         promises.check_step(self, before, event)
         if state.spec != before.spec and getattr(state.spec, "trail", None) != getattr(before.spec, "trail", None):
@@ -844,6 +860,8 @@ class Game:
         assert order.known_open, f"a request about {order.name}, which is over"
         if isinstance(command, ReplaceOrder):
             promises.check_replace(self, order, command)
+        else:
+            promises.check_patience(self, order, "cancel")
         order.asked.add(command.cl_ord_id)
         order.inbox.append(command)
 
