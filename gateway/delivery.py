@@ -5,7 +5,7 @@ that heartbeats go on. The wake-ups follow in the order in which the messages ca
 happened; the inbound cursor advances over the unbroken prefix of what is done.
 
 A report that nobody is in a hurry for, such as an acceptance, goes together with the next of its order where that has
-arrived already: each wake-up costs an orchestration an episode. It waits for no more than that one to be written down.
+arrived or arrives within `_MOMENT`: each wake-up costs an orchestration an episode. Two exits are accepted as one.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -31,6 +32,7 @@ _log = logging.getLogger("gateway.delivery")
 
 _WAKE_TIMEOUT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_MOMENT = 0.01
 
 Wake = Callable[[list[JournalRow]], "Future[None]"]
 """Tells orchestrator and entities of rows of one order, in order; the future is done when all have them, and fails if
@@ -210,8 +212,16 @@ class Delivery:
                 return count, rows
             rows.append(row)
             is_quiet = isinstance(row.event, OrderAccepted | OrderReported) and row.order_id == each.lane
+            if is_quiet and count == len(self._under_way):
+                await self._another()
             if not is_quiet or count == len(self._under_way) or self._under_way[count].lane != each.lane:
                 return count, rows
+
+    async def _another(self) -> None:
+        """Give what may come next a moment."""
+        self._arrived.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), _MOMENT)
 
     async def _record(
         self,
