@@ -647,15 +647,17 @@ def test_exits_that_cannot_be_changed_make_room_for_new_ones(desk: Desk) -> None
     assert desk.new() == ["submit stop sell 6"]
 
 
-def test_an_exit_that_cannot_be_cancelled_is_left_to_a_human(desk: Desk) -> None:
+def test_an_exit_that_cannot_be_cancelled_is_asked_to_go_for_two_hours_and_then_left_to_a_human(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.filled(STOP, 10))
     assert desk.new() == ["cancel take_profit"]
-    for _ in range(2):
+    begun = desk.now
+    for _ in range(29):
         desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
         assert desk.new() == ["alert CANCEL_REJECTED", "timer retry_cancel_take_profit"]
         desk.fire("retry_cancel_take_profit")
         assert desk.new() == ["cancel take_profit"]
+    assert timedelta(hours=1.5) < desk.now - begun < timedelta(hours=2.5)
     desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
     assert desk.new() == ["alert CANCEL_REJECTED"]
     assert desk.outcome == "(open)"

@@ -90,12 +90,17 @@ def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) ->
     plan.orders.append(want)
 
 
+_STUBBORN = 3
+"""Refused cancels, after which an entry is no longer waited for."""
+
+
 def _nothing_else_works(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.leg != leg or order.is_settled:
             continue
         # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
-        if order.role is not Role.ENTRY or not state.is_given_up("cancel", *order.slot):
+        refused = state.hold("cancel", *order.slot)
+        if order.role is not Role.ENTRY or refused is None or refused.failures < _STUBBORN:
             return False
     return True
 
