@@ -26,11 +26,14 @@ MUTATED = Path("trading/lifecycles")
 LEAST_KILLED = 90
 """Percent."""
 
+_LEFT_OUT = {"test_explain.py", "test_lifecycles_manual.py", "test_properties.py"}
+"""A diagram notices any change, but does not say what is wrong. Of the properties there is a short run instead."""
+
 CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["{source}"]
 also_copy = ["trading", "tests"]
-pytest_add_cli_args = ["-p", "tests.mutants.short_properties", "-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 """
 
@@ -62,16 +65,14 @@ def _copy() -> None:
     tests = [
         str(test.relative_to(ROOT)) for test in sorted((ROOT / "tests" / "trading").glob("test_*.py")) if _counts(test)
     ]
+    tests.append("tests/mutants/test_short_plays.py")
     (WORK / "pyproject.toml").write_text(CONFIGURATION.format(source=MUTATED, tests=tests))
 
 
 def _counts(test: Path) -> bool:
-    """Whether a file's tests are about lifecycles, and say what is right.
-
-    The diagrams would notice much, since any change changes them; but they would not say what is wrong.
-    """
+    """Whether a file's tests are about lifecycles, and quick ones that say what is right."""
     text = test.read_text()
-    return test.name != "test_explain.py" and ("trading.lifecycles" in text or "tests.trading.desk" in text)
+    return test.name not in _LEFT_OUT and ("trading.lifecycles" in text or "tests.trading.desk" in text)
 
 
 def _judge(console: Console, tried: list[Mutant], accepted: dict[Change, str], only: list[str]) -> int:
