@@ -1,5 +1,6 @@
 """What every lifecycle shares: what is asked of the venue, what is tried again, whom is told, and the end."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -16,6 +17,7 @@ from trading.events import (
     OrderNotSent,
     OrderRejected,
     PriceTouched,
+    TimerFired,
     TradingHalted,
 )
 from trading.lifecycles import handle, start
@@ -544,3 +546,32 @@ def test_a_stop_whose_quantity_the_venue_changes_again_and_again_is_done_without
     assert desk.new() == ["submit close sell 10"]
     desk.say(desk.filled(CLOSE, 10))
     assert desk.new() == ["finish closed"]
+
+
+@pytest.mark.parametrize(("valid_for", "good_till", "seconds"), [(60, 90, 60), (90, 60, 60), (None, 60, 60)])
+def test_of_two_times_the_sooner_one_counts(valid_for: int | None, good_till: int, seconds: int) -> None:
+    desk = Desk()
+    desk.begin(single_spec(valid_for=valid_for, good_till=NOW + timedelta(seconds=good_till)))
+    assert desk.timers == {"valid_until": NOW + timedelta(seconds=seconds)}
+
+
+def test_a_timer_that_nobody_has_set_is_no_price_that_was_touched(desk: Desk) -> None:
+    desk.begin(single_spec(order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100), synthetic=True))
+    desk.new()
+    desk.do(TimerFired(name="slice"))
+    assert desk.new() == []
+
+
+def test_while_a_stop_works_again_its_successors_take_profit_is_waited_for(desk: Desk) -> None:
+    desk.begin_long_10()
+    trade = desk.filled(STOP, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(TAKE_PROFIT))
+    desk.say(desk.filled(ENTRY, 3))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(STOP, 3))
+    desk.new()
+    desk.say(msgspec.structs.replace(desk.busted(STOP, trade), leaves_quantity=Decimal(10)))
+    assert [said for said in desk.new() if said.startswith("submit")] == []
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["submit take_profit sell 10"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk, bracket_spec
 from trading.commands import BlockSymbol
-from trading.events import CancelRequested
+from trading.events import CancelRequested, OrderRestated
 from trading.lifecycles import handle
 from trading.orders import OrderType, Side
 from trading.retry import RetryPolicy
@@ -314,3 +314,51 @@ def test_a_leg_that_the_venue_restates_has_not_failed(desk: Desk) -> None:
     desk.say(desk.filled(ENTRY, 100, of=first))
     desk.say(desk.filled(ENTRY, 100, of=second))
     assert desk.new() == ["finish filled"]
+
+
+def test_a_rung_that_cannot_be_cancelled_does_not_keep_the_rest_from_being_closed(desk: Desk) -> None:
+    desk.begin(
+        ScaleSpec(
+            order_id="scale-1",
+            symbol="IBM",
+            side=Side.BUY,
+            rungs=(
+                Rung(quantity=Decimal(2), price=Decimal(3000)),
+                Rung(quantity=Decimal(3), price=Decimal(2990)),
+            ),
+            stop_price=Decimal(2950),
+            take_profit_price=Decimal(3050),
+        )
+    )
+    first, second = desk.sent(ENTRY, 0, 0), desk.sent(ENTRY, 0, 1)
+    desk.say(desk.accepted(ENTRY, first), desk.accepted(ENTRY, second))
+    desk.say(desk.filled(ENTRY, 2, of=first))
+    desk.do(CancelRequested(mode="flatten"))
+    desk.say(desk.canceled(STOP), desk.canceled(TAKE_PROFIT))
+    for _ in range(2):
+        desk.say(desk.refused(ENTRY, 2, "0", second))
+        desk.fire("retry_cancel_entry_0_1")
+    desk.new()
+    desk.say(desk.refused(ENTRY, 2, "0", second))
+    assert desk.new() == ["submit close sell 2", "alert CANCEL_REJECTED"]
+
+
+def test_a_take_profit_of_the_second_leg_that_does_not_last_is_taken_back(desk: Desk) -> None:
+    short_by_the_second_entry(desk)
+    desk.say(desk.accepted(STOP, desk.sent(STOP, 1)))
+    for _ in range(2):
+        desk.say(desk.canceled_unasked(TAKE_PROFIT, desk.sent(TAKE_PROFIT, 1)))
+        desk.fire("retry_submit_take_profit_1")
+    order = desk.sent(TAKE_PROFIT, 1)
+    desk.say(desk.accepted(TAKE_PROFIT, order))
+    desk.new()
+    desk.say(
+        OrderRestated(
+            cl_ord_id=order.cl_ord_ids[-1],
+            quantity=Decimal(7),
+            cum_quantity=Decimal(0),
+            leaves_quantity=Decimal(7),
+            at=desk.now,
+        )
+    )
+    assert desk.new() == ["cancel take_profit_1", "alert ORDER_RESTATED"]
