@@ -160,20 +160,6 @@ def test_an_exit_that_cannot_be_made_larger_makes_room_for_a_larger_one(desk: De
     assert desk.new() == ["submit stop sell 10"]
 
 
-def test_an_entry_that_cannot_be_made_smaller_is_cancelled(desk: Desk) -> None:
-    desk.begin(single_spec())
-    desk.say(desk.accepted(ENTRY))
-    amend(desk, quantity=5)
-    for _ in range(2):
-        desk.say(desk.refused(ENTRY, 2, "0"))
-        desk.fire("retry_replace_entry")
-    desk.new()
-    desk.say(desk.refused(ENTRY, 2, "0"))
-    assert desk.new() == ["cancel entry", "alert REPLACE_REJECTED"]
-    desk.say(desk.canceled(ENTRY))
-    assert desk.new() == ["finish canceled"]
-
-
 def test_a_replace_that_succeeds_lets_the_next_one_be_refused_as_often_again(desk: Desk) -> None:
     desk.begin_long_10()
     for filled in (1, 2):
@@ -347,7 +333,9 @@ def test_a_request_that_never_left_is_told_with_what_became_of_it(desk: Desk) ->
 def test_a_restated_order_is_told_with_both_quantities(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.restated(STOP, 8))
-    assert desk.alert_texts["ORDER_RESTATED"] == "stop bracket-1.s2: quantity=8 instead of 10"
+    assert (
+        desk.alert_texts["ORDER_RESTATED"] == "stop bracket-1.s2: quantity=8 stop=2950 instead of quantity=10 stop=2950"
+    )
 
 
 def test_a_busted_trade_is_told_with_its_numbers(desk: Desk) -> None:

@@ -132,7 +132,7 @@ def test_an_entry_of_the_second_leg_that_cannot_be_cancelled_does_not_keep_the_r
         desk.fire("retry_cancel_entry_1")
     desk.new()
     desk.say(desk.refused(ENTRY, 2, "1", second))
-    assert desk.new() == ["submit close_1 buy 4", "alert CANCEL_REJECTED"]
+    assert desk.new() == ["submit close_1 buy 4", "alert CANCEL_REJECTED", "timer retry_cancel_entry_1"]
 
 
 # Double exits
@@ -340,7 +340,7 @@ def test_a_rung_that_cannot_be_cancelled_does_not_keep_the_rest_from_being_close
         desk.fire("retry_cancel_entry_0_1")
     desk.new()
     desk.say(desk.refused(ENTRY, 2, "0", second))
-    assert desk.new() == ["submit close sell 2", "alert CANCEL_REJECTED"]
+    assert desk.new() == ["submit close sell 2", "alert CANCEL_REJECTED", "timer retry_cancel_entry_0_1"]
 
 
 def test_a_take_profit_of_the_second_leg_that_does_not_last_is_taken_back(desk: Desk) -> None:

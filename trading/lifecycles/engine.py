@@ -241,8 +241,9 @@ def _set_back(state: State, before: Order, after: Order, event: Event, now: date
         if not after.is_open and after.role is not Role.ENTRY:
             text = f"{after.cl_ord_id} {after.stage}: {after.reason or 'not asked for'}"
             told.append(RaiseAlert(code=f"{after.role}_{after.stage}".upper(), text=text))
-        state, timer = _held_off(state, "submit", after, _submit_policy(state.spec, after.role), after.reason, now)
-        told += timer
+        if after.role is not Role.ENTRY or after.stage is OrderStatus.REJECTED:
+            state, timer = _held_off(state, "submit", after, _submit_policy(state.spec, after.role), after.reason, now)
+            told += timer
     verbs: list[tuple[Verb, int, int]] = [
         ("cancel", before.refused_cancels, after.refused_cancels),
         ("replace", before.refused_replaces, after.refused_replaces),

@@ -119,7 +119,7 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     if closing is None:
         if state.holds and now > ZERO:
             stop = state.latest(Role.STOP, leg)
-            if stop is not None and stop.stage is OrderStatus.REJECTED:
+            if stop is not None and stop.stage is OrderStatus.REJECTED and stop.setbacks:
                 closing = Closing.STOP_REJECTED
             elif state.is_given_up("submit", Role.STOP, leg):
                 closing = Closing.STOP_FAILED
