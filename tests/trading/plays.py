@@ -129,6 +129,7 @@ _CHAINS = (
     (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5)),
     (_leg("A", Side.BUY, 6), _leg("B", Side.SELL, 12, None), _leg("C", Side.BUY, 4)),
     (_leg("A", Side.SELL, 4), _leg("B", Side.SELL, 8)),
+    (_leg("A", Side.BUY, 9), _leg("B", Side.SELL, 7), _leg("C", Side.BUY, 3)),
 )
 
 
@@ -142,14 +143,14 @@ def _multi_legs() -> list[Spec]:
     all_at_once: list[Spec] = [
         MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=policy, valid_for=60, retry=retry)
         for policy in OnLegFailure
-        for legs, retry in ((pair, None), (_CHAINS[1], _RETRY))
+        for legs, retry in ((pair, None), (_CHAINS[1], _RETRY), (_CHAINS[3], None))
     ]
     following: list[Spec] = [
         MultiLegSpec(
             order_id="legs-1", legs=legs, execution=Execution.LEAD_FOLLOW, on_leg_failure=policy, valid_for=60, lot=lot
         )
         for policy in OnLegFailure
-        for legs, lot in ((_CHAINS[0], Decimal(1)), (_CHAINS[1], Decimal(2)))
+        for legs, lot in ((_CHAINS[0], Decimal(1)), (_CHAINS[1], Decimal(2)), (_CHAINS[3], Decimal(1)))
     ]
     return [*all_at_once, *following, MultiLegSpec(order_id="legs-1", legs=pair, all_or_none=True)]
 

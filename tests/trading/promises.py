@@ -4,9 +4,10 @@ What should be is worked out here from the spec and from what the game has told 
 tried: but for the spec as amended, why a leg is being closed, and what the venue has refused too often.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from trading.commands import ReplaceOrder, WatchPrice
@@ -332,24 +333,24 @@ def _check_entry(game: "Game", order: "VenueOrder") -> None:
         assert order.leaves <= spec.display_quantity, f"{order.name} shows {order.leaves}"
     elif not isinstance(spec, TwapSpec):
         lot = spec.lot if isinstance(spec, OtoSpec | MultiLegSpec) and _follows(spec, order) else ZERO
-        assert asked == allowed or allowed - asked < lot, f"{order.name}: only {asked} asked for of {allowed}"
+        assert asked == allowed or allowed - Fraction(asked) < lot, f"{order.name}: only {asked} asked for of {allowed}"
 
 
-def _allowed(game: "Game", order: "VenueOrder") -> Decimal:
+def _allowed(game: "Game", order: "VenueOrder") -> Fraction:
+    """What the orders of a leg may ask for together: exact, as a third is no decimal."""
     spec = game.spec
     if isinstance(spec, ScaleSpec):
-        return spec.rungs[order.rung].quantity
+        return Fraction(spec.rungs[order.rung].quantity)
     if isinstance(spec, OtoSpec | MultiLegSpec):
         those: tuple[Leg, ...] = spec.orders if isinstance(spec, OtoSpec) else spec.legs
         own = those[order.leg].quantity
         if order.role is Role.COMPLETION:
-            shares = [entered(game, leg, *ADDING) / each.quantity for leg, each in enumerate(those)]
-            return own * min(Decimal(1), max(shares))
+            return Fraction(own) * _share([entered(game, leg, *ADDING) for leg in range(len(those))], those)
         if _follows(spec, order):
             by = order.leg - 1 if isinstance(spec, OtoSpec) else 0
-            return min(own, entered(game, by) * own / those[by].quantity)
-        return own
-    return legs(game.state)[order.leg].quantity
+            return Fraction(own) * min(Fraction(1), Fraction(entered(game, by)) / Fraction(those[by].quantity))
+        return Fraction(own)
+    return Fraction(legs(game.state)[order.leg].quantity)
 
 
 def _follows(spec: Any, order: "VenueOrder") -> bool:
@@ -467,7 +468,13 @@ def _check_ratio(game: "Game", spec: MultiLegSpec) -> None:
     held = [true_open(game, number) for number in range(len(spec.legs))]
     if not any(held):
         return
-    most = min(Decimal(1), max(quantity / leg.quantity for quantity, leg in zip(held, spec.legs, strict=True)))
+    most = _share(held, spec.legs)
     for quantity, leg in zip(held, spec.legs, strict=True):
-        short = most * leg.quantity - quantity
-        assert short < spec.lot, f"ends with {held}: {leg.symbol} is short of its ratio by {short}"
+        short = most * Fraction(leg.quantity) - Fraction(quantity)
+        assert short < Fraction(spec.lot), f"ends with {held}: {leg.symbol} is short of its ratio by {short}"
+
+
+def _share(filled: Sequence[Decimal], those: Sequence[Leg]) -> Fraction:
+    """The share of its quantity that the leg which is furthest has, at most all of it: exact, as no decimal is."""
+    shares = [Fraction(quantity) / Fraction(leg.quantity) for quantity, leg in zip(filled, those, strict=True)]
+    return min(Fraction(1), max(shares))
