@@ -135,7 +135,11 @@ _CHAINS = (
 
 def _chains() -> list[Spec]:
     chains: list[Spec] = [OtoSpec(order_id="oto-1", orders=each, valid_for=60) for each in _CHAINS]
-    return [*chains, OtoSpec(order_id="oto-1", orders=_CHAINS[2], lot=Decimal(4))]
+    return [
+        *chains,
+        OtoSpec(order_id="oto-1", orders=_CHAINS[2], lot=Decimal(4)),
+        OtoSpec(order_id="oto-1", orders=_CHAINS[1], lot=Decimal(2), retry=_RETRY),
+    ]
 
 
 def _multi_legs() -> list[Spec]:
@@ -147,10 +151,20 @@ def _multi_legs() -> list[Spec]:
     ]
     following: list[Spec] = [
         MultiLegSpec(
-            order_id="legs-1", legs=legs, execution=Execution.LEAD_FOLLOW, on_leg_failure=policy, valid_for=60, lot=lot
+            order_id="legs-1",
+            legs=legs,
+            execution=Execution.LEAD_FOLLOW,
+            on_leg_failure=policy,
+            valid_for=60,
+            lot=lot,
+            retry=retry,
         )
         for policy in OnLegFailure
-        for legs, lot in ((_CHAINS[0], Decimal(1)), (_CHAINS[1], Decimal(2)), (_CHAINS[3], Decimal(1)))
+        for legs, lot, retry in (
+            (_CHAINS[0], Decimal(1), None),
+            (_CHAINS[1], Decimal(2), None),
+            (_CHAINS[3], Decimal(1), _RETRY),
+        )
     ]
     return [*all_at_once, *following, MultiLegSpec(order_id="legs-1", legs=pair, all_or_none=True)]
 

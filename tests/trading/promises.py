@@ -297,9 +297,11 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
         and each.role in ADDING
         and (each.rung == order.rung or not isinstance(spec, ScaleSpec))
     ]
-    asked = sum(
-        (max(each.known_quantity, each.known_cum) if each.known_open else each.known_cum for each in others), ZERO
-    )
+    follows = _follows(spec, order)
+    asked = ZERO
+    for each in others:
+        is_asked = each.known_open or (follows and _waits_for_its_retry(game, each))
+        asked += max(each.known_quantity, each.known_cum) if is_asked else each.known_cum
     allowed = _allowed(game, order)
     if grows and quantity > order.known_cum:
         assert asked + quantity <= allowed, f"{order.name} for {quantity}, with {asked} asked for of {allowed}"
@@ -308,9 +310,16 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
         assert not grows or shown <= spec.display_quantity, f"shows {shown} of at most {spec.display_quantity}"
     if isinstance(spec, TwapSpec | IcebergSpec):
         assert not is_new or not any(each.known_open for each in others), "two slices work at a time"
-    if _follows(spec, order):
+    if follows:
         assert isinstance(spec, OtoSpec | MultiLegSpec)
         assert quantity >= spec.lot, f"{order.name} for {quantity}, less than the lot {spec.lot}"
+
+
+def _waits_for_its_retry(game: "Game", order: "VenueOrder") -> bool:
+    """Whether an order was rejected, and another one is to be sent in its place."""
+    hold = game.state.hold("submit", *order.slot)
+    is_last = order is [each for each in game.orders if each.slot == order.slot][-1]
+    return is_last and not order.known_open and hold is not None and hold.status == "waiting"
 
 
 def _check_entry(game: "Game", order: "VenueOrder") -> None:
@@ -333,7 +342,10 @@ def _check_entry(game: "Game", order: "VenueOrder") -> None:
         assert order.leaves <= spec.display_quantity, f"{order.name} shows {order.leaves}"
     elif not isinstance(spec, TwapSpec):
         lot = spec.lot if isinstance(spec, OtoSpec | MultiLegSpec) and _follows(spec, order) else ZERO
-        assert asked == allowed or allowed - Fraction(asked) < lot, f"{order.name}: only {asked} asked for of {allowed}"
+        waits = any(_waits_for_its_retry(game, each) for each in own)
+        assert waits or asked == allowed or allowed - Fraction(asked) < lot, (
+            f"{order.name}: only {asked} asked for of {allowed}"
+        )
 
 
 def _allowed(game: "Game", order: "VenueOrder") -> Fraction:
