@@ -748,3 +748,32 @@ def test_the_exits_are_a_stop_and_a_limit_at_the_asked_prices() -> None:
         None,
         Decimal(3050),
     )
+
+
+def test_an_entry_that_is_busted_after_its_take_profit_is_no_double_exit(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    entered = desk.filled(ENTRY, 10)
+    desk.say(entered)
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(TAKE_PROFIT, 10))
+    desk.say(desk.canceled(STOP))
+    desk.new()
+    desk.say(desk.busted(ENTRY, entered))
+    assert desk.new() == ["submit close buy 10", "alert TRADE_BUSTED", "alert REOPENED"]
+    desk.say(desk.filled(CLOSE, 10))
+    assert desk.new() == ["finish busted"]
+    assert desk.position == 0
+
+
+def test_one_exit_that_trades_after_the_entry_was_busted_blocks_nothing(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    entered = desk.filled(ENTRY, 10)
+    desk.say(entered)
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.busted(ENTRY, entered))
+    desk.new()
+    desk.say(desk.filled(TAKE_PROFIT, 10))
+    desk.say(desk.refused(TAKE_PROFIT, 0, "2"), desk.canceled(STOP))
+    assert desk.new() == ["alert DOUBLE_EXIT", "submit close buy 10"]

@@ -110,11 +110,16 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     commands: list[Command] = []
     now = state.open_quantity(leg, side)
     if now < ZERO and now < before.open_quantity(leg, side):
-        commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
-        state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
-        if -now >= state.traded(Role.ENTRY, leg) + state.legs[leg].held:
-            # Not a cancel that came late: both exits have traded in full, and something is wrong at the venue or here.
-            commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
+        exited = [role for role in (Role.STOP, Role.TAKE_PROFIT, Role.CLOSE) if state.traded(role, leg)]
+        entered = state.traded(Role.ENTRY, leg)
+        if entered < before.traded(Role.ENTRY, leg):
+            state = with_leg(state, leg, closing=state.legs[leg].closing or Closing.BUSTED)
+        else:
+            commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
+            state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
+            if -now >= entered + state.legs[leg].held and len(exited) > 1:
+                # Not a cancel that came late: two exits have traded in full. Something is wrong at the venue or here.
+                commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
     closing = state.legs[leg].closing
     if closing is None:
         if state.holds and now > ZERO:

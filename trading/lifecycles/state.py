@@ -30,6 +30,7 @@ class Closing(StrEnum):
     STOP_REJECTED = "stop_rejected"
     STOP_FAILED = "stop_failed"
     DOUBLE_EXIT = "double_exit"
+    BUSTED = "busted"
     BOTH_FILLED = "both_filled"
     LEG_FAILED = "leg_failed"
     REOPENED = "reopened"
