@@ -72,7 +72,7 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
 
 
 class OcoEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of two entries. With both exit prices, what it fills is protected as a bracket's entry is."""
+    """One of two entries. With exit prices, which both have or neither, its fills are protected as a bracket's are."""
 
     side: Side
     quantity: Decimal
@@ -403,6 +403,11 @@ def _check_oco(spec: OcoSpec) -> None:
             names = (where + "exit_stop_price", where + "exit_take_profit_price")
             _check_exits(entry.side, stop, profit, *names)
             _check_between(where + "price", entry.price, entry.side, stop, profit, *names)
+    bare = [number for number, entry in enumerate(spec.entries) if entry.exit_stop_price is None]
+    if len(bare) == 1:
+        # Whether an order protects what it holds is one answer: by it a halt that flattens decides what it closes.
+        message = "is needed too: both entries have exits, or neither has"
+        raise SpecError(f"entries[{bare[0]}].exit_stop_price", None, message)
 
 
 def _check_oto(spec: OtoSpec) -> None:
