@@ -103,8 +103,8 @@ def _ocos(**changes: object) -> list[Spec]:
     pairs = [
         (_entry(buy, 3050, at_stop=True, stop=3000), _entry(sell, 2950, at_stop=True, stop=3000)),
         (_entry(buy, 3050, at_stop=True), _entry(sell, 2950, at_stop=True)),
-        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True)),
-        (_entry(sell, 3040), _entry(buy, 2960, stop=2900)),
+        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True, stop=3000)),
+        (_entry(sell, 3040), _entry(buy, 2960)),
     ]
     ocos = [OcoSpec(order_id="oco-1", symbol="IBM", entries=pair, valid_for=60) for pair in pairs]
     return [

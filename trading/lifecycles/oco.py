@@ -28,6 +28,7 @@ def _plan(state: State, spec: OcoSpec) -> Plan:
                 quantity=each.quantity,
                 order_type=each.order_type,
                 price=each.price,
+                time_in_force=each.time_in_force,
                 leg=leg,
                 synthetic=spec.synthetic,
             )
