@@ -248,7 +248,8 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert order.side is (rules.side.opposite if held > 0 else rules.side), f"{order.name} on the wrong side"
         assert order.quantity == abs(held), f"{order.name} for {order.quantity}, held is {held}"
         for each in game.orders:
-            stuck = each.role is Role.ENTRY and game.state.is_given_up("cancel", *each.slot)
+            hurries = game.state.legs[order.leg].closing is Closing.STOP_TOUCHED
+            stuck = each.role is Role.ENTRY and (hurries or game.state.is_given_up("cancel", *each.slot))
             is_over = not each.known_open and not each.asked
             assert each.leg != order.leg or is_over or stuck, f"{order.name} while {each.name} works"
     if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and order.price is not None:

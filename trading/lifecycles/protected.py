@@ -7,7 +7,8 @@ What should work follows from two numbers and one question:
   the other one go: nothing here knows of "one cancels the other".
 - Is it negative, the exits have traded too much. Then the leg is `closing`.
 - Closing for whatever reason, no order of the leg should work; and when none does and nothing is unanswered, what is
-  open, long or short, is closed at market. Waiting for the last answer is what makes it one order.
+  open, long or short, is closed at market. Waiting for the last answer is what makes it one order. Only a touched stop
+  that was kept here does not wait for the entry: the market runs away meanwhile.
 """
 
 from decimal import Decimal
@@ -94,8 +95,12 @@ def _nothing_else_works(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.leg != leg or order.is_settled:
             continue
-        # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
-        if order.role is not Role.ENTRY or not state.is_given_up("cancel", *order.slot):
+        if order.role is not Role.ENTRY:
+            return False
+        # What an entry adds is closed then. A stop that is kept here waits for none, nor does anybody for one that cannot
+        # be cancelled; else the entry's end is waited for, so that it is one order that closes.
+        hurries = state.legs[leg].closing is Closing.STOP_TOUCHED
+        if not hurries and not state.is_given_up("cancel", *order.slot):
             return False
     return True
 
