@@ -154,6 +154,8 @@ def check_step(game: "Game", before: State, event: Event) -> None:
         may_fall = isinstance(event, TradeBusted | TradeCorrected)
         for was, now in zip(before.orders, state.orders, strict=False):
             assert may_fall or now.cum_quantity >= was.cum_quantity, f"{now.cl_ord_id}: what is filled fell"
+        if [order.value for order in before.of(Role.ENTRY)] != [order.value for order in state.of(Role.ENTRY)]:
+            game.asked_stop = None  # a trailing stop that has not moved yet follows what the entry has paid
     for order, known in zip(state.orders, game.orders, strict=False):
         assert order.cum_quantity == known.known_cum, (
             f"{known.name} has filled {order.cum_quantity}, and was told of {known.known_cum}"

@@ -97,8 +97,8 @@ def _nothing_else_works(state: State, leg: int) -> bool:
             continue
         if order.role is not Role.ENTRY:
             return False
-        # What an entry adds is closed then. A stop that is kept here waits for none, nor does anybody for one that cannot
-        # be cancelled; else the entry's end is waited for, so that it is one order that closes.
+        # What an entry adds is closed then. A stop that is kept here waits for none, nor does anybody for one that
+        # cannot be cancelled; else the entry's end is waited for, so that it is one order that closes.
         hurries = state.legs[leg].closing is Closing.STOP_TOUCHED
         if not hurries and not state.is_given_up("cancel", *order.slot):
             return False
