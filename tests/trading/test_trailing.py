@@ -175,6 +175,27 @@ def test_a_short_position_is_the_mirror_image(desk: Desk) -> None:
     assert desk.new() == ["replace stop 10 at 3035", "watch below 2975"]
 
 
+@pytest.mark.parametrize(("held", "exit_side"), [(Side.BUY, Side.SELL), (Side.SELL, Side.BUY)])
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_prices_are_waited_for_where_the_position_could_be_closed(
+    held: Side, exit_side: Side, *, synthetic: bool
+) -> None:
+    desk = Desk()
+    desk.begin(msgspec.structs.replace(HELD, side=held, synthetic=synthetic))
+    assert desk.watches["IBM"].side is exit_side
+
+
+def test_a_new_watch_says_whether_the_touch_before_it_was_heard(desk: Desk) -> None:
+    begin(desk)
+    said = [desk.watches["IBM"].was_heard]
+    desk.touch(3012)
+    said.append(desk.watches["IBM"].was_heard)
+    desk.do(AmendRequested(amendment=Amendment(trail=Trail(amount=Decimal(50), step=Decimal(20), tick=Decimal(1)))))
+    said.append(desk.watches["IBM"].was_heard)
+    assert said == [False, True, False]
+    assert desk.watches["IBM"].number == 3
+
+
 @pytest.mark.parametrize(
     ("side", "stop", "watch", "price", "moved"),
     [(Side.BUY, 2970, "above", "3010.11", 2980), (Side.SELL, 3030, "below", "2990.08", 3020)],

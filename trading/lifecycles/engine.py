@@ -444,17 +444,26 @@ def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     """One watch for each symbol, for the nearest price on each side."""
     wanted: dict[str, Watch] = {}
     for each in prices:
-        below = _nearest(max, wanted.get(each.symbol, each).below, each.below)
-        above = _nearest(min, wanted.get(each.symbol, each).above, each.above)
-        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above)
+        other = wanted.get(each.symbol, each)
+        below, above = _nearest(max, other.below, each.below), _nearest(min, other.above, each.above)
+        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above, side=other.side or each.side)
     known = {watch.symbol: watch for watch in state.watches}
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
+        if (was.below, was.above, was.side) == (want.below, want.above, want.side) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
-        commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))
+        commands.append(
+            WatchPrice(
+                symbol=symbol,
+                number=was.number + 1,
+                below=want.below,
+                above=want.above,
+                side=want.side,
+                was_heard=was.is_used,
+            )
+        )
     return (replace(state, watches=tuple(known.values())) if commands else state), commands
 
 

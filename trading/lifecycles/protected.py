@@ -43,7 +43,7 @@ def exits(
     if open_quantity <= ZERO:
         return
     if stop_price is not None and synthetic:
-        plan.prices.append(_beyond(symbol, stop_price, up=side is Side.SELL))
+        plan.prices.append(_beyond(symbol, stop_price, side.opposite, up=side is Side.SELL))
     elif stop_price is not None:
         plan.orders.append(
             Want(
@@ -59,7 +59,7 @@ def exits(
     if take_profit_price is None or state.is_given_up("submit", Role.TAKE_PROFIT, leg):
         return
     if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
-        plan.prices.append(_beyond(symbol, take_profit_price, up=side is Side.BUY))
+        plan.prices.append(_beyond(symbol, take_profit_price, side.opposite, up=side is Side.BUY))
         return
     plan.orders.append(
         Want(
@@ -153,5 +153,5 @@ def outcome(state: State, leg: int = 0) -> str:
     return "take_profit" if took_profit else "stop_loss"
 
 
-def _beyond(symbol: str, price: Decimal, *, up: bool) -> Watch:
-    return Watch(symbol=symbol, above=price if up else None, below=None if up else price)
+def _beyond(symbol: str, price: Decimal, side: Side, *, up: bool) -> Watch:
+    return Watch(symbol=symbol, above=price if up else None, below=None if up else price, side=side)

@@ -66,6 +66,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int = 0
     below: Decimal | None = None
     above: Decimal | None = None
+    side: Side | None = None
+    """Of the exit that waits; None where entries do."""
     is_used: bool = False
     """It was touched: nobody waits for its prices any more."""
 

@@ -55,7 +55,9 @@ def _plan(state: State, spec: TrailingSpec) -> Plan:
 def _next_move(spec: TrailingSpec, stop_price: Decimal) -> Watch:
     price = spec.trail.price_that_moves(stop_price, spec.side)
     rises = spec.side is Side.BUY
-    return Watch(symbol=spec.symbol, above=price if rises else None, below=None if rises else price)
+    return Watch(
+        symbol=spec.symbol, above=price if rises else None, below=None if rises else price, side=spec.side.opposite
+    )
 
 
 def _judge(before: State, state: State, spec: TrailingSpec) -> Judgement:
