@@ -226,7 +226,7 @@ def _answered(state: State, before: Order, after: Order, now: datetime) -> Judge
         state = _without_hold(state, hold_name("replace", *after.slot))
         terms = state.terms_of(*after.slot)
         if terms is not None and not terms.is_answered:
-            state = _with_terms(state, replace(terms, is_answered=True))
+            state = _with_terms(state, replace(terms, is_answered=terms.changes_price))
             if (after.limit_price, after.stop_price) != (terms.limit_price, terms.stop_price):
                 asked, has = terms.limit_price or terms.stop_price, after.limit_price or after.stop_price
                 text = f"{after.role} {after.cl_ord_id}: asked for {asked}, the venue has {has}"
@@ -509,6 +509,7 @@ def _resize(state: State, order: Order, want: Want, last: Terms | None) -> tuple
         limit_price=last.limit_price if last is not None and keeps_prices else want.limit_price,
         stop_price=last.stop_price if last is not None and keeps_prices else want.stop_price,
         quantity=order.cum_quantity + want.leaves,
+        changes_price=(want.limit_price, want.stop_price) != (order.limit_price, order.stop_price),
         is_answered=keeps_prices,
     )
     if last != terms:
@@ -550,17 +551,26 @@ def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     """One watch for each symbol, for the nearest price on each side."""
     wanted: dict[str, Watch] = {}
     for each in prices:
-        below = _nearest(max, wanted.get(each.symbol, each).below, each.below)
-        above = _nearest(min, wanted.get(each.symbol, each).above, each.above)
-        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above)
+        other = wanted.get(each.symbol, each)
+        below, above = _nearest(max, other.below, each.below), _nearest(min, other.above, each.above)
+        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above, side=other.side or each.side)
     known = {watch.symbol: watch for watch in state.watches}
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
+        if (was.below, was.above, was.side) == (want.below, want.above, want.side) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
-        commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))
+        commands.append(
+            WatchPrice(
+                symbol=symbol,
+                number=was.number + 1,
+                below=want.below,
+                above=want.above,
+                side=want.side,
+                was_heard=was.is_used,
+            )
+        )
     return (replace(state, watches=tuple(known.values())) if commands else state), commands
 
 
