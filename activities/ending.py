@@ -54,6 +54,8 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     recording = decoded(payload, Recording)
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
     if rows and rows[-1].number > recording.last_number:
+        # It may have got as far as the record before its process died.
+        await asyncio.to_thread(order_register().reopen, recording.order_id, recording.last_number)
         return {"behind": True}
     entities = _entities(recording, rows)
     is_recorded, before = await asyncio.to_thread(_ends, recording)

@@ -181,6 +181,16 @@ async def test_an_order_in_several_symbols_that_was_opened_again_ends_again(
     assert client.entities["position/AAPL"].state["position"]["quantity"] == "4"
 
 
+async def test_a_process_that_died_after_it_wrote_the_record_has_it_taken_back_by_its_repetition(
+    client: Client, order: Order
+) -> None:
+    assert await end(client, order, 2) == {"behind": False}
+    order.filled(3, 3000)
+    assert await end(client, order, 2) == {"behind": True}
+    assert registered(order).record is None
+    assert order.order_id in {each.order_id for each in order_register().list(open_only=True)}
+
+
 async def test_an_order_that_was_denied_is_recorded_and_no_entity_hears_of_it(client: Client) -> None:
     order = Order()
     order_register().register(order.order_id, "token", "{}", AT)
