@@ -13,7 +13,7 @@ from gateway.gateway import gateway
 from storage.services import alerts, order_register
 from trading.events import OrderFilled, OrderReplaced, OrderRestated, TradeBusted, TradeCorrected, VenueEvent
 from trading.journal import JournalRow
-from trading.messages import EXPOSURE_KEY, LiveStatus, Payload, Reported, encoded, position_key
+from trading.messages import EXPOSURE_KEY, LiveStatus, OrderReopened, Payload, Reported, encoded, position_key
 
 _NOBODY_THERE = ("No instance with ID", "is gone")
 """What the SDK's `raise_event` says for 404 and for 410. It has no exception of its own for them."""
@@ -82,9 +82,15 @@ async def _resume_if_ended(client: Any, rows: list[JournalRow]) -> None:
     events that it will never look at. Where that one does not get out of the way, the sweep starts the other.
     """
     order_id = rows[0].order_id
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         resumption = await asyncio.to_thread(_reopened, order_id, rows)
-        if resumption is None or await _start(client, order_id, resumption):
+        if resumption is None:
+            return
+        if attempt == 0:
+            # Now, and not only when the orchestration runs: a halt must not close beside it what it holds.
+            reopened = OrderReopened(order_id=order_id)
+            await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "reopen", encoded(reopened))
+        if await _start(client, order_id, resumption):
             return
         await asyncio.sleep(_BETWEEN_TRIES)
     _log.warning("%s has not ended yet, and the sweep will start it again", order_id)

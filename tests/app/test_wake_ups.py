@@ -57,6 +57,7 @@ class Client:
         self.events: list[tuple[str, str]] = []
         self.exposure: Any = None
         self.forgotten: list[str] = []
+        self.reopened: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -67,6 +68,9 @@ class Client:
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         if operation == "forget":
             self.forgotten.append(given["order_id"])
+            return
+        if operation == "reopen":
+            self.reopened.append(given["order_id"])
             return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
@@ -195,6 +199,7 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert is_open(order_id)
     assert client.started == [(order_id, RESUMPTION)]
+    assert client.reopened == [order_id]
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
     # As the gateway does it where the process died before it knew of this.
     await tell(client, [row(order_id, fill(order_id), number=3)])
