@@ -104,6 +104,8 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     """The last journal row that the lifecycle has handled."""
     instructed: int = 0
     """The last instruction that it has handled."""
+    reopened: bool = False
+    """Exposure has to hear that the order is open, of which it may have forgotten all."""
     amendments: list[AmendRequested] = []
     """Asked for by the user, and not approved yet."""
     behind: bool = False
@@ -196,6 +198,8 @@ class _Driver:
             return (yield from self._watch())
         if self._is_due(BlockSymbol):
             return (yield from self._block())
+        if progress.reopened:
+            return (yield from self._reopen())
         if progress.amendments:
             return (yield from self._amend(progress.amendments[0]))
         if self._is_due(RaiseAlert):
@@ -212,15 +216,17 @@ class _Driver:
     def _listens(self) -> bool:
         """Whether something has arrived, or nothing can be done before something does."""
         progress = self._progress
-        has_work = progress.behind or progress.due or progress.amendments or progress.finish is not None
+        has_work = (
+            progress.behind or progress.reopened or progress.due or progress.amendments or progress.finish is not None
+        )
         return self._inbox.has_arrived() or progress.paused_until is not None or not has_work
 
     def _pause(self) -> Steps:
         """After a failure. Of what only our own side waits for, the order goes on listening, by the market's clock: the
         pause has to be given up for an event, and `back_off` cannot be without holding up what comes after."""
         progress = self._progress
-        is_ours = (progress.due or progress.amendments) and not self._sends() and not progress.behind
-        if progress.phase == "working" and is_ours:
+        is_ours = progress.due or progress.reopened or progress.amendments
+        if progress.phase == "working" and is_ours and not self._sends() and not progress.behind:
             progress.paused_until = self._now() + timedelta(seconds=pause_after(progress.failures))
         else:
             yield from back_off(self._context, progress.failures)
@@ -269,11 +275,16 @@ class _Driver:
         resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
         if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
             return {"outcome": "duplicate"}
-        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
         progress.phase = "working"
+        progress.reopened = True
         return None
 
     # The work
+
+    def _reopen(self) -> Steps:
+        """What the order holds is its own to protect or to close. Exposure may have forgotten nothing of it."""
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        self._progress.reopened = False
 
     def _listen(self) -> Steps:
         progress = self._progress
@@ -408,7 +419,9 @@ class _Driver:
 
     def _end(self, finish: Finish) -> Steps:
         if (yield from self._record(finish, symbols(self._progress.placement.spec))):
-            self._progress.behind = True  # the venue has said more meanwhile
+            # The venue has said more meanwhile, and an end that was recorded before may have been taken back.
+            self._fall_behind()
+            self._progress.reopened = True
             return None
         return _result(finish)
 
