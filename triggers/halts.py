@@ -10,6 +10,7 @@ from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+import msgspec
 from msgspec.structs import replace
 
 from storage.orders import RegisteredOrder
@@ -18,8 +19,8 @@ from trading.events import TradingHalted
 from trading.exposure import Account, ExposureState, Mode, unprotected, unsettled
 from trading.identity import HALT_PREFIX, halt_order_id
 from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
-from trading.specs import FlattenSpec
-from trading.stakes import Holding
+from trading.specs import FlattenSpec, Spec
+from trading.stakes import Holding, symbols
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, is_unattended, start
 from triggers.instructing import tell
@@ -96,14 +97,15 @@ async def keep_halt(client: Any) -> None:
     if exposure.account.mode == "open":
         return
     halted = _halted(exposure.account)
+    orders = await _open_orders()
     missing = [
         order.order_id
-        for order in await _open_orders()
+        for order in orders
         if _is_concerned(order, exposure) and not await asyncio.to_thread(_has_heard, order.order_id, halted)
     ]
     await _tell_all(client, missing, halted)
     if halted.flatten:
-        await _close_all(client, exposure)
+        await _close_all(client, exposure, orders)
 
 
 def _is_concerned(order: RegisteredOrder, exposure: ExposureState) -> bool:
@@ -191,18 +193,24 @@ async def _is_unattended(client: Any, order_id: str) -> bool:
 async def _flattened(client: Any, halted: Halted) -> Halted:
     """The answer after what is held has its closing order, where it needs one and can have one."""
     exposure = await _exposure_when(client, lambda state: not unsettled(state))
-    closing, waiting, blocked = await _close_all(client, exposure)
+    closing, waiting, blocked = await _close_all(client, exposure, await _open_orders())
     return replace(halted, closing=closing, waiting=waiting, blocked=blocked)
 
 
-async def _close_all(client: Any, exposure: ExposureState) -> tuple[dict[str, str], list[str], list[str]]:
+async def _close_all(
+    client: Any, exposure: ExposureState, orders: Sequence[RegisteredOrder]
+) -> tuple[dict[str, str], list[str], list[str]]:
     """Have closed what no order protects or closes: by symbol the order that does, then the symbols that have to wait,
     then those that are blocked.
 
-    What an order without exits leaves behind is known when it has ended; until then its symbol is left alone, or the
-    same quantity might be closed twice.
+    What an order without exits leaves behind is known when it has ended, and what one protects that has been opened
+    again, when exposure has heard of it; until then its symbol is left alone, or the same quantity might be closed
+    twice. So `orders`, the open ones, are to be looked up after `exposure`.
     """
     waiting = unsettled(exposure)
+    for order in orders:
+        if order.taken_back is not None and order.order_id not in exposure.reservations:
+            waiting.update(symbols(msgspec.json.decode(order.spec_json, type=Spec)))
     closing: dict[str, str] = {}
     blocked = []
     for holding in unprotected(exposure):

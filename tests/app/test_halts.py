@@ -22,7 +22,7 @@ from trading.commands import BlockSymbol
 from trading.events import Instruction, TradingHalted
 from trading.exposure import Account, ExposureState
 from trading.identity import ORDER_ID, halt_order_id
-from trading.messages import Placement, decoded, encoded
+from trading.messages import OrderReopened, Placement, RecordDetail, Timing, decoded, encoded
 from trading.orders import Side
 from trading.specs import BracketSpec, FlattenSpec, SingleSpec
 from triggers import halts, requests
@@ -132,7 +132,8 @@ def single(client: Client, *, filled: int, symbol: str = "IBM", side: Side = Sid
 
 def opened_again(order: Order) -> None:
     """After an end of which exposure has forgotten the order: the venue has said more, and exposure does not know."""
-    order.finish(1)
+    detail = msgspec.json.encode(RecordDetail(last_number=1, timing=Timing())).decode()
+    order_register().finish(order.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
     order_register().reopen(order.order_id, 1)
 
 
@@ -328,6 +329,22 @@ async def test_the_sweep_tells_nobody_of_a_halt_that_is_over_nor_an_order_that_m
     order = bracket(client)
     await halts.keep_halt(client)
     assert told(order) == []
+
+
+async def test_what_an_order_holds_that_was_opened_again_is_not_closed_before_exposure_knows_whose_it_is(
+    client: Client,
+) -> None:
+    order = bracket(client, filled=4)
+    end(client, order)
+    opened_again(order)
+    client.exposure.batch(apply(order.filled(1, 3000)))
+    status, answer = await ask(client, "POST", {"flatten": True})
+    assert (status, answer["closing"], answer["waiting"]) == (202, {}, ["IBM"])
+    await halts.keep_halt(client)
+    assert client.placed == []
+    client.exposure.batch(("reopen", encoded(OrderReopened(order_id=order.order_id))))
+    _, answer = await ask(client, "POST", {"flatten": True})
+    assert (answer["closing"], answer["waiting"]) == ({}, [])
 
 
 async def test_a_halt_names_the_open_orders_whose_orchestration_has_died(client: Client) -> None:
