@@ -302,8 +302,11 @@ AMENDABLE: dict[type[Common], tuple[str, ...]] = {
 _Spec = TypeVar("_Spec", bound=Common)
 
 
-def amended(spec: _Spec, amendment: Amendment) -> _Spec:
+def amended(spec: _Spec, amendment: Amendment, *, entered: bool = False) -> _Spec:
     """The spec with the amendment's values.
+
+    `entered`: the entry is over, or has filled something. Where it was is history then, and an exit may go beyond it,
+    such as a stop to where nothing is lost any more.
 
     Raises `SpecError` where this kind of order has no such field to amend, or where the result would be wrong.
     """
@@ -318,7 +321,7 @@ def amended(spec: _Spec, amendment: Amendment) -> _Spec:
         if getattr(spec, name) is None:
             raise SpecError(name, value, "must be left out: the order has none")
     after = msgspec.structs.replace(spec, **changes)
-    check(after)
+    check(after, entered=entered)
     return after
 
 
@@ -334,8 +337,8 @@ def check_amendment(amendment: Amendment) -> None:
             _check_positive(name, value)
 
 
-def check(spec: Common) -> None:
-    """Raise `SpecError` for the first field that is wrong."""
+def check(spec: Common, *, entered: bool = False) -> None:
+    """Raise `SpecError` for the first field that is wrong. `entered` as in `amended`."""
     if not ORDER_ID.fullmatch(spec.order_id):
         raise SpecError("order_id", spec.order_id, "must be 1 to 64 letters, digits, '_' or '-'")
     if spec.valid_for is not None and not 1 <= spec.valid_for <= _LONGEST_VALID_FOR:
@@ -349,6 +352,8 @@ def check(spec: Common) -> None:
     if isinstance(spec, OneSymbol):
         _check_positive("quantity", spec.quantity)
     _CHECKS[type(spec)](spec)
+    if not entered and type(spec) in _CHECKS_OF_ENTERING:
+        _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
 def check_symbol(symbol: str, field: str = "symbol") -> None:
@@ -385,6 +390,9 @@ def _check_single(spec: SingleSpec) -> None:
 def _check_bracket(spec: BracketSpec) -> None:
     _check_entry_price(spec.entry_type, spec.entry_price)
     _check_exits(spec.side, spec.stop_price, spec.take_profit_price)
+
+
+def _check_entering_bracket(spec: BracketSpec) -> None:
     _check_between("entry_price", spec.entry_price, spec.side, spec.stop_price, spec.take_profit_price)
 
 
@@ -444,16 +452,19 @@ def _check_trailing(spec: TrailingSpec) -> None:
             message = "must be left out where there is an entry: it trails from the entry's average price"
             raise SpecError("start_price", spec.start_price, message)
     _check_trail(spec.trail)
-    start = spec.start_price or spec.entry_price
-    if start is not None and spec.trail.stop_for(start, spec.side) <= 0:
-        raise SpecError("trail", spec.trail.amount, f"must leave the stop above 0 when the price is {start}")
     if spec.take_profit_price is not None:
         _check_positive("take_profit_price", spec.take_profit_price)
+
+
+def _check_entering_trailing(spec: TrailingSpec) -> None:
+    start, profit = spec.start_price or spec.entry_price, spec.take_profit_price
+    if start is None:
+        return
+    if spec.trail.stop_for(start, spec.side) <= 0:
+        raise SpecError("trail", spec.trail.amount, f"must leave the stop above 0 when the price is {start}")
+    if profit is not None and spec.side.sign * (profit - start) <= 0:
         higher = "above" if spec.side is Side.BUY else "below"
-        if start is not None and spec.side.sign * (spec.take_profit_price - start) <= 0:
-            raise SpecError(
-                "take_profit_price", spec.take_profit_price, f"must be {higher} {start}, where it trails from"
-            )
+        raise SpecError("take_profit_price", profit, f"must be {higher} {start}, where it trails from")
 
 
 def _check_trail(trail: Trail) -> None:
@@ -506,6 +517,10 @@ def _check_scale(spec: ScaleSpec) -> None:
     for number, rung in enumerate(spec.rungs):
         _check_positive(f"rungs[{number}].quantity", rung.quantity)
         _check_positive(f"rungs[{number}].price", rung.price)
+
+
+def _check_entering_scale(spec: ScaleSpec) -> None:
+    for number, rung in enumerate(spec.rungs):
         _check_between(f"rungs[{number}].price", rung.price, spec.side, spec.stop_price, spec.take_profit_price)
 
 
@@ -525,6 +540,13 @@ _CHECKS: dict[type[Common], Callable[..., None]] = {
     ScaleSpec: _check_scale,
     FlattenSpec: _check_flatten,
 }
+
+_CHECKS_OF_ENTERING: dict[type[Common], Callable[..., None]] = {
+    BracketSpec: _check_entering_bracket,
+    TrailingSpec: _check_entering_trailing,
+    ScaleSpec: _check_entering_scale,
+}
+"""How an entry's price and its exits' go together: of no matter any more once it has filled something."""
 
 
 def _check_entry_price(entry_type: OrderType, entry_price: Decimal | None) -> None:

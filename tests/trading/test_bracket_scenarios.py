@@ -647,15 +647,17 @@ def test_exits_that_cannot_be_changed_make_room_for_new_ones(desk: Desk) -> None
     assert desk.new() == ["submit stop sell 6"]
 
 
-def test_an_exit_that_cannot_be_cancelled_is_left_to_a_human(desk: Desk) -> None:
+def test_an_exit_that_cannot_be_cancelled_is_asked_to_go_for_two_hours_and_then_left_to_a_human(desk: Desk) -> None:
     desk.begin_long_10()
     desk.say(desk.filled(STOP, 10))
     assert desk.new() == ["cancel take_profit"]
-    for _ in range(2):
+    begun = desk.now
+    for _ in range(29):
         desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
         assert desk.new() == ["alert CANCEL_REJECTED", "timer retry_cancel_take_profit"]
         desk.fire("retry_cancel_take_profit")
         assert desk.new() == ["cancel take_profit"]
+    assert timedelta(hours=1.5) < desk.now - begun < timedelta(hours=2.5)
     desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
     assert desk.new() == ["alert CANCEL_REJECTED"]
     assert desk.outcome == "(open)"
@@ -746,3 +748,32 @@ def test_the_exits_are_a_stop_and_a_limit_at_the_asked_prices() -> None:
         None,
         Decimal(3050),
     )
+
+
+def test_an_entry_that_is_busted_after_its_take_profit_is_no_double_exit(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    entered = desk.filled(ENTRY, 10)
+    desk.say(entered)
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(TAKE_PROFIT, 10))
+    desk.say(desk.canceled(STOP))
+    desk.new()
+    desk.say(desk.busted(ENTRY, entered))
+    assert desk.new() == ["submit close buy 10", "alert TRADE_BUSTED", "alert REOPENED"]
+    desk.say(desk.filled(CLOSE, 10))
+    assert desk.new() == ["finish busted"]
+    assert desk.position == 0
+
+
+def test_one_exit_that_trades_after_the_entry_was_busted_blocks_nothing(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    entered = desk.filled(ENTRY, 10)
+    desk.say(entered)
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.busted(ENTRY, entered))
+    desk.new()
+    desk.say(desk.filled(TAKE_PROFIT, 10))
+    desk.say(desk.refused(TAKE_PROFIT, 0, "2"), desk.canceled(STOP))
+    assert desk.new() == ["alert DOUBLE_EXIT", "submit close buy 10"]

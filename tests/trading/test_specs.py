@@ -7,7 +7,18 @@ import pytest
 from tests.trading.desk import NOW, bracket_spec, single_spec
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
-from trading.specs import Spec, SpecError, check
+from trading.specs import (
+    Amendment,
+    Common,
+    Rung,
+    ScaleSpec,
+    Spec,
+    SpecError,
+    Trail,
+    TrailingSpec,
+    amended,
+    check,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +80,44 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_right(spec: Spec, 
 def test_no_order_starts_from_a_wrong_spec() -> None:
     with pytest.raises(SpecError):
         start(bracket_spec(quantity=Decimal(0)), NOW)
+
+
+TRAILING = TrailingSpec(
+    order_id="trailing-1",
+    symbol="IBM",
+    side=Side.BUY,
+    quantity=Decimal(10),
+    entry_price=Decimal(3000),
+    trail=Trail(amount=Decimal(50)),
+    take_profit_price=Decimal(3050),
+)
+SCALE = ScaleSpec(
+    order_id="scale-1",
+    symbol="IBM",
+    side=Side.BUY,
+    rungs=(Rung(quantity=Decimal(10), price=Decimal(3000)),),
+    stop_price=Decimal(2950),
+    take_profit_price=Decimal(3050),
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "amendment"),
+    [
+        (bracket_spec(), Amendment(stop_price=Decimal(3000))),
+        (bracket_spec(), Amendment(stop_price=Decimal(3010))),
+        (bracket_spec(), Amendment(take_profit_price=Decimal(2990))),
+        (SCALE, Amendment(stop_price=Decimal(3010))),
+        (TRAILING, Amendment(take_profit_price=Decimal(2990))),
+        (TRAILING, Amendment(trail=Trail(amount=Decimal(3001)))),
+    ],
+)
+def test_once_entered_an_exit_may_go_beyond_the_entry_but_not_before(spec: Common, amendment: Amendment) -> None:
+    amended(spec, amendment, entered=True)
+    with pytest.raises(SpecError):
+        amended(spec, amendment)
+
+
+def test_once_entered_the_exits_are_still_checked_against_each_other() -> None:
+    with pytest.raises(SpecError, match="stop_price: 3050: must be below take_profit_price 3050"):
+        amended(bracket_spec(), Amendment(stop_price=Decimal(3050)), entered=True)

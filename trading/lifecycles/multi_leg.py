@@ -72,10 +72,15 @@ def _complete(plan: Plan, state: State, spec: MultiLegSpec) -> None:
 
 def _behind(state: State, spec: MultiLegSpec) -> list[Decimal]:
     """What each leg lacks of the share of its quantity that the leg which is furthest has filled."""
-    most = min(Decimal(1), max(_entered(state, number) / leg.quantity for number, leg in enumerate(spec.legs)))
+    entered = [_entered(state, number) for number in range(len(spec.legs))]
+    most, whole = max(
+        ((min(filled, leg.quantity), leg.quantity) for filled, leg in zip(entered, spec.legs, strict=True)),
+        key=lambda each: each[0] / each[1],
+    )
+    # Multiplied first: a third of three is one, and three thirds as decimals are not.
     return [
-        max(ZERO, in_lots(leg.quantity * most - _entered(state, number), spec.lot))
-        for number, leg in enumerate(spec.legs)
+        max(ZERO, in_lots(leg.quantity * most / whole - filled, spec.lot))
+        for filled, leg in zip(entered, spec.legs, strict=True)
     ]
 
 

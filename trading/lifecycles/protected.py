@@ -90,12 +90,17 @@ def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) ->
     plan.orders.append(want)
 
 
+_STUBBORN = 3
+"""Refused cancels, after which an entry is no longer waited for."""
+
+
 def _nothing_else_works(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.leg != leg or order.is_settled:
             continue
         # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
-        if order.role is not Role.ENTRY or not state.is_given_up("cancel", *order.slot):
+        refused = state.hold("cancel", *order.slot)
+        if order.role is not Role.ENTRY or refused is None or refused.failures < _STUBBORN:
             return False
     return True
 
@@ -105,16 +110,21 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     commands: list[Command] = []
     now = state.open_quantity(leg, side)
     if now < ZERO and now < before.open_quantity(leg, side):
-        commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
-        state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
-        if -now >= state.traded(Role.ENTRY, leg) + state.legs[leg].held:
-            # Not a cancel that came late: both exits have traded in full, and something is wrong at the venue or here.
-            commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
+        exited = [role for role in (Role.STOP, Role.TAKE_PROFIT, Role.CLOSE) if state.traded(role, leg)]
+        entered = state.traded(Role.ENTRY, leg)
+        if entered < before.traded(Role.ENTRY, leg):
+            state = with_leg(state, leg, closing=state.legs[leg].closing or Closing.BUSTED)
+        else:
+            commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
+            state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
+            if -now >= entered + state.legs[leg].held and len(exited) > 1:
+                # Not a cancel that came late: two exits have traded in full. Something is wrong at the venue or here.
+                commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
     closing = state.legs[leg].closing
     if closing is None:
         if state.holds and now > ZERO:
             stop = state.latest(Role.STOP, leg)
-            if stop is not None and stop.stage is OrderStatus.REJECTED:
+            if stop is not None and stop.stage is OrderStatus.REJECTED and stop.setbacks:
                 closing = Closing.STOP_REJECTED
             elif state.is_given_up("submit", Role.STOP, leg):
                 closing = Closing.STOP_FAILED
