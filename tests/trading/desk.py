@@ -281,7 +281,8 @@ class Desk:
         )
 
     def busted(self, role: Role, trade: OrderFilled) -> TradeBusted:
-        self.sent(role).cum_quantity -= trade.quantity
+        order = next(each for each in self.book if trade.cl_ord_id in each.cl_ord_ids)
+        order.cum_quantity -= trade.quantity
         return TradeBusted(
             cl_ord_id=trade.cl_ord_id,
             exec_id=f"{trade.exec_id}-bust",
