@@ -54,10 +54,14 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     recording = decoded(payload, Recording)
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
     if rows and rows[-1].number > recording.last_number:
+        # It may have got as far as the record before its process died.
+        await asyncio.to_thread(order_register().reopen, recording.order_id, recording.last_number)
         return {"behind": True}
     entities = _entities(recording, rows)
-    if not await asyncio.to_thread(_is_recorded, recording):
-        await asyncio.gather(*(_wait_for(client, entity, ended) for entity, ended in entities))
+    is_recorded, before = await asyncio.to_thread(_ends, recording)
+    if not is_recorded:
+        missing = [(entity, ended) for entity, ended in entities if ended.last_number > before]
+        await asyncio.gather(*(_wait_for(client, entity, ended) for entity, ended in missing))
         if await asyncio.to_thread(_record, recording):
             return {"behind": True}
     for entity, ended in entities:
@@ -97,18 +101,19 @@ async def _wait_for(client: Any, entity: df.EntityId, ended: OrderEnded) -> None
 
 
 async def _has_applied(client: Any, entity: df.EntityId, ended: OrderEnded) -> bool:
-    if ended.last_number == 0:
-        return True
     state = await client.read_entity_state(entity)
     applied: dict[str, int] = state.entity_state["applied"] if state.entity_exists else {}
     return applied.get(ended.order_id, 0) >= ended.last_number
 
 
-def _is_recorded(recording: Recording) -> bool:
-    """Whether this was done before, up to its answer. The entities may have forgotten the order by now."""
+def _ends(recording: Recording) -> tuple[bool, int]:
+    """Whether this was done before, up to its answer; and the last row of the order's last end, 0 where it never had
+    one. By an end all entities have applied all rows up to it, and may have forgotten the order."""
     order = order_register().get(recording.order_id)
-    ended = order.last_end() if order and order.record else None
-    return ended is not None and ended.last_number == recording.last_number
+    ended = order.last_end() if order else None
+    if order is None or ended is None:
+        return False, 0
+    return order.record is not None and ended.last_number == recording.last_number, ended.last_number
 
 
 def _record(recording: Recording) -> bool:

@@ -5,13 +5,17 @@ JSON, and everything happens in turns. A turn is one step: an effect, or waiting
 only after its effect has succeeded, and every effect may be repeated; so a turn that failed is simply taken again after
 a pause, and between any two turns the orchestration may continue as new.
 
+What goes to the venue goes first, and what has arrived is heard before anything else is done: a position does not wait
+for its stop because exposure, the alerts or the watches are struggling. So the pause after a failure of one of those is
+spent listening.
+
 What the venue says is in the execution journal before this orchestration hears of it, and what our own side tells the
 order is in its instructions. So no event is needed for anything but speed: each generation but the first begins by
 reading both, since `continue_as_new` from Python drops the events that were delivered and not yet consumed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -19,7 +23,7 @@ import azure.durable_functions as df
 import msgspec
 from msgspec.structs import replace
 
-from orchestrators.retrying import back_off
+from orchestrators.retrying import back_off, pause_after
 from orchestrators.waiting import Inbox, Steps
 from trading import lifecycles
 from trading.commands import (
@@ -100,6 +104,8 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     """The last journal row that the lifecycle has handled."""
     instructed: int = 0
     """The last instruction that it has handled."""
+    reopened: bool = False
+    """Exposure has to hear that the order is open, of which it may have forgotten all."""
     amendments: list[AmendRequested] = []
     """Asked for by the user, and not approved yet."""
     behind: bool = False
@@ -111,6 +117,8 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     timing: Timing
     failures: int = 0
     """In a row, of the step that is to be done next."""
+    paused_until: datetime | None = None
+    """When what failed is to be tried again, where it is nothing that the venue has to hear of."""
     alerted: bool = False
     """Whether those failures have been told to a human."""
 
@@ -149,27 +157,31 @@ class _Driver:
         check(given.placement.spec)  # before anything is done for it
 
     def handed_on(self) -> Progress:
-        """What the next generation starts from. It may have missed events, so it has to read."""
-        self._progress.behind = True
+        """What the next generation starts from. It may have missed events, so it has to read, and at once."""
+        self._fall_behind()
         return self._progress
 
     def turn(self) -> Steps:
         """One step; the order's result when it was the last one, else None."""
         progress = self._progress
+        self._show()
+        if progress.phase == "working" and not self._sends() and self._listens():
+            yield from self._listen()
+            return None
         try:
             result = yield from self._step()
         except _StepFailedError as failure:
             progress.failures += 1
             yield from self._report_failure(str(failure))
-            yield from back_off(self._context, progress.failures)
+            yield from self._pause()
             return None
-        progress.failures = 0
-        progress.alerted = False
+        if progress.paused_until is None:
+            progress.failures = 0
+            progress.alerted = False
         return result
 
     def _step(self) -> Steps:
         progress = self._progress
-        self._show()
         if progress.phase == "registering":
             return (yield from self._register())
         if progress.phase == "reserving":
@@ -178,15 +190,46 @@ class _Driver:
             return (yield from self._deny())
         if progress.phase == "resuming":
             return (yield from self._resume())
+        if self._sends():
+            return (yield from self._send())
         if progress.behind:
             return (yield from self._catch_up())
+        if self._is_due(WatchPrice):
+            return (yield from self._watch())
+        if self._is_due(BlockSymbol):
+            return (yield from self._block())
+        if progress.reopened:
+            return (yield from self._reopen())
         if progress.amendments:
             return (yield from self._amend(progress.amendments[0]))
-        if progress.due:
-            return (yield from self._carry_out())
-        if progress.finish is not None:
-            return (yield from self._end(progress.finish))
-        return (yield from self._wait())
+        if self._is_due(RaiseAlert):
+            return (yield from self._alert())
+        assert progress.finish is not None
+        return (yield from self._end(progress.finish))
+
+    def _sends(self) -> bool:
+        return self._is_due(VenueCommand)
+
+    def _is_due(self, kind: Any) -> bool:
+        return any(isinstance(due.command, kind) for due in self._progress.due)
+
+    def _listens(self) -> bool:
+        """Whether something has arrived, or nothing can be done before something does."""
+        progress = self._progress
+        has_work = (
+            progress.behind or progress.reopened or progress.due or progress.amendments or progress.finish is not None
+        )
+        return self._inbox.has_arrived() or progress.paused_until is not None or not has_work
+
+    def _pause(self) -> Steps:
+        """After a failure. Of what only our own side waits for, the order goes on listening, by the market's clock: the
+        pause has to be given up for an event, and `back_off` cannot be without holding up what comes after."""
+        progress = self._progress
+        is_ours = progress.due or progress.reopened or progress.amendments
+        if progress.phase == "working" and is_ours and not self._sends() and not progress.behind:
+            progress.paused_until = self._now() + timedelta(seconds=pause_after(progress.failures))
+        else:
+            yield from back_off(self._context, progress.failures)
 
     # The beginning
 
@@ -232,18 +275,26 @@ class _Driver:
         resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
         if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
             return {"outcome": "duplicate"}
-        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
         progress.phase = "working"
+        progress.reopened = True
         return None
 
     # The work
 
-    def _wait(self) -> Steps:
+    def _reopen(self) -> Steps:
+        """What the order holds is its own to protect or to close. Exposure may have forgotten nothing of it."""
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        self._progress.reopened = False
+
+    def _listen(self) -> Steps:
         progress = self._progress
         name, at = min(progress.timers.items(), key=lambda timer: timer[1], default=("", None))
+        until = min((each for each in (at, progress.paused_until) if each is not None), default=None)
         # Also where the time has come already: the host fires the timer at once, and until then what arrived is heard.
-        payload = yield from self._inbox.receive(until=at)
+        payload = yield from self._inbox.receive(until=until)
         if payload is None:
+            if progress.paused_until is not None and progress.paused_until <= self._now():
+                progress.paused_until = None
             if at is not None and at <= self._now():
                 del progress.timers[name]
                 self._tell(TimerFired(name=name))
@@ -253,7 +304,7 @@ class _Driver:
         except ValueError as error:  # not JSON, or not one of these
             # Anyone with the system key can raise an event. Whatever it was meant to say, nothing is lost by reading.
             self._add(RaiseAlert(code="UNREADABLE_EVENT", text=f"an event was not understood: {error}"))
-            progress.behind = True
+            self._fall_behind()
             return
         if isinstance(event, Reported):
             for row in (*event.before, event.row):
@@ -261,7 +312,7 @@ class _Driver:
         elif isinstance(event, Instructed):
             self._instruct(event.row)
         else:
-            progress.behind = True
+            self._fall_behind()
 
     def _catch_up(self) -> Steps:
         progress = self._progress
@@ -311,14 +362,13 @@ class _Driver:
     def _is_next(self, number: int, last: int) -> bool:
         """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
         if number > last + 1:
-            self._progress.behind = True
+            self._fall_behind()
         return number == last + 1
 
-    def _carry_out(self) -> Steps:
-        """All that is due of the most urgent kind: nobody is to wait for an alert before a position is protected."""
-        for carry_out in (self._send, self._watch, self._block, self._alert):
-            if (yield from carry_out()):
-                return
+    def _fall_behind(self) -> None:
+        """Something was missed: read, whatever else has failed just now."""
+        self._progress.behind = True
+        self._progress.paused_until = None
 
     def _send(self) -> Steps:
         requests = {
@@ -326,14 +376,11 @@ class _Driver:
             for due in self._progress.due
             if isinstance(due.command, VenueCommand)
         }
-        if not requests:
-            return False
         answers = yield from self._do("send_to_venue", _all_encoded(requests.values()))
         self._done(requests)
         for request, answer in zip(requests.values(), decoded(answers, list[VenueAnswer]), strict=True):
             if answer.not_sent or answer.refused is not None:
                 self._tell(_consequence(request.command, answer.refused, self._now()))
-        return True
 
     def _watch(self) -> Steps:
         watchings = {
@@ -341,15 +388,14 @@ class _Driver:
             for due in self._progress.due
             if isinstance(due.command, WatchPrice)
         }
-        if watchings:
-            yield from self._do("watch_prices", _all_encoded(watchings.values()))
-        return self._done(watchings)
+        yield from self._do("watch_prices", _all_encoded(watchings.values()))
+        self._done(watchings)
 
     def _block(self) -> Steps:
         blocks = {due.number: due.command for due in self._progress.due if isinstance(due.command, BlockSymbol)}
         for command in blocks.values():
             yield from self._ask(_EXPOSURE, "block", command)
-        return self._done(blocks)
+        self._done(blocks)
 
     def _alert(self) -> Steps:
         alerts = {
@@ -362,20 +408,20 @@ class _Driver:
             for due in self._progress.due
             if isinstance(due.command, RaiseAlert)
         }
-        if alerts:
-            yield from self._do("raise_alerts", _all_encoded(alerts.values()))
-        return self._done(alerts)
+        yield from self._do("raise_alerts", _all_encoded(alerts.values()))
+        self._done(alerts)
 
-    def _done(self, numbers: Collection[int]) -> bool:
-        """These commands are carried out; whether there were any."""
+    def _done(self, numbers: Collection[int]) -> None:
+        """These commands are carried out."""
         self._progress.due = [due for due in self._progress.due if due.number not in numbers]
-        return bool(numbers)
 
     # The end
 
     def _end(self, finish: Finish) -> Steps:
         if (yield from self._record(finish, symbols(self._progress.placement.spec))):
-            self._progress.behind = True  # the venue has said more meanwhile
+            # The venue has said more meanwhile, and an end that was recorded before may have been taken back.
+            self._fall_behind()
+            self._progress.reopened = True
             return None
         return _result(finish)
 
@@ -422,6 +468,8 @@ class _Driver:
         progress = self._progress
         progress.commands += 1
         progress.due.append(Due(number=progress.commands, at=self._now(), command=command))
+        if not isinstance(command, RaiseAlert):
+            progress.paused_until = None  # it has not failed yet
 
     def _do(self, activity: str, given: Payload | Payloads) -> Steps:
         try:
@@ -477,13 +525,13 @@ def _amending(
     state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
 ) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
+    filled = lifecycles.summary(state).filled_quantity
     try:
-        after = stakes(amended(state.spec, asked.amendment), reference_price)
+        after = stakes(amended(state.spec, asked.amendment, entered=bool(filled)), reference_price)
     except SpecError:
         return None  # the lifecycle says why
     if after == stakes(state.spec, reference_price):
         return None
-    filled = lifecycles.summary(state).filled_quantity
     return Amending(
         order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
     )

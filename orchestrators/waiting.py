@@ -16,7 +16,7 @@ The rest of the shape follows from how the host replays: it awaits an orchestrat
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # The SDK warns of every event that waits for its wait, which here is nothing out of the ordinary.
@@ -67,10 +67,12 @@ class Inbox:
         """Wait for the next event; its payload, or None when `until` has come or `LONGEST_TIMER` has gone by first."""
         if self._wait is None:
             self._wait = self._context.wait_for_external_event(self._name)
-        if until is None or self._has_arrived():
+        if until is None or self.has_arrived():
             yield self._wait
         else:
-            timer = self._context.create_timer(min(until, self._context.current_utc_datetime + LONGEST_TIMER))
+            # The SDK writes any zone's time as if it were UTC.
+            at = min(until, self._context.current_utc_datetime + LONGEST_TIMER).astimezone(UTC)
+            timer = self._context.create_timer(at)
             winner = yield self._context.task_any([self._wait, timer])
             if winner is timer:
                 return None
@@ -79,6 +81,6 @@ class Inbox:
         self._wait = None
         return payload
 
-    def _has_arrived(self) -> bool:
+    def has_arrived(self) -> bool:
         """Whether an event is there already: no timer need be made then only to be cancelled."""
-        return self._name in self._queued or self._wait.is_completed
+        return self._name in self._queued or (self._wait is not None and self._wait.is_completed)

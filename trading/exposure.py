@@ -66,6 +66,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "open"
     reason: str = ""
     """Of the halt, in the words of who asked for it."""
+    flatten: bool = False
+    """Whether this halt also closes what is held. Once it was asked for, it stays so until the halt is over."""
     halts: int = 0
     """How many there were: the number of the one that is on, or of the last one."""
     requests: tuple[str, ...] = ()
@@ -334,12 +336,14 @@ def unblock(state: ExposureState, symbol: str) -> ExposureState:
 _REMEMBERED_REQUESTS = 20
 
 
-def set_mode(state: ExposureState, mode: Mode, reason: str, request: str) -> ExposureState:
+def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, flatten: bool = False) -> ExposureState:
     """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id."""
     account = state.account
     if mode != account.mode:
         halts = account.halts + (1 if mode == "reducing" else 0)
-        account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", halts=halts)
+        account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", flatten=False, halts=halts)
+    if mode == "reducing" and flatten:
+        account = replace(account, flatten=True)
     requests = (*account.requests, request)[-_REMEMBERED_REQUESTS:]
     return replace(state, account=replace(account, requests=requests))
 

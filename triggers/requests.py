@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -33,6 +34,9 @@ from trading.specs import (
 
 RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
 """How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+"""Of a time in a request. A time at the end of the calendar cannot be written in another zone."""
 
 _Wanted = TypeVar("_Wanted")
 
@@ -181,7 +185,9 @@ def read_order(body: bytes, generated_id: str) -> tuple[Spec, Decimal | None]:
     request: OrderRequest = _decoded(body, OrderRequest)
     reference_price = _reference_price(request)
     spec = msgspec.convert(request, SPECS[type(request)], from_attributes=True)
-    spec = msgspec.structs.replace(spec, order_id=request.order_id or generated_id)
+    spec = msgspec.structs.replace(
+        spec, order_id=request.order_id or generated_id, good_till=_good_till(request.good_till)
+    )
     if spec.order_id.startswith(RESERVED):
         message = f"must not begin with {', '.join(RESERVED)}: these names are the app's own"
         raise BadRequestError("order_id", spec.order_id, message)
@@ -223,6 +229,16 @@ def _decoded(body: bytes, kind: Any) -> Any:
     for field, number in _numbers(request, ""):
         _check_digits(field, number)
     return request
+
+
+def _good_till(at: datetime | None) -> datetime | None:
+    """The time in UTC, as all that is kept; `check` says what is wrong of one without a zone."""
+    if at is None or at.tzinfo is None:
+        return at
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        message = f"must be a time from the year {FIRST_YEAR} to {LAST_YEAR}"
+        raise BadRequestError("good_till", msgspec.to_builtins(at), message)
+    return at.astimezone(UTC)
 
 
 def _reference_price(request: OrderRequest) -> Decimal | None:

@@ -308,6 +308,90 @@ def test_all_that_is_due_goes_to_the_venue_at_once_and_before_any_alert() -> Non
     assert names.index("raise_alerts") > names.index("send_to_venue", names.index("send_to_venue") + 1)
 
 
+def what_comes_before_the_stop(world: World) -> list[str]:
+    """What was done from here on up to the stop's submission."""
+    before = len(world.calls)
+    world.host.run()
+    names = [name for name, _ in world.calls[before:]]
+    assert children(world) == ["e1", "s2", "t3"]
+    return names[: names.index("send_to_venue")]
+
+
+def test_a_stop_does_not_wait_for_an_amendment_that_exposure_cannot_be_asked_about() -> None:
+    for in_one_read in (False, True):
+        world = World(BRACKET)
+        world.host.run()
+        world.report(accepted("e1"))
+        world.failing["@exposure@main.amend"] = 5
+        row = world.keep(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+        filling = world.append(filled("e1", 10))
+        for event in [Woken()] if in_one_read else [Instructed(row=row), Reported(row=filling)]:
+            world.host.raise_event(encoded(event))
+        assert what_comes_before_the_stop(world) == (["read_journal"] if in_one_read else [])
+        world.host.advance(300)
+        world.host.run()
+
+
+def test_a_stop_does_not_wait_for_an_alert_that_cannot_be_raised() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"))
+    world.failing["raise_alerts"] = 3
+    world.host.raise_event("nothing that makes sense")
+    world.host.raise_event(encoded(Reported(row=world.append(filled("e1", 10)))))
+    assert what_comes_before_the_stop(world) == ["read_journal"]
+
+
+def test_a_closing_order_does_not_wait_for_a_watch_that_fails() -> None:
+    world = World(replace(BRACKET, synthetic=True))
+    world.host.run()
+    world.report(accepted("e1"))
+    world.failing["watch_prices"] = 3
+    world.report(filled("e1", 10))
+    world.tell(CancelRequested(mode="flatten"))
+    assert children(world) == ["e1", "c2"]
+    assert world.called("backoff") == []
+
+
+def test_a_watch_that_failed_is_tried_again() -> None:
+    world = World(replace(BRACKET, synthetic=True))
+    world.host.run()
+    world.failing["watch_prices"] = 1
+    world.report(accepted("e1"), filled("e1", 10))
+    assert world.called("watch_prices") == []
+    world.host.advance(1)
+    world.host.run()
+    assert len(world.called("watch_prices")) == 1
+
+
+def test_an_alert_that_failed_is_raised_after_a_pause_whether_or_not_anything_happens() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.failing["raise_alerts"] = 8
+    world.host.raise_event("nothing that makes sense")
+    world.host.run()
+    pauses = 0
+    while world.host.next_timer is not None:
+        pauses += 1
+        world.host.advance((world.host.next_timer - world.host.now).total_seconds())
+        world.host.run()
+    assert pauses == 6  # from the fifth failure on each step raises an alert of its own as well
+    assert [alert["code"] for alert in world.alerts()] == ["UNREADABLE_EVENT"]
+
+
+def test_a_timer_of_the_orders_own_runs_out_during_a_pause() -> None:
+    world = World(replace(BRACKET, valid_for=10))
+    world.host.run()
+    world.report(accepted("e1"))
+    world.failing["raise_alerts"] = 100
+    world.host.raise_event("nothing that makes sense")
+    for _ in range(11):
+        world.host.run()
+        world.host.advance(1)
+    world.host.run()
+    assert children(world) == ["e1", "x2"]
+
+
 def test_a_stop_that_is_kept_here_watches_its_price_and_is_sent_when_it_is_touched() -> None:
     spec = replace(SINGLE, order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100), synthetic=True)
     world = World(spec)
@@ -525,6 +609,8 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     assert (first["last_number"], second["last_number"]) == (2, 3)
     assert second["summary"]["filled_quantity"] == "3"
     assert "LATE_FILL" in {alert["code"] for alert in world.alerts()}
+    # Had the first end been recorded, up to its answer, exposure would have forgotten the order.
+    assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
 
 
 def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
@@ -596,7 +682,7 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
     while not world.host.ended:
         steps += 1
         assert steps < 500
-        world.failing[chance.choice(["send_to_venue", "send_to_venue", "read_journal", "end_order", "backoff"])] += 1
+        world.failing[chance.choice(["send_to_venue", "raise_alerts", "read_journal", "end_order", "backoff"])] += 1
         for event in _venue_answers(world, answered, chance):
             row = world.append(event)
             for _ in range(chance.choice([0, 1, 1, 2])):
@@ -608,6 +694,7 @@ def test_wake_ups_lost_doubled_and_late_change_nothing(seed: int, monkeypatch: p
         for _ in range(chance.randint(1, 6)):
             if not world.host.ended:
                 chance.choice([world.host.episode, world.host.complete_one, world.host.run])()
+        world.host.advance(60)
     assert world.host.output["outcome"] == "take_profit"
     ids = [command.cl_ord_id for command in world.commands()]
     assert len(set(ids)) == len(set(children(world)))
@@ -645,7 +732,7 @@ def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_k
     world.host.run()
     world.host.advance(10)
     world.host.run()
-    assert [given["last_number"] for given in world.called("resume_order")] == [6, 6]
+    assert [given["last_number"] for given in world.called("resume_order")] == [6]
     assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
     assert children(world)[4:] == ["s5", "t6"]
     assert [alert["code"] for alert in world.alerts()] == ["TRADE_BUSTED", "REOPENED"]

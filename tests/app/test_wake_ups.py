@@ -20,7 +20,15 @@ from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
 from trading.child import OrderStatus
 from trading.commands import SubmitOrder
-from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderReported, VenueEvent
+from trading.events import (
+    CancelRequested,
+    OrderAccepted,
+    OrderFilled,
+    OrderReplaced,
+    OrderReported,
+    OrderRestated,
+    VenueEvent,
+)
 from trading.identity import Role
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
@@ -49,6 +57,7 @@ class Client:
         self.events: list[tuple[str, str]] = []
         self.exposure: Any = None
         self.forgotten: list[str] = []
+        self.reopened: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -59,6 +68,9 @@ class Client:
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         if operation == "forget":
             self.forgotten.append(given["order_id"])
+            return
+        if operation == "reopen":
+            self.reopened.append(given["order_id"])
             return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
@@ -187,11 +199,35 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert is_open(order_id)
     assert client.started == [(order_id, RESUMPTION)]
+    assert client.reopened == [order_id]
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
     # As the gateway does it where the process died before it knew of this.
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert client.started == [(order_id, RESUMPTION)] * 2
     assert len(alerts_of(order_id)) == 1
+
+
+def restated(order_id: str, leaves: int) -> OrderRestated:
+    quantity, cum = Decimal(10 + leaves), Decimal(10)
+    return OrderRestated(
+        cl_ord_id=f"{order_id}.e1", quantity=quantity, cum_quantity=cum, leaves_quantity=Decimal(leaves), at=AT
+    )
+
+
+def replaced(order_id: str, leaves: int) -> OrderReplaced:
+    name, quantity, cum = f"{order_id}.e1", Decimal(10 + leaves), Decimal(10)
+    return OrderReplaced(cl_ord_id=name, orig_cl_ord_id=name, quantity=quantity, cum_quantity=cum, at=AT)
+
+
+@pytest.mark.parametrize("report", [restated, replaced])
+@pytest.mark.parametrize("leaves", [0, 2])
+async def test_a_report_that_a_child_works_again_opens_its_order_again(report: Any, leaves: int) -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    await tell(client, [row(order_id, report(order_id, leaves), number=3)])
+    assert is_open(order_id) == (leaves > 0)
+    assert client.started == ([(order_id, RESUMPTION)] if leaves else [])
+    assert alerts_of(order_id) == []  # the lifecycle tells of it
 
 
 async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -> None:

@@ -159,7 +159,7 @@ class Desk:
         self._deliver(TimerFired(name=name))
 
     def new(self) -> list[str]:
-        """What was commanded since this was last asked, but for timers that nobody waits for any more."""
+        """What was commanded since this was last asked, but for what only keeps watch over time."""
         log, self.log = self.log, []
         return log
 
@@ -333,7 +333,7 @@ class Desk:
                 return f"cancel {self._ask(command).name}"
             case SetTimer():
                 self.timers[command.name] = command.at
-                return f"timer {command.name}"
+                return "" if command.name.startswith("retry_await_") else f"timer {command.name}"
             case CancelTimer():
                 del self.timers[command.name]
                 return ""

@@ -340,6 +340,15 @@ def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
     assert (account.mode, account.reason, account.halts) == ("reducing", "again", 2)
 
 
+def test_a_halt_that_is_to_close_what_is_held_stays_so_until_it_is_over() -> None:
+    state = set_mode(ExposureState(), "reducing", "news", "1")
+    assert not state.account.flatten
+    state = set_mode(set_mode(state, "reducing", "", "2", flatten=True), "reducing", "", "3")
+    assert state.account.flatten
+    assert not set_mode(state, "open", "", "4").account.flatten
+    assert set_mode(state, "open", "", "4").account.halts == 1
+
+
 def test_what_no_open_order_protects_or_closes_is_unprotected() -> None:
     state = bracket(held(4), 6)
     assert unprotected(state) == [Holding(symbol="IBM", side=B, quantity=Decimal(4))]

@@ -47,7 +47,9 @@ def single(order_type: OrderType, limit: int | None = None, stop: int | None = N
     )
 
 
-def bracket(entry_type: OrderType, entry: int | None, *, side: Side = B, stop: int = 90, profit: int = 110) -> Spec:
+def bracket(
+    entry_type: OrderType, entry: int | None, *, side: Side = B, stop: int = 90, profit: int | None = 110
+) -> Spec:
     return BracketSpec(
         order_id="o",
         symbol="IBM",
@@ -56,7 +58,7 @@ def bracket(entry_type: OrderType, entry: int | None, *, side: Side = B, stop: i
         entry_type=entry_type,
         entry_price=None if entry is None else D(entry),
         stop_price=D(stop),
-        take_profit_price=D(profit),
+        take_profit_price=None if profit is None else D(profit),
     )
 
 
@@ -122,6 +124,7 @@ AT_STAKE: dict[str, tuple[Spec, list[tuple[str, Side, int, int]]]] = {
     "a bracket by its entry": (bracket(LIMIT, 100), IBM_10_AT_100),
     "a market bracket by its higher exit": (bracket(MARKET, None), [("IBM", B, 10, 110)]),
     "a short market bracket too": (bracket(MARKET, None, side=S, stop=110, profit=90), [("IBM", S, 10, 110)]),
+    "a bracket with a stop alone by its entry": (bracket(LIMIT, 100, profit=None), IBM_10_AT_100),
     "an OCO by both entries": (oco(exits=False), [("IBM", B, 4, 110), ("IBM", S, 5, 90)]),
     "an OTO by all its orders": (OtoSpec(order_id="o", orders=LEGS), LEGS_AT_STAKE),
     "legs by each": (MultiLegSpec(order_id="o", legs=LEGS), LEGS_AT_STAKE),
@@ -150,6 +153,10 @@ def test_every_entry_is_at_stake_at_the_price_it_is_judged_by(what: str) -> None
 def test_an_order_at_market_without_a_reference_price_is_refused(spec: Spec) -> None:
     with pytest.raises(NoPriceError, match=r"^REFERENCE_PRICE: IBM market order without a reference_price$"):
         stakes(spec, None)
+
+
+def test_a_market_bracket_whose_take_profit_was_taken_away_after_its_fill_has_a_price_all_the_same() -> None:
+    assert [stake.price for stake in stakes(bracket(MARKET, None, profit=None), None)] == [D(90)]
 
 
 def test_symbols_come_once_each_in_their_order() -> None:

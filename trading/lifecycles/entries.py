@@ -32,11 +32,10 @@ def entry(
     order = state.latest(Role.ENTRY, leg, rung)
     # Also what the venue has filled of one that it had rejected.
     leaves = max(ZERO, quantity - state.entered(leg, rung))
-    if order is not None and order.is_settled:
-        # What the venue has ended stays ended; what it has rejected is sent again by the order's own policy.
-        hold = state.hold("submit", Role.ENTRY, leg, rung)
-        if order.stage is not OrderStatus.REJECTED or hold is None or hold.status == "given_up":
-            return
+    # What the venue has ended stays ended. What we have cancelled makes room for a right one, and what was rejected is
+    # sent again by the order's own policy.
+    if order is not None and order.is_settled and not (was_withdrawn(order) or will_be_sent_again(state, order)):
+        return
     is_stop = order_type is OrderType.STOP
     if synthetic and is_stop:
         assert price is not None, "checked: a stop order has its price"
@@ -72,6 +71,11 @@ def has_ended_short(state: State, leg: int) -> bool:
         if order.stage is not OrderStatus.FILLED and not will_be_sent_again(state, order):
             return True
     return False
+
+
+def was_withdrawn(order: Order) -> bool:
+    """Whether an order has ended because we have cancelled it."""
+    return order.stage is OrderStatus.CANCELED and order.is_settled and not order.setbacks
 
 
 def will_be_sent_again(state: State, order: Order) -> bool:
