@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.exposure import (
@@ -364,32 +364,34 @@ def test_symbols_are_unsettled_while_an_order_without_exits_is_open_in_them() ->
     assert unsettled(bracket(held(4), 6)) == set()
 
 
+@settings(max_examples=300)
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["plain 1", "plain 2", "reducer 1", "reducer 2", "reducer 3"]),
+            st.sampled_from(["plain 1", "plain 2", "reducer 1", "reducer 2"]),
             st.sampled_from([B, S]),
-            st.integers(1, 20),
-            st.booleans(),
-            st.booleans(),
+            st.integers(1, 8),
         ),
         max_size=25,
     ),
-    st.integers(-20, 20).filter(bool),
+    st.integers(-10, 10).filter(bool),
 )
 def test_orders_that_may_only_reduce_never_turn_a_position_whatever_fills(
-    steps: list[tuple[str, Side, int, bool, bool]], position: int
+    steps: list[tuple[str, Side, int]], position: int
 ) -> None:
     state = held(position)
-    for order_id, side, quantity, asks, in_full in steps:
-        if asks:
-            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only="reducer" in order_id)
-        elif order_id in state.reservations:
+    for order_id, side, quantity in steps:
+        is_reducer = "reducer" in order_id
+        if order_id not in state.reservations:
+            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only=is_reducer)
+        else:
             entry = state.reservations[order_id].stakes[0]
-            filled_quantity = entry.quantity if in_full else min(entry.quantity, Decimal(quantity))
+            filled_quantity = min(entry.quantity, Decimal(quantity))
             state = apply_fill(state, order_id, True, "IBM", entry.side, filled_quantity, Decimal(100))
-            if "reducer" in order_id and filled_quantity:
+            if is_reducer and filled_quantity:
                 assert state.positions["IBM"].quantity * entry.side.sign <= 0
+            if filled_quantity == entry.quantity:
+                state = forget(state, order_id)
         assert msgspec.json.decode(msgspec.json.encode(state), type=ExposureState) == state
 
 

@@ -1,7 +1,8 @@
 """Several legs that belong together: all at once, or one that leads and others that follow its fills.
 
-A leg that ends short of its quantity, unasked, has failed. So have all of them where the order's time is over, or it
-was cancelled, and what they have filled is not in their ratio. What then works is cancelled, and the policy decides:
+A leg that ends short of its quantity, unasked, has failed, unless the order's own policy sends it again. So have all of
+them where the order's time is over, or trading was halted, and what they have filled is not in their ratio. What then
+works is cancelled, and the policy decides; a user's cancel closes or keeps what has filled, and asks no policy:
 
 - `unwind`: what every leg has filled is closed at market, each leg once nothing of it is unanswered;
 - `complete`: at market, legs get what brings them up to the one that has filled most, and more for its late fills; a
