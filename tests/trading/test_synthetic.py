@@ -93,3 +93,15 @@ def test_a_stop_entry_whose_time_runs_out_was_never_sent(desk: Desk) -> None:
     desk.begin(spec)
     desk.fire("valid_until")
     assert desk.new()[2:] == ["watch nothing", "finish expired_unfilled"]
+
+
+def test_of_prices_that_come_together_the_stop_ends_it_whatever_comes_before_and_after(desk: Desk) -> None:
+    long_10(desk)
+    desk.touch(3051, 2949, 3060)
+    assert desk.new() == ["submit close sell 10", "watch nothing"]
+
+
+def test_of_prices_that_come_together_those_after_the_take_profit_change_nothing_between_the_exits(desk: Desk) -> None:
+    long_10(desk)
+    desk.touch(3051, 2951)
+    assert desk.new() == ["submit take_profit sell 10", "watch below 2950"]

@@ -91,21 +91,29 @@ def _paid(state: State, spec: TrailingSpec) -> Decimal | None:
 
 
 def _heed(state: State, spec: TrailingSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if not isinstance(event, PriceTouched):
-        return state, []
-    leg = state.legs[0]
-    assert leg.best_price is not None, "prices are waited for from the first fill on"
-    assert leg.stop_price is not None, "likewise"
-    sign = spec.side.sign
-    if sign * (event.price - leg.best_price) > 0:
-        state = with_leg(state, 0, best_price=event.price)
-    moved = _stop_for(spec, event.price)
-    if sign * (moved - leg.stop_price) >= max(spec.trail.step, spec.trail.tick):
-        state = with_leg(state, 0, stop_price=moved)
-    takes_profit = spec.take_profit_price is not None and sign * (event.price - spec.take_profit_price) >= 0
-    if spec.synthetic and (takes_profit or sign * (event.price - leg.stop_price) <= 0):
-        state = protected.touched(state, price=event.price, side=spec.side, stop_price=leg.stop_price)
+    if isinstance(event, PriceTouched):
+        # One after another: a price may touch the stop that the one before it has moved.
+        for price in event.prices:
+            state = _at(state, spec, price)
     return state, []
+
+
+def _at(state: State, spec: TrailingSpec, price: Decimal) -> State:
+    leg = state.legs[0]
+    if leg.best_price is None or leg.stop_price is None or leg.closing:
+        return state
+    sign = spec.side.sign
+    best, stop = leg.best_price, leg.stop_price
+    if sign * (price - best) > 0:
+        best = price
+    moved = _stop_for(spec, price)
+    if sign * (moved - stop) >= max(spec.trail.step, spec.trail.tick):
+        stop = moved
+    if (best, stop) != (leg.best_price, leg.stop_price):
+        state = with_leg(state, 0, best_price=best, stop_price=stop)
+    if not spec.synthetic:
+        return state
+    return protected.touched(state, [price], side=spec.side, stop_price=stop, take_profit_price=spec.take_profit_price)
 
 
 def _amended(before: State, state: State, spec: TrailingSpec) -> State:
