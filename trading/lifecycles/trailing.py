@@ -13,7 +13,7 @@ from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import ZERO, LegState, Plan, State, Watch, with_leg
-from trading.orders import Side
+from trading.orders import OrderType, Side
 from trading.specs import TrailingSpec
 
 
@@ -37,6 +37,7 @@ def _plan(state: State, spec: TrailingSpec) -> Plan:
             order_type=spec.entry_type,
             price=spec.entry_price,
             time_in_force=spec.time_in_force,
+            synthetic=spec.synthetic,
         )
     protected.exits(
         plan,
@@ -92,6 +93,8 @@ def _paid(state: State, spec: TrailingSpec) -> Decimal | None:
 
 def _heed(state: State, spec: TrailingSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
+        if spec.synthetic and spec.entry_type is OrderType.STOP:
+            state = protected.touched_entry(state, event.prices, side=spec.side, entry_price=spec.entry_price)
         # One after another: a price may touch the stop that the one before it has moved.
         for price in event.prices:
             state = _at(state, spec, price)
