@@ -382,6 +382,8 @@ def check_symbol(symbol: str, field: str = "symbol") -> None:
 
 _LONGEST_VALID_FOR = 10 * 365 * 24 * 60 * 60
 _LONGEST_TWAP = 7 * 24 * 60 * 60
+_MOST_FINAL = 10
+_LONGEST_FINAL = 50
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")
 
 
@@ -396,6 +398,10 @@ def _check_retry(retry: RetryPolicy) -> None:
     ):
         if not least <= value <= most:
             raise SpecError(f"retry.{field}", value, f"must be {least} to {most}")
+    # What an order is goes into the status of its orchestration, which is short.
+    if len(retry.final) > _MOST_FINAL or any(len(each) > _LONGEST_FINAL for each in retry.final):
+        message = f"must be at most {_MOST_FINAL} texts of at most {_LONGEST_FINAL} characters"
+        raise SpecError("retry.final", f"{len(retry.final)} texts", message)
 
 
 def _check_single(spec: SingleSpec) -> None:

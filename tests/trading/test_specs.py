@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from tests.trading.desk import NOW, bracket_spec, single_spec
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
+from trading.retry import RetryPolicy
 from trading.specs import (
     Amendment,
     Common,
@@ -51,6 +52,10 @@ def test_a_right_spec_passes(spec: Spec) -> None:
         (bracket_spec(quantity=Decimal("NaN")), "quantity: NaN: must be a number above 0"),
         (single_spec(quantity=Decimal("Infinity")), "quantity: Infinity: must be a number above 0"),
         (bracket_spec(valid_for=0), "valid_for: 0: must be 1 to 315360000 seconds, or left out"),
+        (
+            bracket_spec(retry=RetryPolicy(final=("closed", "x" * 51))),
+            "retry.final: 2 texts: must be at most 10 texts of at most 50 characters",
+        ),
         (bracket_spec(entry_price=None), "entry_price: None: is needed for a limit order"),
         (bracket_spec(entry_type=OrderType.MARKET), "entry_price: 3000: must be left out for a market order"),
         (bracket_spec(stop_price=Decimal(-1)), "stop_price: -1: must be a number above 0"),
