@@ -374,6 +374,13 @@ def check(spec: Common, *, entered: bool = False) -> None:
         _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
+def check_digits(field: str, number: Decimal) -> None:
+    """Raise `SpecError` for a number of a million digits: no venue should be sent it, and it cannot be divided."""
+    exponent = number.as_tuple().exponent
+    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
+        raise SpecError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
+
+
 def check_symbol(symbol: str, field: str = "symbol") -> None:
     """Raise `SpecError` for what cannot be traded under this name."""
     if not _SYMBOL.fullmatch(symbol):
@@ -454,16 +461,22 @@ def _check_multi_leg(spec: MultiLegSpec) -> None:
 def _check_legs(field: str, legs: Sequence[Leg], lot: Decimal) -> None:
     if not 2 <= len(legs) <= MOST_LEGS:
         raise SpecError(field, f"{len(legs)} of them", f"must be 2 to {MOST_LEGS}")
-    _check_positive("lot", lot)
+    _check_lot(lot)
     for number, leg in enumerate(legs):
         where = f"{field}[{number}]."
         check_symbol(leg.symbol, where + "symbol")
         _check_positive(where + "quantity", leg.quantity)
+        check_digits(where + "quantity", leg.quantity)
         if leg.quantity % lot:
             raise SpecError(where + "quantity", leg.quantity, f"must be a multiple of lot {lot}")
         at_market = leg.order_type is OrderType.MARKET
         _check_price(where + "price", leg.price, needed=not at_market, order_type=leg.order_type)
         _check_price(where + "reference_price", leg.reference_price, needed=at_market, order_type=leg.order_type)
+
+
+def _check_lot(lot: Decimal) -> None:
+    _check_positive("lot", lot)
+    check_digits("lot", lot)
 
 
 def _check_trailing(spec: TrailingSpec) -> None:
@@ -519,7 +532,8 @@ def _check_twap(spec: TwapSpec) -> None:
     if spec.limit_price is not None:
         _check_positive("limit_price", spec.limit_price)
     _check_price("reference_price", spec.reference_price, needed=kind is OrderType.MARKET, order_type=kind)
-    _check_positive("lot", spec.lot)
+    _check_lot(spec.lot)
+    check_digits("quantity", spec.quantity)
     if spec.quantity % spec.lot or spec.quantity < spec.slices * spec.lot:
         message = f"must be a multiple of lot {spec.lot}, and at least {spec.slices * spec.lot}: a lot for each slice"
         raise SpecError("quantity", spec.quantity, message)

@@ -12,16 +12,37 @@ from trading.retry import RetryPolicy
 from trading.specs import (
     Amendment,
     Common,
+    Leg,
+    OtoSpec,
     Rung,
     ScaleSpec,
     Spec,
     SpecError,
     Trail,
     TrailingSpec,
+    TwapSpec,
     amended,
     check,
     check_amendment,
 )
+
+
+def twap(*, quantity: str = "1000000", lot: str = "1") -> TwapSpec:
+    return TwapSpec(
+        order_id="twap-1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(quantity),
+        limit_price=Decimal(3000),
+        duration=60,
+        slices=5,
+        lot=Decimal(lot),
+    )
+
+
+def legs(*, quantity: str = "1000000", lot: str = "1") -> OtoSpec:
+    leg = Leg(symbol="IBM", side=Side.BUY, quantity=Decimal(quantity), price=Decimal(3000))
+    return OtoSpec(order_id="oto-1", orders=(leg, leg), lot=Decimal(lot))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +53,8 @@ from trading.specs import (
         bracket_spec(entry_type=OrderType.MARKET, entry_price=None),
         bracket_spec(entry_type=OrderType.STOP),
         bracket_spec(take_profit_price=None),
+        twap(quantity="1E+14", lot="1E-10"),
+        legs(quantity="1E+14", lot="1E-10"),
         bracket_spec(side=Side.SELL, stop_price=Decimal(3050), take_profit_price=Decimal(2950)),
         single_spec(),
         single_spec(order_type=OrderType.MARKET, limit_price=None),
@@ -52,6 +75,22 @@ def test_a_right_spec_passes(spec: Spec) -> None:
         (bracket_spec(quantity=Decimal("NaN")), "quantity: NaN: must be a number above 0"),
         (single_spec(quantity=Decimal("Infinity")), "quantity: Infinity: must be a number above 0"),
         (bracket_spec(valid_for=0), "valid_for: 0: must be 1 to 315360000 seconds, or left out"),
+        (
+            twap(lot="1E-25"),
+            "lot: 1E-25: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            twap(quantity="1E+15"),
+            "quantity: 1E+15: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            legs(lot="1E-25"),
+            "lot: 1E-25: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            legs(quantity="1E-11"),
+            "orders[0].quantity: 1E-11: must have at most 15 digits before the point and 10 after it",
+        ),
         (
             bracket_spec(retry=RetryPolicy(final=("closed", "x" * 51))),
             "retry.final: 2 texts: must be at most 10 texts of at most 50 characters",
