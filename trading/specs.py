@@ -374,6 +374,12 @@ def check(spec: Common, *, entered: bool = False) -> None:
         _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
+def check_time(spec: Common, now: datetime) -> None:
+    """Raise `SpecError` for an order that is placed when its time is over already. `now` is the market's clock."""
+    if spec.good_till is not None and spec.good_till <= now:
+        raise SpecError("good_till", spec.good_till, f"must be after {now.isoformat()}, which is now")
+
+
 def check_digits(field: str, number: Decimal) -> None:
     """Raise `SpecError` for a number of a million digits: no venue should be sent it, and it cannot be divided."""
     exponent = number.as_tuple().exponent

@@ -10,6 +10,7 @@ import azure.functions as func
 import msgspec
 
 from gateway.journal import Journal
+from storage.clock import market_now
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register, tables
 from storage.settings import settings
@@ -29,7 +30,7 @@ from trading.messages import (
     encoded,
     position_key,
 )
-from trading.specs import Spec, SpecError
+from trading.specs import Spec, SpecError, check_time
 from triggers.amending import what_it_becomes, what_it_is
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
@@ -65,6 +66,11 @@ async def place_order(req: func.HttpRequest, client: df.DurableOrchestrationClie
     known = await asyncio.to_thread(order_register().get, spec.order_id)
     if known is not None:
         return _repeated(spec, _spec(known))
+    try:
+        # Only now: what was placed in time may be repeated afterwards.
+        check_time(spec, market_now(settings()))
+    except SpecError as error:
+        return refusal(400, error.field, msgspec.to_builtins(error.value), error.message)
     placement = Placement(spec=spec, reference_price=reference_price, received_at=received_at)
     if await start(client, "order", spec.order_id, encoded(placement)):
         location = f"{req.url.partition('?')[0].rstrip('/')}/{spec.order_id}"

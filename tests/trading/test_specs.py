@@ -1,5 +1,6 @@
 """Specs that are refused, and what is said about them."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -24,6 +25,7 @@ from trading.specs import (
     amended,
     check,
     check_amendment,
+    check_time,
 )
 
 
@@ -131,6 +133,14 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_right(spec: Spec, 
         check(spec)
     assert str(refused.value) == message
     assert message.startswith(f"{refused.value.field}: {refused.value.value}: {refused.value.message}")
+
+
+def test_an_order_whose_time_is_over_already_is_refused() -> None:
+    spec = bracket_spec(good_till=NOW)
+    check_time(spec, NOW - timedelta(seconds=1))
+    check_time(bracket_spec(), NOW)
+    with pytest.raises(SpecError, match=r"^good_till: .*: must be after 2024-01-02T15:00:00\+00:00, which is now$"):
+        check_time(spec, NOW)
 
 
 def test_no_order_starts_from_a_wrong_spec() -> None:
