@@ -501,6 +501,7 @@ class _Driver:
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
         summary = None if progress.state is None else lifecycles.summary(progress.state)
         children = summary.children if summary else []
+        placed = progress.placement.spec
         # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
         shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
         status = LiveStatus(
@@ -509,6 +510,8 @@ class _Driver:
             phase=phase,
             filled_quantity=summary.filled_quantity if summary else Decimal(0),
             children=shown,
+            spec=None if progress.state is None or progress.state.spec == placed else progress.state.spec,
+            undecided=len(progress.amendments),
         )
         self._context.set_custom_status(encoded(status))
 

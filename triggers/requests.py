@@ -30,6 +30,7 @@ from trading.specs import (
     TwapSpec,
     check,
     check_amendment,
+    check_digits,
 )
 
 RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
@@ -226,8 +227,11 @@ def _decoded(body: bytes, kind: Any) -> Any:
         raise _wrong_field(body, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from None
-    for field, number in _numbers(request, ""):
-        _check_digits(field, number)
+    try:
+        for field, number in _numbers(request, ""):
+            check_digits(field, number)
+    except SpecError as error:
+        raise as_bad_request(error) from None
     return request
 
 
@@ -272,13 +276,6 @@ def _numbers(value: object, field: str) -> Iterator[tuple[str, Decimal]]:
     elif isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             yield from _numbers(getattr(value, name), f"{field}.{name}" if field else name)
-
-
-def _check_digits(field: str, number: Decimal) -> None:
-    """A number of a million digits is a number above 0, and nothing that a venue should be sent."""
-    exponent = number.as_tuple().exponent
-    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
-        raise BadRequestError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
 
 
 def _wrong_field(body: bytes, problem: str) -> BadRequestError:
