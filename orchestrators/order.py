@@ -419,14 +419,14 @@ class _Driver:
 
     def _end(self, finish: Finish) -> Steps:
         if (yield from self._record(finish, symbols(self._progress.placement.spec))):
-            # The venue has said more meanwhile, and an end that was recorded before may have been taken back.
+            # More was said meanwhile, and an end that was recorded before may have been taken back.
             self._fall_behind()
             self._progress.reopened = True
             return None
         return _result(finish)
 
     def _record(self, finish: Finish, symbols: Sequence[str]) -> Steps:
-        """Write the order's record, once the entities of `symbols` have all of it; whether the journal has more."""
+        """Write the order's record, once the entities of `symbols` have all of it; whether more was said by then."""
         progress = self._progress
         recording = Recording(
             order_id=self._order_id,
@@ -438,6 +438,7 @@ class _Driver:
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
             resumption=None if progress.state is None else encoded(replace(progress, phase="resuming", behind=True)),
+            instructed=None if progress.state is None else progress.instructed,
         )
         recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]

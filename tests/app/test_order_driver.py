@@ -139,7 +139,8 @@ class World:
                 for event in self.after_release:
                     self.append(event)
                 self.after_release = []
-                return {"behind": len(self.journal) > given["last_number"]}
+                told_more = given["instructed"] is not None and len(self.instructions) > given["instructed"]
+                return {"behind": told_more or len(self.journal) > given["last_number"]}
             case "raise_alerts" | "watch_prices":
                 return len(given)
             case "backoff":
@@ -611,6 +612,27 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     assert "LATE_FILL" in {alert["code"] for alert in world.alerts()}
     # Had the first end been recorded, up to its answer, exposure would have forgotten the order.
     assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
+
+
+def test_an_amendment_that_comes_when_the_order_is_about_to_end_is_refused_and_not_forgotten() -> None:
+    world = World(SINGLE)
+    world.host.run()
+    world.report(accepted("e1"))
+    told = world.keep(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    world.host.raise_event(encoded(Reported(row=world.append(filled("e1", 10)))))
+    world.host.run()
+    assert world.host.output["outcome"] == "filled"
+    assert world.called("end_order")[-1]["instructed"] == told.number
+    assert [alert["code"] for alert in world.alerts()] == ["AMEND_REFUSED"]
+
+
+def test_an_order_that_was_denied_ends_whatever_it_was_told() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
+    world.keep(CancelRequested())
+    world.host.run()
+    assert world.host.output["outcome"] == "denied"
+    assert world.called("end_order")[-1]["instructed"] is None
 
 
 def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
