@@ -38,7 +38,7 @@ from trading.commands import (
     VenueCommand,
     WatchPrice,
 )
-from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, TimerFired
+from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, PriceTouched, TimerFired
 from trading.exposure import Decision
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -106,8 +106,8 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     """The last instruction that it has handled."""
     reopened: bool = False
     """Exposure has to hear that the order is open, of which it may have forgotten all."""
-    amendments: list[AmendRequested] = []
-    """Asked for by the user, and not approved yet."""
+    amendments: list[AmendRequested | PriceTouched] = []
+    """Asked for by the user, and not approved yet; and the touched prices that came after them."""
     behind: bool = False
     """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
@@ -201,7 +201,7 @@ class _Driver:
         if progress.reopened:
             return (yield from self._reopen())
         if progress.amendments:
-            return (yield from self._amend(progress.amendments[0]))
+            return (yield from self._amend())
         if self._is_due(RaiseAlert):
             return (yield from self._alert())
         assert progress.finish is not None
@@ -228,6 +228,10 @@ class _Driver:
         is_ours = progress.due or progress.reopened or progress.amendments
         if progress.phase == "working" and is_ours and not self._sends() and not progress.behind:
             progress.paused_until = self._now() + timedelta(seconds=pause_after(progress.failures))
+            touched = [each for each in progress.amendments if isinstance(each, PriceTouched)]
+            progress.amendments = [each for each in progress.amendments if isinstance(each, AmendRequested)]
+            for each in touched:
+                self._tell(each)
         else:
             yield from back_off(self._context, progress.failures)
 
@@ -337,27 +341,42 @@ class _Driver:
         self._tell(row.event)
 
     def _instruct(self, row: InstructionRow) -> None:
-        """Tell the lifecycle what our own side says, likewise."""
-        if self._is_next(row.number, self._progress.instructed):
-            self._progress.instructed = row.number
-            if isinstance(row.instruction, AmendRequested):
-                self._progress.amendments.append(row.instruction)
-            else:
-                self._tell(row.instruction)
+        """Tell the lifecycle what our own side says, likewise.
 
-    def _amend(self, asked: AmendRequested) -> Steps:
-        """Tell the lifecycle of an amendment, once exposure has approved what the order is to be."""
+        What comes after an amendment that waits for exposure waits with it, but for a cancel and a halt. A stop that is
+        touched waits no longer than exposure answers: while something fails, nothing is held back.
+        """
+        progress = self._progress
+        if not self._is_next(row.number, progress.instructed):
+            return
+        progress.instructed = row.number
+        told = row.instruction
+        holds_back = bool(progress.amendments) and progress.paused_until is None
+        if isinstance(told, AmendRequested) or (isinstance(told, PriceTouched) and holds_back):
+            progress.amendments.append(told)
+        else:
+            self._tell(told)
+
+    def _amend(self) -> Steps:
+        """Tell the lifecycle of the first amendment, once exposure has approved what the order is to be."""
+        asked = self._progress.amendments[0]
+        reason = ""
+        if isinstance(asked, AmendRequested):
+            reason = yield from self._refusal(asked)
+        del self._progress.amendments[0]
+        if reason:
+            self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {reason}"))
+        else:
+            self._tell(asked)
+
+    def _refusal(self, asked: AmendRequested) -> Steps:
+        """Why exposure does not approve of an amendment; empty where it does."""
         progress = self._progress
         assert progress.state is not None
         wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
-        if wanted is not None:
-            decided = decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision)
-            if not decided.approved:
-                self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {decided.reason}"))
-                del progress.amendments[0]
-                return
-        del progress.amendments[0]
-        self._tell(asked)
+        if wanted is None:
+            return ""
+        return decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision).reason
 
     def _is_next(self, number: int, last: int) -> bool:
         """Whether it is a row's turn: a repeat is ignored, a gap is read up."""

@@ -590,6 +590,58 @@ def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approv
     assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
 
 
+def synthetic_and_filled() -> tuple[World, int]:
+    """A bracket whose stop at 2950 is kept here, and the number of the watch for it."""
+    world = World(replace(BRACKET, synthetic=True))
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10))
+    number: int = world.called("watch_prices")[-1][-1]["command"]["number"]
+    return world, number
+
+
+def touched(number: int) -> PriceTouched:
+    return PriceTouched(symbol="IBM", watch=number, price=Decimal(2949), at=_AT)
+
+
+def test_a_price_that_is_touched_after_an_amendment_of_the_stop_is_told_after_it() -> None:
+    world, number = synthetic_and_filled()
+    world.keep(AmendRequested(amendment=Amendment(stop_price=Decimal(2900))))
+    world.keep(touched(number))
+    world.host.raise_event(encoded(Woken()))
+    world.host.run()
+    assert children(world) == ["e1"]
+    assert world.called("watch_prices")[-1][-1]["command"]["below"] == "2900"
+
+
+def test_a_price_that_is_touched_waits_for_no_amendment_that_exposure_cannot_be_asked_about() -> None:
+    for late in (False, True):
+        world = World(replace(BRACKET, synthetic=True))
+        world.host.run()
+        world.report(accepted("e1"), filled("e1", 4))
+        number = world.called("watch_prices")[-1][-1]["command"]["number"]
+        world.failing["@exposure@main.amend"] = 2
+        world.keep(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+        if late:
+            world.host.raise_event(encoded(Woken()))
+            world.host.run()
+            world.tell(touched(number))
+        else:
+            world.keep(touched(number))
+            world.host.raise_event(encoded(Woken()))
+            world.host.run()
+        assert children(world) == ["e1", "x2"]  # what is left of the entry goes before the rest is closed
+        assert not world.called("@exposure@main.amend")
+
+
+def test_a_cancel_waits_for_no_amendment() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"))
+    world.failing["@exposure@main.amend"] = 2
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))), CancelRequested())
+    assert children(world) == ["e1", "x2"]
+
+
 def test_exposure_is_not_asked_about_exits() -> None:
     world = World(BRACKET)
     world.host.run()
