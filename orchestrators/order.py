@@ -66,7 +66,7 @@ from trading.messages import (
     decoded,
     encoded,
 )
-from trading.specs import SpecError, amended, check
+from trading.specs import SpecError, amended
 from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
@@ -154,7 +154,6 @@ class _Driver:
         self._order_id = given.placement.spec.order_id
         if self._order_id != context.instance_id:
             raise ValueError(f"order_id={self._order_id}: has to be the instance id, {context.instance_id}")
-        check(given.placement.spec)  # before anything is done for it
 
     def handed_on(self) -> Progress:
         """What the next generation starts from. It may have missed events, so it has to read, and at once."""
@@ -243,6 +242,11 @@ class _Driver:
         registration = yield from self._do("register_order", encoded(registering))
         if not registration["ours"]:
             return {"outcome": "duplicate"}
+        # Found by the activity, so that a replay finds it again, whatever the rules are by then.
+        wrong = registration.get("wrong", "")
+        if wrong:
+            self._denied(f"WRONG_SPEC: {wrong}")
+            return None
         progress.phase = "reserving"
         return None
 
@@ -258,7 +262,7 @@ class _Driver:
             self._denied(decided.reason)
             return None
         progress.phase = "working"
-        progress.state, commands = lifecycles.start(progress.placement.spec, self._now())
+        progress.state, commands = lifecycles.begin(progress.placement.spec, self._now())
         self._take(commands)
         return None
 

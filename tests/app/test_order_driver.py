@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrators import order as driver
 from tests.app.host import Host, OrchestrationFailedError
+from trading import lifecycles
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
@@ -42,7 +43,7 @@ from trading.messages import (
     encoded,
 )
 from trading.orders import OrderType, Side
-from trading.specs import Amendment, BracketSpec, SingleSpec, Spec
+from trading.specs import Amendment, BracketSpec, SingleSpec, Spec, SpecError
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -65,6 +66,7 @@ class World:
         self.journal: list[JournalRow] = []
         self.instructions: list[InstructionRow] = []
         self.ours = True
+        self.wrong = ""
         self.decision: dict[str, Any] = {"approved": True, "reason": ""}
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
@@ -122,7 +124,7 @@ class World:
         self.calls.append((name, given))
         match name:
             case "register_order":
-                return {"ours": self.ours}
+                return {"ours": self.ours, "wrong": self.wrong}
             case "read_journal":
                 rows = [encoded(row) for row in self.journal if row.number > given["after"]]
                 told = self.instructions[given["after_instruction"] :]
@@ -241,6 +243,28 @@ def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() 
     world.host.run()
     assert world.host.output == {"outcome": "duplicate"}
     assert [name for name, _ in world.calls] == ["register_order"]
+
+
+def test_an_order_whose_spec_is_wrong_is_denied_on_the_record() -> None:
+    world = World(BRACKET)
+    world.wrong = "quantity=10: must be more"
+    world.host.run()
+    assert world.host.output == {"outcome": "denied", "text": "WRONG_SPEC: quantity=10: must be more"}
+    assert [name for name, _ in world.calls] == ["register_order", "end_order"]
+
+
+def test_a_rule_that_is_newer_than_an_order_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"))
+
+    def stricter(spec: Spec) -> None:
+        raise SpecError("quantity", spec, "must be more")
+
+    for module in (driver, lifecycles):
+        monkeypatch.setattr(module, "check", stricter, raising=False)
+    world.report(filled("e1", 10))
+    assert children(world) == ["e1", "s2", "t3"]
 
 
 @pytest.mark.parametrize(
