@@ -50,8 +50,8 @@ fuzz: $(SETUP) ## a million damaged FIX messages and streams; FRAMES=n (1000000)
 lifecycles: $(SETUP) ## every kind of order against a venue that does almost anything; RUNS=n of each kind (100000) SEED=n (1) KIND=name
 	@$(BIN)/python -m tests.trading.campaign --runs "$(or $(RUNS),100000)" --seed "$(or $(SEED),1)" $(if $(KIND),--kind "$$KIND")
 
-mutants: $(SETUP) .venv/.mutants ## changes the lifecycles in 3000 small ways: a test has to notice each; ONLY=module
-	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$$ONLY")
+mutants: $(SETUP) .venv/.mutants ## changes the lifecycles in 3000 small ways: a test has to notice each; ONLY="modules"
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only $$ONLY)
 
 lint: $(SETUP) ## formatter, linter, strict type checker, import rules
 	@$(BIN)/ruff format --check .

@@ -69,7 +69,7 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         return _amended(stakes, decoded(given, Amending))
     if operation == "set_mode":
         wanted = decoded(given, AccountMode)
-        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request)
+        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request, flatten=wanted.flatten)
         return replace(stakes, exposure=state), None
     if operation == "block":
         block = decoded(given, BlockSymbol)

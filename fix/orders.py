@@ -398,8 +398,6 @@ def new_order_single(
     expire_time: datetime | None = None,
 ) -> Message:
     """35=D, handled automatically (21=1). TimeInForce GTD needs `expire_time` or `expire_date`; no other has them."""
-    _check_prices(ord_type, price, stop_px)
-    _check_expiry(time_in_force, expire_date, expire_time)
     return build(
         MsgType.NEW_ORDER_SINGLE,
         _poss_resend(poss_resend),
@@ -413,12 +411,8 @@ def new_order_single(
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
         quantity_field(38, order_qty),
-        (40, ord_type.value),
-        number_field(44, price),
-        number_field(99, stop_px),
-        (59, time_in_force.value),
-        date_field(432, expire_date),
-        None if expire_time is None else (126, format_timestamp(126, expire_time)),
+        *_type_and_prices(ord_type, price, stop_px),
+        *_time_in_force(time_in_force, expire_date, expire_time),
         optional_field(58, text),
     )
 
@@ -473,8 +467,6 @@ def order_cancel_replace_request(
     expire_time: datetime | None = None,
 ) -> Message:
     """35=G, handled automatically (21=1). `expire_time` and `expire_date` as in `new_order_single`."""
-    _check_prices(ord_type, price, stop_px)
-    _check_expiry(time_in_force, expire_date, expire_time)
     return build(
         MsgType.ORDER_CANCEL_REPLACE_REQUEST,
         _poss_resend(poss_resend),
@@ -490,12 +482,8 @@ def order_cancel_replace_request(
         (54, side.value),
         (60, format_timestamp(60, transact_time)),
         quantity_field(38, order_qty),
-        (40, ord_type.value),
-        number_field(44, price),
-        number_field(99, stop_px),
-        (59, time_in_force.value),
-        date_field(432, expire_date),
-        None if expire_time is None else (126, format_timestamp(126, expire_time)),
+        *_type_and_prices(ord_type, price, stop_px),
+        *_time_in_force(time_in_force, expire_date, expire_time),
         optional_field(58, text),
     )
 
@@ -942,22 +930,30 @@ def _poss_resend(poss_resend: bool) -> Field | None:
     return (97, "Y") if poss_resend else None
 
 
-def _check_prices(ord_type: OrdType, price: Decimal | None, stop_px: Decimal | None) -> None:
+def _type_and_prices(ord_type: OrdType, price: Decimal | None, stop_px: Decimal | None) -> list[Field | None]:
     if (ord_type in _LIMITED) != (price is not None):
         raise FieldError(44, price, f"{'given' if price is None else 'left out'} for OrdType {ord_type.value}")
     if (ord_type in _STOPPED) != (stop_px is not None):
         raise FieldError(99, stop_px, f"{'given' if stop_px is None else 'left out'} for OrdType {ord_type.value}")
+    return [(40, ord_type.value), number_field(44, price), number_field(99, stop_px)]
 
 
-def _check_expiry(time_in_force: TimeInForce, expire_date: date | None, expire_time: datetime | None) -> None:
+def _time_in_force(
+    time_in_force: TimeInForce, expire_date: date | None, expire_time: datetime | None
+) -> list[Field | None]:
     """Volume 4: ExpireTime (126) and ExpireDate (432) are conditionally required, one of them, for GTD."""
     if time_in_force is TimeInForce.GTD:
         if (expire_date is None) == (expire_time is None):
             raise FieldError(126, expire_time, "given for TimeInForce 6, or ExpireDate (432) is, and not both")
-        return
-    for tag, value in ((126, expire_time), (432, expire_date)):
-        if value is not None:
-            raise FieldError(tag, value.isoformat(), f"left out for TimeInForce {time_in_force.value}")
+    else:
+        for tag, value in ((126, expire_time), (432, expire_date)):
+            if value is not None:
+                raise FieldError(tag, value.isoformat(), f"left out for TimeInForce {time_in_force.value}")
+    return [
+        (59, time_in_force.value),
+        date_field(432, expire_date),
+        None if expire_time is None else (126, format_timestamp(126, expire_time)),
+    ]
 
 
 def _check_scope(tag: int, scope: StrEnum, symbol: str | None) -> None:

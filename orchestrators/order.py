@@ -549,13 +549,13 @@ def _amending(
     state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
 ) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
+    filled = lifecycles.summary(state).filled_quantity
     try:
-        after = stakes(amended(state.spec, asked.amendment), reference_price)
+        after = stakes(amended(state.spec, asked.amendment, entered=bool(filled)), reference_price)
     except SpecError:
         return None  # the lifecycle says why
     if after == stakes(state.spec, reference_price):
         return None
-    filled = lifecycles.summary(state).filled_quantity
     return Amending(
         order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
     )

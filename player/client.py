@@ -50,6 +50,9 @@ class Client:
     def post(self, path: str, body: Any = None) -> Any:
         return self._request("POST", path, b"" if body is None else msgspec.json.encode(body))
 
+    def patch(self, path: str, body: Any) -> Any:
+        return self._request("PATCH", path, msgspec.json.encode(body))
+
     def delete(self, path: str) -> Any:
         return self._request("DELETE", path, None)
 

@@ -1,6 +1,7 @@
 """The order register: which orders there are, whose each is, and how it ended."""
 
 import heapq
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -197,9 +198,12 @@ def _order_row(order: RegisteredOrder) -> Row:
         "token": order.token,
         "created_at": order.created_at.astimezone(UTC).isoformat(),
         "outcome": order.record.outcome if order.record else "",
-        **pack("order", msgspec.json.encode(order)),
+        # What an order goes on from has each of its executions: thousands of them would not fit otherwise.
+        **pack("order", zlib.compress(msgspec.json.encode(order))),
     }
 
 
 def _order(row: Row) -> RegisteredOrder:
-    return msgspec.json.decode(unpack("order", row), type=RegisteredOrder)
+    data = unpack("order", row)
+    plain = data if data.startswith(b"{") else zlib.decompress(data)  # rows of before are not compressed
+    return msgspec.json.decode(plain, type=RegisteredOrder)

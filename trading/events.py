@@ -173,6 +173,8 @@ class TradingHalted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Nothing is to be added to any position of the account; with `flatten`, what is held is to be closed."""
 
     flatten: bool = False
+    number: int = 0
+    """Of the halt: an order that was open in several hears of each."""
 
 
 class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):

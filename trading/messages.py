@@ -236,6 +236,7 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Mode
     reason: str = ""
+    flatten: bool = False
     request: str
 
 

@@ -62,7 +62,8 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
     entry_price: Decimal | None = None
     """The limit of a limit entry, the trigger of a stop entry, None for a market entry."""
     stop_price: Decimal
-    take_profit_price: Decimal
+    take_profit_price: Decimal | None = None
+    """None: the stop is the only exit."""
     time_in_force: TimeInForce = TimeInForce.GTC
     """The entry's; exits are good till cancelled."""
     synthetic: bool = False
@@ -72,13 +73,15 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
 
 
 class OcoEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of two entries. With both exit prices, what it fills is protected as a bracket's entry is."""
+    """One of two entries. With exit prices, which both have or neither, its fills are protected as a bracket's are."""
 
     side: Side
     quantity: Decimal
     order_type: OrderType = OrderType.LIMIT
     price: Decimal
     """The limit of a limit order, the trigger of a stop order."""
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entry's; exits are good till cancelled."""
     exit_stop_price: Decimal | None = None
     exit_take_profit_price: Decimal | None = None
 
@@ -105,6 +108,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The limit of a limit order, the trigger of a stop order, None for an order at market."""
     reference_price: Decimal | None = None
     """Of an order at market: the price that its exposure is judged by."""
+    time_in_force: TimeInForce = TimeInForce.GTC
 
 
 class OtoSpec(Common, frozen=True, kw_only=True, tag="oto", forbid_unknown_fields=True):
@@ -208,6 +212,8 @@ class TwapSpec(OneSymbol, frozen=True, kw_only=True, tag="twap", forbid_unknown_
     """Where there is no limit: the price that the exposure is judged by."""
     at_end: AtEnd = AtEnd.LEAVE
     lot: Decimal = Decimal(1)
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each slice, and of what is crossed at the end."""
 
 
 class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_unknown_fields=True):
@@ -215,6 +221,8 @@ class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_un
 
     limit_price: Decimal
     display_quantity: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each order that is shown: after one of which the venue ends a part, none follows."""
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,6 +240,8 @@ class ScaleSpec(Common, frozen=True, kw_only=True, tag="scale", forbid_unknown_f
     rungs: tuple[Rung, ...]
     stop_price: Decimal
     take_profit_price: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entries'; exits are good till cancelled."""
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
     when_reopened: Literal["protect", "close"] = "protect"
@@ -260,19 +270,24 @@ Spec = (
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a user wants changed of an open order: the new values; None is left as it is."""
+    """What a user wants changed of an open order: the new values; None is left as it is.
+
+    `no_take_profit` takes the take-profit away.
+    """
 
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     entry_price: Decimal | None = None
     stop_price: Decimal | None = None
     take_profit_price: Decimal | None = None
+    no_take_profit: bool = False
     trail: Trail | None = None
     display_quantity: Decimal | None = None
 
-    def values(self) -> dict[str, "Decimal | Trail"]:
+    def values(self) -> dict[str, "Decimal | Trail | bool"]:
         """What is to be changed, by its field's name."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        given = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {name: value for name, value in given if value is not None and value is not False}
 
 
 class SpecError(ValueError):
@@ -287,11 +302,11 @@ class SpecError(ValueError):
 
 AMENDABLE: dict[type[Common], tuple[str, ...]] = {
     SingleSpec: ("quantity", "limit_price", "stop_price"),
-    BracketSpec: ("quantity", "entry_price", "stop_price", "take_profit_price"),
+    BracketSpec: ("quantity", "entry_price", "stop_price", "take_profit_price", "no_take_profit"),
     OcoSpec: (),
     OtoSpec: (),
     MultiLegSpec: (),
-    TrailingSpec: ("quantity", "entry_price", "take_profit_price", "trail"),
+    TrailingSpec: ("quantity", "entry_price", "take_profit_price", "no_take_profit", "trail"),
     TwapSpec: ("limit_price",),
     IcebergSpec: ("quantity", "limit_price", "display_quantity"),
     ScaleSpec: ("stop_price", "take_profit_price"),
@@ -302,23 +317,32 @@ AMENDABLE: dict[type[Common], tuple[str, ...]] = {
 _Spec = TypeVar("_Spec", bound=Common)
 
 
-def amended(spec: _Spec, amendment: Amendment) -> _Spec:
+def amended(spec: _Spec, amendment: Amendment, *, entered: bool = False) -> _Spec:
     """The spec with the amendment's values.
+
+    `entered`: the entry is over, or has filled something. Where it was is history then, and an exit may go beyond it,
+    such as a stop to where nothing is lost any more.
 
     Raises `SpecError` where this kind of order has no such field to amend, or where the result would be wrong.
     """
     fields = AMENDABLE[type(spec)]
-    changes = amendment.values()
+    changes: dict[str, object] = {**amendment.values()}
     right = f"can be amended: {', '.join(fields)}" if fields else "nothing of this kind of order can be amended"
     if not changes:
         raise SpecError("amendment", "empty", right)
+    _check_one_take_profit(amendment)
     for name, value in changes.items():
         if name not in fields:
             raise SpecError(name, value, right)
-        if getattr(spec, name) is None:
+        # One exit may come and go; any other price belongs to the kind of order that it is.
+        has_it = getattr(spec, "take_profit_price" if name == "no_take_profit" else name) is not None
+        if not has_it and name != "take_profit_price":
             raise SpecError(name, value, "must be left out: the order has none")
+    if changes.pop("no_take_profit", False):
+        changes["take_profit_price"] = None
     after = msgspec.structs.replace(spec, **changes)
-    check(after)
+    is_held = isinstance(after, TrailingSpec) and after.entry_type is None
+    check(after, entered=entered or is_held)
     return after
 
 
@@ -327,15 +351,21 @@ def check_amendment(amendment: Amendment) -> None:
     if not amendment.values():
         fields = ", ".join(amendment.__struct_fields__)
         raise SpecError("amendment", "empty", f"must have a value for at least one of {fields}")
+    _check_one_take_profit(amendment)
     for name, value in amendment.values().items():
         if isinstance(value, Trail):
             _check_trail(value)
-        else:
+        elif isinstance(value, Decimal):
             _check_positive(name, value)
 
 
-def check(spec: Common) -> None:
-    """Raise `SpecError` for the first field that is wrong."""
+def _check_one_take_profit(amendment: Amendment) -> None:
+    if amendment.no_take_profit and amendment.take_profit_price is not None:
+        raise SpecError("no_take_profit", True, "must be left out where there is a take_profit_price")
+
+
+def check(spec: Common, *, entered: bool = False) -> None:
+    """Raise `SpecError` for the first field that is wrong. `entered` as in `amended`."""
     if not ORDER_ID.fullmatch(spec.order_id):
         raise SpecError("order_id", spec.order_id, "must be 1 to 64 letters, digits, '_' or '-'")
     if spec.valid_for is not None and not 1 <= spec.valid_for <= _LONGEST_VALID_FOR:
@@ -349,6 +379,8 @@ def check(spec: Common) -> None:
     if isinstance(spec, OneSymbol):
         _check_positive("quantity", spec.quantity)
     _CHECKS[type(spec)](spec)
+    if not entered and type(spec) in _CHECKS_OF_ENTERING:
+        _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
 def check_symbol(symbol: str, field: str = "symbol") -> None:
@@ -385,6 +417,12 @@ def _check_single(spec: SingleSpec) -> None:
 def _check_bracket(spec: BracketSpec) -> None:
     _check_entry_price(spec.entry_type, spec.entry_price)
     _check_exits(spec.side, spec.stop_price, spec.take_profit_price)
+
+
+def _check_entering_bracket(spec: BracketSpec) -> None:
+    if spec.entry_type is OrderType.MARKET and spec.take_profit_price is None:
+        message = "is needed for a market order: the exposure limits judge it at the higher of its exits' prices"
+        raise SpecError("take_profit_price", None, message)
     _check_between("entry_price", spec.entry_price, spec.side, spec.stop_price, spec.take_profit_price)
 
 
@@ -403,6 +441,11 @@ def _check_oco(spec: OcoSpec) -> None:
             names = (where + "exit_stop_price", where + "exit_take_profit_price")
             _check_exits(entry.side, stop, profit, *names)
             _check_between(where + "price", entry.price, entry.side, stop, profit, *names)
+    bare = [number for number, entry in enumerate(spec.entries) if entry.exit_stop_price is None]
+    if len(bare) == 1:
+        # Whether an order protects what it holds is one answer: by it a halt that flattens decides what it closes.
+        message = "is needed too: both entries have exits, or neither has"
+        raise SpecError(f"entries[{bare[0]}].exit_stop_price", None, message)
 
 
 def _check_oto(spec: OtoSpec) -> None:
@@ -444,16 +487,19 @@ def _check_trailing(spec: TrailingSpec) -> None:
             message = "must be left out where there is an entry: it trails from the entry's average price"
             raise SpecError("start_price", spec.start_price, message)
     _check_trail(spec.trail)
-    start = spec.start_price or spec.entry_price
-    if start is not None and spec.trail.stop_for(start, spec.side) <= 0:
-        raise SpecError("trail", spec.trail.amount, f"must leave the stop above 0 when the price is {start}")
     if spec.take_profit_price is not None:
         _check_positive("take_profit_price", spec.take_profit_price)
+
+
+def _check_entering_trailing(spec: TrailingSpec) -> None:
+    start, profit = spec.start_price or spec.entry_price, spec.take_profit_price
+    if start is None:
+        return
+    if spec.trail.stop_for(start, spec.side) <= 0:
+        raise SpecError("trail", spec.trail.amount, f"must leave the stop above 0 when the price is {start}")
+    if profit is not None and spec.side.sign * (profit - start) <= 0:
         higher = "above" if spec.side is Side.BUY else "below"
-        if start is not None and spec.side.sign * (spec.take_profit_price - start) <= 0:
-            raise SpecError(
-                "take_profit_price", spec.take_profit_price, f"must be {higher} {start}, where it trails from"
-            )
+        raise SpecError("take_profit_price", profit, f"must be {higher} {start}, where it trails from")
 
 
 def _check_trail(trail: Trail) -> None:
@@ -506,6 +552,10 @@ def _check_scale(spec: ScaleSpec) -> None:
     for number, rung in enumerate(spec.rungs):
         _check_positive(f"rungs[{number}].quantity", rung.quantity)
         _check_positive(f"rungs[{number}].price", rung.price)
+
+
+def _check_entering_scale(spec: ScaleSpec) -> None:
+    for number, rung in enumerate(spec.rungs):
         _check_between(f"rungs[{number}].price", rung.price, spec.side, spec.stop_price, spec.take_profit_price)
 
 
@@ -526,15 +576,28 @@ _CHECKS: dict[type[Common], Callable[..., None]] = {
     FlattenSpec: _check_flatten,
 }
 
+_CHECKS_OF_ENTERING: dict[type[Common], Callable[..., None]] = {
+    BracketSpec: _check_entering_bracket,
+    TrailingSpec: _check_entering_trailing,
+    ScaleSpec: _check_entering_scale,
+}
+"""How an entry's price and its exits' go together: of no matter any more once it has filled something."""
+
 
 def _check_entry_price(entry_type: OrderType, entry_price: Decimal | None) -> None:
     _check_price("entry_price", entry_price, needed=entry_type is not OrderType.MARKET, order_type=entry_type)
 
 
 def _check_exits(
-    side: Side, stop: Decimal, profit: Decimal, stop_name: str = "stop_price", profit_name: str = "take_profit_price"
+    side: Side,
+    stop: Decimal,
+    profit: Decimal | None,
+    stop_name: str = "stop_price",
+    profit_name: str = "take_profit_price",
 ) -> None:
     _check_positive(stop_name, stop)
+    if profit is None:
+        return
     _check_positive(profit_name, profit)
     if side.sign * (profit - stop) <= 0:
         lower = "below" if side is Side.BUY else "above"
@@ -546,7 +609,7 @@ def _check_between(
     price: Decimal | None,
     side: Side,
     stop: Decimal,
-    profit: Decimal,
+    profit: Decimal | None,
     stop_name: str = "stop_price",
     profit_name: str = "take_profit_price",
 ) -> None:
@@ -556,7 +619,7 @@ def _check_between(
     lower, higher = ("below", "above") if side is Side.BUY else ("above", "below")
     if side.sign * (price - stop) <= 0:
         raise SpecError(stop_name, stop, f"must be {lower} {field} {price} for a {side} order")
-    if side.sign * (profit - price) <= 0:
+    if profit is not None and side.sign * (profit - price) <= 0:
         raise SpecError(profit_name, profit, f"must be {higher} {field} {price} for a {side} order")
 
 

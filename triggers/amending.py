@@ -9,7 +9,7 @@ from trading.instructions import InstructionRow, as_amended
 from trading.messages import LiveStatus
 from trading.specs import Amendment, BracketSpec, OneSymbol, SingleSpec, Spec, SpecError, TrailingSpec, amended
 
-_OF_EXITS = frozenset({"stop_price", "take_profit_price", "trail"})
+_OF_EXITS = frozenset({"stop_price", "take_profit_price", "no_take_profit", "trail"})
 _OVER = frozenset(
     {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.NOT_SENT, OrderStatus.UNKNOWN}
 )

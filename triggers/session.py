@@ -20,6 +20,7 @@ from trading.child import OrderStatus
 from trading.events import OrderReported
 from trading.messages import EXPOSURE_KEY, LiveStatus, OrderEnded, RecordDetail, Woken, encoded
 from triggers.answers import answer, refusal
+from triggers.halts import keep_halt
 from triggers.instances import is_running, start
 from triggers.views import Released
 
@@ -67,7 +68,8 @@ async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestr
 @bp.durable_client_input(client_name="client")
 async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
     """The second line behind wake-ups: wakes each open order that has missed something, starts one that was opened
-    again and does not run, alerts on one that has died, and on what the venue leaves unanswered."""
+    again and does not run, alerts on one that has died, and on what the venue leaves unanswered; sees a halt through.
+    """
     del timer
     await _let_go(client)
     for order in await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER):
@@ -75,6 +77,7 @@ async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestration
             await _look_after(client, order.order_id)
         except Exception:
             _log.exception("the sweep could not look after %s; it will be tried again", order.order_id)
+    await keep_halt(client)
 
 
 async def _let_go(client: Any) -> None:

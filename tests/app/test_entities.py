@@ -292,7 +292,13 @@ def test_while_trading_is_halted_only_what_reduces_is_approved() -> None:
         None,
         "",
     ]
-    assert entity.state["exposure"]["account"] == {"mode": "open", "reason": "", "halts": 1, "requests": ["1", "2"]}
+    assert entity.state["exposure"]["account"] == {
+        "mode": "open",
+        "reason": "",
+        "flatten": False,
+        "halts": 1,
+        "requests": ["1", "2"],
+    }
 
 
 def test_a_state_of_before_there_were_several_stakes_is_read_and_knows_who_protects_what_is_held() -> None:

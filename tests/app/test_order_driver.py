@@ -653,7 +653,7 @@ def test_a_price_that_is_touched_waits_for_no_amendment_that_exposure_cannot_be_
             world.keep(touched(number))
             world.host.raise_event(encoded(Woken()))
             world.host.run()
-        assert children(world) == ["e1", "x2"]  # what is left of the entry goes before the rest is closed
+        assert children(world) == ["e1", "x2", "c3"]
         assert not world.called("@exposure@main.amend")
 
 

@@ -135,7 +135,7 @@ def test_an_instance_is_started_suspended_resumed_terminated_restarted_and_purge
         page.get_by_role("button", name=button).click()
         expect(page.locator(".status")).to_have_text(status)
     page.get_by_role("button", name="Purge").click()
-    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_visible()
     assert host.call("GET", "/durabletask/instances/by-hand")[0] == 404
 
 

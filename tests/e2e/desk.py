@@ -3,8 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,12 +12,14 @@ import msgspec
 from gateway.journal import Journal
 from player.feed import Feed
 from player.stack import HUB, Stack
+from player.steps import Step
 from storage.alerts import Alerts
 from storage.tables import Tables
 from trading.journal import JournalRow
 
 _WITHIN = 30.0
 _TYPES = {"1": "market", "2": "limit", "3": "stop"}
+_STATUSES = {"0": "new", "1": "partially_filled", "2": "filled", "4": "canceled", "8": "rejected"}
 _SIDES = {"1": "buy", "2": "sell"}
 _NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -28,12 +30,29 @@ class Desk:
     def __init__(self, stack: Stack, symbol: str) -> None:
         self._stack = stack
         self._feed = Feed(stack.host, stack.venue, HUB)
+        self._ticks = 0
         self.symbol = symbol
 
     def quote(self, bid: str, ask: str, *, bid_size: str | None = None, ask_size: str | None = None) -> None:
         sizes = {"bid_size": bid_size, "ask_size": ask_size}
         self._prices({"kind": "quote", "symbol": self.symbol, "bid": bid, "ask": ask, **sizes})
         self._feed.settle()
+
+    def tick(self, price: str) -> None:
+        """A trade in the market: at the venue, and then in the market data that comes in through the Event Hub."""
+        self._prices({"kind": "trade", "symbol": self.symbol, "price": price, "size": None})
+        self._feed.settle()
+        self._ticks += 1
+        data = {"kind": "tick", "ts": msgspec.to_builtins(_NOON), "symbol": self.symbol, "last": price}
+        event = {"enqueued_time": msgspec.to_builtins(_NOON), "body": data, "sequence_number": self._ticks}
+        self._stack.host.post(f"/devhost/eventhubs/{HUB}/events", {"partition": self.symbol, "events": [event]})
+        self._feed.settle()
+
+    def wait(self, seconds: int) -> None:
+        """Let the market's clock go on; what is due meanwhile is done in its order."""
+        now = datetime.fromisoformat(self._stack.host.get("/devhost/clock")["now"])
+        for _ in self._feed.in_lockstep([Step(at=now + timedelta(seconds=seconds), prices=[], batch=[])]):
+            pass
 
     def sweep_both_ways(self, low: str, high: str) -> None:
         """The price moves through stops and limits before anyone can cancel anything."""
@@ -56,8 +75,25 @@ class Desk:
         }
         self.place(body | changes)
 
-    def place(self, body: dict[str, object]) -> None:
+    def place(self, body: Mapping[str, object]) -> None:
         self._stack.host.post("/api/orders", body)
+        self._feed.settle()
+
+    def place_at_market(self, order_id: str, side: str, quantity: str) -> None:
+        order = {"type": "single", "order_id": order_id, "symbol": self.symbol, "side": side, "quantity": quantity}
+        self.place(order | {"order_type": "market", "reference_price": "100"})
+
+    def amend(self, order_id: str, **values: str) -> None:
+        self._stack.host.patch(f"/api/orders/{order_id}", values)
+        self._feed.settle()
+
+    def halt(self, *, flatten: bool = False) -> None:
+        """For all symbols."""
+        self._stack.host.post("/api/halt", {"flatten": flatten})
+        self._feed.settle()
+
+    def resume(self) -> None:
+        self._stack.host.delete("/api/halt")
         self._feed.settle()
 
     def cancel(self, order_id: str, mode: str) -> None:
@@ -73,8 +109,17 @@ class Desk:
         self._stack.venue.post(f"/orders/{cl_ord_id}/cancel")
         self._feed.settle()
 
-    def bust_by_venue(self, exec_id: str) -> None:
+    def bust_by_venue(self, exec_id: str, *, settle: bool = True) -> None:
         self._stack.venue.post(f"/trades/{exec_id}/bust")
+        if settle:
+            self._feed.settle()
+
+    def correct_by_venue(self, exec_id: str, quantity: str, price: str) -> None:
+        self._stack.venue.post(f"/trades/{exec_id}/correct", {"quantity": quantity, "price": price})
+        self._feed.settle()
+
+    def restate_by_venue(self, cl_ord_id: str, quantity: str) -> None:
+        self._stack.venue.post(f"/orders/{cl_ord_id}/restate", {"quantity": quantity})
         self._feed.settle()
 
     def venue_trades(self) -> list[dict[str, Any]]:
@@ -143,8 +188,11 @@ class Desk:
 
     def position(self) -> str:
         """The position that the entity holds."""
-        positions = self._stack.host.get("/api/positions")["positions"]
-        return next((held["quantity"] for held in positions if held["symbol"] == self.symbol), "0")
+        return self.positions().get(self.symbol, "0")
+
+    def positions(self) -> dict[str, str]:
+        """Of all symbols."""
+        return {held["symbol"]: held["quantity"] for held in self._stack.host.get("/api/positions")["positions"]}
 
     def venue_position(self) -> str:
         held: str = self._stack.venue.get("/positions").get(self.symbol, "0")
@@ -165,6 +213,18 @@ class Desk:
             for order in self.venue_orders()
             if order["status"] in ("0", "1", "5")
         )
+
+    def sent(self) -> list[str]:
+        """The symbol's orders at the venue, in the order it got them: `buy limit 10 filled`."""
+        return [
+            f"{order['side']} {order['order_type']} {order['quantity']} {_STATUSES[order['status']]}"
+            for order in self.venue_orders()
+        ]
+
+    def stop_price(self) -> str:
+        """Of the one stop that works at the venue."""
+        (price,) = [order["stop_price"] for order in self.venue_orders() if order["order_type"] == "stop"]
+        return str(price)
 
     def journal(self, order_id: str) -> list[JournalRow]:
         return Journal(Tables(self._stack.storage_connection)).read(order_id)

@@ -4,25 +4,12 @@ Numbers and quantities are those of the acceptance scenarios; the pure lifecycle
 `tests/trading/test_bracket_scenarios.py`.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
-from player.stack import Stack, StackOptions, running
+from player.stack import Stack
 from tests.e2e.desk import Desk
 
 FILLED, CANCELED = "2", "4"
-LIMITS = {
-    "MAX_ORDER_NOTIONAL": "1000000",
-    "MAX_SYMBOL_NOTIONAL": "1000000",
-    "MAX_GROSS_NOTIONAL": "100000000",
-}
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(StackOptions(out=tmp_path_factory.mktemp("e2e"), lockstep=True, settings=LIMITS)) as stack:
-        yield stack
 
 
 def test_01_the_take_profit_fills_and_the_stop_is_cancelled_once(stack: Stack) -> None:
@@ -198,6 +185,39 @@ def test_20_the_host_dies_twice_between_the_entrys_fill_and_the_exits(stack: Sta
     assert desk.position() == desk.venue_position() == "0"
 
 
+def test_28_a_halt_lets_nothing_add_to_a_position_and_with_flatten_closes_them_all(stack: Stack) -> None:
+    waiting, protected, bare = Desk(stack, "HALTA"), Desk(stack, "HALTB"), Desk(stack, "HALTC")
+    waiting.quote("2999", "3001")
+    waiting.place_bracket("scenario-28a")
+    protected.quote("2999", "3000")
+    protected.place_bracket("scenario-28b")
+    bare.quote("99", "100")
+    bare.place_at_market("scenario-28c", "buy", "6")
+    assert (protected.position(), bare.position()) == ("10", "6")
+
+    waiting.halt()
+    assert waiting.order("scenario-28a")["outcome"] == "halted"
+    assert waiting.working() == []
+    assert protected.working() == [("limit", "10"), ("stop", "10")]
+    bare.place_at_market("scenario-28d", "buy", "1")
+    waiting.place_bracket("scenario-28e")
+    assert bare.order("scenario-28d")["outcome"] == waiting.order("scenario-28e")["outcome"] == "denied"
+    bare.place_at_market("scenario-28f", "sell", "2")
+    assert bare.order("scenario-28f")["outcome"] == "filled"
+    assert bare.position() == "4"
+
+    waiting.halt(flatten=True)
+    assert protected.order("scenario-28b")["outcome"] == "closed"
+    assert protected.working() == []
+    assert set(bare.positions().values()) == {"0"}
+    assert bare.venue_position() == protected.venue_position() == "0"
+
+    waiting.resume()
+    waiting.place_bracket("scenario-28g")
+    assert waiting.working() == [("limit", "10")]
+    waiting.cancel("scenario-28g", "flatten")
+
+
 @pytest.mark.parametrize(("symbol", "when_reopened"), [("FORTYTWO", "protect"), ("FORTYTWOB", "close")])
 def test_42_a_take_profit_that_is_busted_after_the_end_opens_the_order_again(
     stack: Stack, symbol: str, when_reopened: str
@@ -226,6 +246,42 @@ def test_42_a_take_profit_that_is_busted_after_the_end_opens_the_order_again(
     assert desk.position() == desk.venue_position() == "0"
     ids = [cl_ord_id for placed in desk.venue_orders() for cl_ord_id in placed["cl_ord_ids"]]
     assert len(ids) == len(set(ids)) == (5 if when_reopened == "protect" else 4)
+
+
+def test_42_the_host_dies_while_a_busted_trade_opens_the_order_again(stack: Stack) -> None:
+    desk = Desk(stack, "FORTYTWOC")
+    desk.quote("2999", "3000")
+    desk.place_bracket("scenario-42-dies")
+    desk.quote("3050", "3051")
+    desk.quote("2999", "3000")
+    desk.bust_by_venue(desk.venue_trades()[-1]["exec_id"], settle=False)
+    desk.kill_host_while_orders_are_held(0)
+    desk.kill_host_while_orders_are_held(0)
+    desk.settle()
+
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+    assert desk.position() == desk.venue_position() == "10"
+    assert desk.order("scenario-42-dies")["outcome"] is None
+    desk.quote("2950", "2951")
+    assert desk.order("scenario-42-dies")["outcome"] == "stop_loss"
+    assert desk.position() == desk.venue_position() == "0"
+
+
+def test_23_26_what_the_venue_corrects_and_restates_is_followed_and_brought_back(stack: Stack) -> None:
+    desk = Desk(stack, "UNASKED")
+    desk.quote("2999", "3000")
+    desk.place_bracket("scenario-23")
+    desk.correct_by_venue(desk.venue_trades()[0]["exec_id"], "10", "2999")
+    entry = desk.order("scenario-23")["children"][0]
+    assert (entry["cum_quantity"], entry["average_price"]) == ("10", "2999")
+    assert [placed["status"] for placed in desk.venue_orders()[1:]] == ["0", "0"]
+
+    desk.restate_by_venue(_stop(desk), "8")
+    assert desk.working() == [("limit", "10"), ("stop", "10")]
+    assert "ORDER_RESTATED" in desk.alerts("scenario-23")
+    desk.quote("2950", "2951")
+    assert desk.order("scenario-23")["outcome"] == "stop_loss"
+    assert desk.position() == desk.venue_position() == "0"
 
 
 def test_27_a_cancel_before_any_fill_leaves_nothing(stack: Stack) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,17 +26,10 @@ from fix.sqlite_store import SqliteStore
 from fix.store import MemoryStore
 from fix.tls import TlsError, client_tls, server_tls
 from fix.transport import Connection, read_clocks
-from tests.fix.wire import START, Side, brief, frame, order
+from tests.fix.wire import START, Side, brief, frame, order, until
 
 HOST = "127.0.0.1"
 QUICK = Pauses(first=0.01, longest=0.05, stable_after=0.001)
-
-
-async def until(condition: Callable[[], object], within: float = 10) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.005)
 
 
 class Notes(Application):

@@ -17,7 +17,7 @@ from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, Session
 from fix.message import Message
 from fix.session import NotLoggedOn, Session, State
 from fix.transport import Connection, Server, connect, read_clocks, serve
-from tests.fix.wire import order
+from tests.fix.wire import order, until
 
 HOST = "127.0.0.1"
 
@@ -26,13 +26,6 @@ HOST = "127.0.0.1"
 def _short_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hand-made peers never close first."""
     monkeypatch.setattr(transport, "_CLOSE_TIMEOUT", 0.2)
-
-
-async def until(condition: Callable[[], object], within: float = 5) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.005)
 
 
 class Log:

@@ -1,5 +1,7 @@
 """Bytes by hand, and one side of a session whose peer is the test."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -44,6 +46,14 @@ def refusal(read: Callable[[Message], object], message: Message) -> tuple[int, i
     with pytest.raises(FieldError) as caught:
         read(message)
     return caught.value.tag, caught.value.reason
+
+
+async def until(condition: Callable[[], object], within: float = 10) -> None:
+    """Wait for something to become true, by real time in seconds."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.005)
 
 
 class Side:

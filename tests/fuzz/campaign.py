@@ -368,10 +368,10 @@ class _Run:
             self.store.sent(6, None)
         if random.random() < 0.3:
             self.store.processed(5)
+        self.store.created = self.numbers_begun = START
         self.store.commit()
         self._begin()
         self.seconds = 0.0
-        self.numbers_begun = START
         self.number = self.session.next_inbound
         """The peer's next one."""
 

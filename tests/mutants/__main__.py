@@ -26,11 +26,14 @@ MUTATED = Path("trading/lifecycles")
 LEAST_KILLED = 90
 """Percent."""
 
+_LEFT_OUT = {"test_explain.py", "test_lifecycles_manual.py", "test_properties.py"}
+"""A diagram notices any change, but does not say what is wrong. Of the properties there is a short run instead."""
+
 CONFIGURATION = """
 [tool.mutmut]
 source_paths = ["{source}"]
 also_copy = ["trading", "tests"]
-pytest_add_cli_args = ["-p", "tests.mutants.short_properties", "-p", "no:cacheprovider"]
+pytest_add_cli_args = ["-p", "no:cacheprovider"]
 pytest_add_cli_args_test_selection = {tests}
 """
 
@@ -38,18 +41,20 @@ pytest_add_cli_args_test_selection = {tests}
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     modules = sorted(each.stem for each in (ROOT / MUTATED).glob("*.py"))
-    parser.add_argument("--only", metavar="MODULE", choices=modules, help=f"one of {', '.join(modules)}")
+    parser.add_argument("--only", metavar="MODULE", nargs="*", choices=modules, help=f"some of {', '.join(modules)}")
     parser.add_argument("--processes", type=int, default=2, help="how many mutants are tried at a time (2)")
     options = parser.parse_args(arguments)
     console = Console()
     if not console.is_terminal:
         console.width = 120
     _copy()
-    names = [f"{MUTATED.as_posix().replace('/', '.')}.{options.only}.*"] if options.only else []
+    only: list[str] = options.only or modules
+    package = MUTATED.as_posix().replace("/", ".")
+    names = [f"{package}.x*" if module == "__init__" else f"{package}.{module}.*" for module in only]
     mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(options.processes), *names]
     subprocess.run(mutmut, cwd=WORK, check=True)
     tried = [each for each in read_mutants(WORK / "mutants" / MUTATED) if each.killed is not None]
-    return _judge(console, tried, read_accepted(ACCEPTED), only=options.only)
+    return _judge(console, tried, read_accepted(ACCEPTED), only)
 
 
 def _copy() -> None:
@@ -60,19 +65,17 @@ def _copy() -> None:
     tests = [
         str(test.relative_to(ROOT)) for test in sorted((ROOT / "tests" / "trading").glob("test_*.py")) if _counts(test)
     ]
+    tests.append("tests/mutants/test_short_plays.py")
     (WORK / "pyproject.toml").write_text(CONFIGURATION.format(source=MUTATED, tests=tests))
 
 
 def _counts(test: Path) -> bool:
-    """Whether a file's tests are about lifecycles, and say what is right.
-
-    The diagrams would notice much, since any change changes them; but they would not say what is wrong.
-    """
+    """Whether a file's tests are about lifecycles, and quick ones that say what is right."""
     text = test.read_text()
-    return test.name != "test_explain.py" and ("trading.lifecycles" in text or "tests.trading.desk" in text)
+    return test.name not in _LEFT_OUT and ("trading.lifecycles" in text or "tests.trading.desk" in text)
 
 
-def _judge(console: Console, tried: list[Mutant], accepted: dict[Change, str], *, only: str | None) -> int:
+def _judge(console: Console, tried: list[Mutant], accepted: dict[Change, str], only: list[str]) -> int:
     survivors = Counter(each.change for each in tried if not each.killed)
     console.print(_table(tried, accepted))
     share = 100 * sum(1 for each in tried if each.killed) / max(1, len(tried))
@@ -81,7 +84,7 @@ def _judge(console: Console, tried: list[Mutant], accepted: dict[Change, str], *
     for each in wrong:
         console.print(f"[red]not killed[/] {each.function}", highlight=False)
         console.print(f"    - {each.was}\n    + {each.now}", highlight=False, markup=False)
-    stale = [each for each in accepted if each not in survivors and only in (None, each.function.partition(".")[0])]
+    stale = [each for each in accepted if each not in survivors and each.function.partition(".")[0] in only]
     for each in stale:
         console.print(f"[red]accepted, but killed or gone[/] {each.function}", highlight=False)
         console.print(f"    - {each.was}\n    + {each.now}", highlight=False, markup=False)

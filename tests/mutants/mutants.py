@@ -55,20 +55,20 @@ def read_accepted(file: Path) -> dict[Change, str]:
 
 
 def _functions(source: str) -> dict[str, list[str]]:
-    """The lines of every function of a module by its name, without its indentation and its `def`."""
+    """The lines of every function of a module by its name, without indentation and without the name."""
+    lines = [line.strip() for line in source.splitlines()]
     functions = {}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef):
-            text = (ast.get_source_segment(source, node) or "").replace(node.name, "", 1)
-            functions[node.name] = [line.strip() for line in text.splitlines()]
+            first, *rest = lines[node.lineno - 1 : node.end_lineno]
+            functions[node.name] = [first.replace(node.name, "", 1), *rest]
     return functions
 
 
 def _change(module: str, name: str, sources: dict[str, list[str]]) -> Change:
     """mutmut names a mutant of `f` as `x_f__mutmut_7`, and of a method as `xǁClassǁf__mutmut_7`."""
     function = name.rpartition("__mutmut_")[0]
-    lines = difflib.ndiff(sources[f"{function}__mutmut_orig"], sources[name])
-    changed = [line for line in lines if line.startswith(("- ", "+ "))]
-    was, now = (" ".join(line[2:] for line in changed if line.startswith(sign)) for sign in "-+")
+    lines = list(difflib.unified_diff(sources[f"{function}__mutmut_orig"], sources[name], n=0, lineterm=""))[2:]
+    was, now = (" ".join(line[1:] for line in lines if line.startswith(sign)) for sign in "-+")
     spoken = function.replace("ǁ", ".").removeprefix("x.").removeprefix("x_")
     return Change(f"{module}.{spoken}", was, now)

@@ -1,6 +1,7 @@
 """Orders, signals, alerts and secrets, on real storage."""
 
 import logging
+import random
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from storage.alerts import Alerts
 from storage.instructions import Instructions
-from storage.orders import OrderRecord, OrderRegister
+from storage.orders import OrderRecord, OrderRegister, RegisteredOrder
 from storage.secrets import SecretsError, fix_credentials
 from storage.settings import load
 from storage.signals import SignalStore, StateChangedError, StrategyState
@@ -101,11 +102,33 @@ def test_which_orders_are_known(tables: Tables) -> None:
 def test_a_record_may_be_larger_than_one_property_holds(tables: Tables) -> None:
     register = OrderRegister(tables)
     register.register("sma-1", "t", "{}", AT)
-    record = OrderRecord(outcome="filled", finished_at=AT, detail='"' + "x" * 200_000 + '"')
+    record = OrderRecord(outcome="filled", finished_at=AT, detail=f'"{random.Random(1).randbytes(200_000).hex()}"')
     register.finish("sma-1", record)
     order = register.get("sma-1")
     assert order is not None
     assert order.record == record
+
+
+def test_what_an_order_of_many_executions_goes_on_from_fits(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    executions = [
+        {"quantity": "1", "price": f"{3000 + number % 100}.5", "at": (AT + timedelta(seconds=number)).isoformat()}
+        for number in range(20_000)
+    ]
+    detail = RecordDetail(last_number=7, timing=Timing(), resumption={"executions": executions})
+    record = OrderRecord(outcome="filled", finished_at=AT, detail=msgspec.json.encode(detail).decode())
+    register.finish("sma-1", record)
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.last_end() == detail
+
+
+def test_an_order_of_before_is_read(tables: Tables) -> None:
+    order = RegisteredOrder(order_id="old-1", token="t", spec_json="{}", created_at=AT)
+    row = {"PartitionKey": "old-1", "RowKey": "order", **pack("order", msgspec.json.encode(order))}
+    tables.orders.create_entity(row)
+    assert OrderRegister(tables).get("old-1") == order
 
 
 def test_an_order_that_was_not_over_after_all_is_open_again_and_found_as_such(tables: Tables) -> None:

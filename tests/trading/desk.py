@@ -159,7 +159,7 @@ class Desk:
         self._deliver(TimerFired(name=name))
 
     def new(self) -> list[str]:
-        """What was commanded since this was last asked, but for timers that nobody waits for any more."""
+        """What was commanded since this was last asked, but for what only keeps watch over time."""
         log, self.log = self.log, []
         return log
 
@@ -281,7 +281,8 @@ class Desk:
         )
 
     def busted(self, role: Role, trade: OrderFilled) -> TradeBusted:
-        self.sent(role).cum_quantity -= trade.quantity
+        order = next(each for each in self.book if trade.cl_ord_id in each.cl_ord_ids)
+        order.cum_quantity -= trade.quantity
         return TradeBusted(
             cl_ord_id=trade.cl_ord_id,
             exec_id=f"{trade.exec_id}-bust",
@@ -333,7 +334,7 @@ class Desk:
                 return f"cancel {self._ask(command).name}"
             case SetTimer():
                 self.timers[command.name] = command.at
-                return f"timer {command.name}"
+                return "" if command.name.startswith("retry_await_") else f"timer {command.name}"
             case CancelTimer():
                 del self.timers[command.name]
                 return ""

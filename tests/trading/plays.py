@@ -103,8 +103,8 @@ def _ocos(**changes: object) -> list[Spec]:
     pairs = [
         (_entry(buy, 3050, at_stop=True, stop=3000), _entry(sell, 2950, at_stop=True, stop=3000)),
         (_entry(buy, 3050, at_stop=True), _entry(sell, 2950, at_stop=True)),
-        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True)),
-        (_entry(sell, 3040), _entry(buy, 2960, stop=2900)),
+        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True, stop=3000)),
+        (_entry(sell, 3040), _entry(buy, 2960)),
     ]
     ocos = [OcoSpec(order_id="oco-1", symbol="IBM", entries=pair, valid_for=60) for pair in pairs]
     return [
@@ -129,12 +129,17 @@ _CHAINS = (
     (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 5)),
     (_leg("A", Side.BUY, 6), _leg("B", Side.SELL, 12, None), _leg("C", Side.BUY, 4)),
     (_leg("A", Side.SELL, 4), _leg("B", Side.SELL, 8)),
+    (_leg("A", Side.BUY, 9), _leg("B", Side.SELL, 7), _leg("C", Side.BUY, 3)),
 )
 
 
 def _chains() -> list[Spec]:
     chains: list[Spec] = [OtoSpec(order_id="oto-1", orders=each, valid_for=60) for each in _CHAINS]
-    return [*chains, OtoSpec(order_id="oto-1", orders=_CHAINS[2], lot=Decimal(4))]
+    return [
+        *chains,
+        OtoSpec(order_id="oto-1", orders=_CHAINS[2], lot=Decimal(4)),
+        OtoSpec(order_id="oto-1", orders=_CHAINS[1], lot=Decimal(2), retry=_RETRY),
+    ]
 
 
 def _multi_legs() -> list[Spec]:
@@ -142,14 +147,24 @@ def _multi_legs() -> list[Spec]:
     all_at_once: list[Spec] = [
         MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=policy, valid_for=60, retry=retry)
         for policy in OnLegFailure
-        for legs, retry in ((pair, None), (_CHAINS[1], _RETRY))
+        for legs, retry in ((pair, None), (_CHAINS[1], _RETRY), (_CHAINS[3], None))
     ]
     following: list[Spec] = [
         MultiLegSpec(
-            order_id="legs-1", legs=legs, execution=Execution.LEAD_FOLLOW, on_leg_failure=policy, valid_for=60, lot=lot
+            order_id="legs-1",
+            legs=legs,
+            execution=Execution.LEAD_FOLLOW,
+            on_leg_failure=policy,
+            valid_for=60,
+            lot=lot,
+            retry=retry,
         )
         for policy in OnLegFailure
-        for legs, lot in ((_CHAINS[0], Decimal(1)), (_CHAINS[1], Decimal(2)))
+        for legs, lot, retry in (
+            (_CHAINS[0], Decimal(1), None),
+            (_CHAINS[1], Decimal(2), None),
+            (_CHAINS[3], Decimal(1), _RETRY),
+        )
     ]
     return [*all_at_once, *following, MultiLegSpec(order_id="legs-1", legs=pair, all_or_none=True)]
 

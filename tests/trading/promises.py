@@ -4,9 +4,10 @@ What should be is worked out here from the spec and from what the game has told 
 tried: but for the spec as amended, why a leg is being closed, and what the venue has refused too often.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from trading.commands import ReplaceOrder, WatchPrice
@@ -154,6 +155,8 @@ def check_step(game: "Game", before: State, event: Event) -> None:
         may_fall = isinstance(event, TradeBusted | TradeCorrected)
         for was, now in zip(before.orders, state.orders, strict=False):
             assert may_fall or now.cum_quantity >= was.cum_quantity, f"{now.cl_ord_id}: what is filled fell"
+        if [order.value for order in before.of(Role.ENTRY)] != [order.value for order in state.of(Role.ENTRY)]:
+            game.asked_stop = None  # a trailing stop that has not moved yet follows what the entry has paid
     for order, known in zip(state.orders, game.orders, strict=False):
         assert order.cum_quantity == known.known_cum, (
             f"{known.name} has filled {order.cum_quantity}, and was told of {known.known_cum}"
@@ -248,7 +251,9 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert order.side is (rules.side.opposite if held > 0 else rules.side), f"{order.name} on the wrong side"
         assert order.quantity == abs(held), f"{order.name} for {order.quantity}, held is {held}"
         for each in game.orders:
-            stuck = each.role is Role.ENTRY and game.state.is_given_up("cancel", *each.slot)
+            hurries = game.state.legs[order.leg].closing is Closing.STOP_TOUCHED
+            refused = game.state.hold("cancel", *each.slot)
+            stuck = each.role is Role.ENTRY and (hurries or (refused is not None and refused.failures >= 3))
             is_over = not each.known_open and not each.asked
             assert each.leg != order.leg or is_over or stuck, f"{order.name} while {each.name} works"
     if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and order.price is not None:
@@ -296,9 +301,11 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
         and each.role in ADDING
         and (each.rung == order.rung or not isinstance(spec, ScaleSpec))
     ]
-    asked = sum(
-        (max(each.known_quantity, each.known_cum) if each.known_open else each.known_cum for each in others), ZERO
-    )
+    follows = _follows(spec, order)
+    asked = ZERO
+    for each in others:
+        is_asked = each.known_open or (follows and _waits_for_its_retry(game, each))
+        asked += max(each.known_quantity, each.known_cum) if is_asked else each.known_cum
     allowed = _allowed(game, order)
     if grows and quantity > order.known_cum:
         assert asked + quantity <= allowed, f"{order.name} for {quantity}, with {asked} asked for of {allowed}"
@@ -307,9 +314,16 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
         assert not grows or shown <= spec.display_quantity, f"shows {shown} of at most {spec.display_quantity}"
     if isinstance(spec, TwapSpec | IcebergSpec):
         assert not is_new or not any(each.known_open for each in others), "two slices work at a time"
-    if _follows(spec, order):
+    if follows:
         assert isinstance(spec, OtoSpec | MultiLegSpec)
         assert quantity >= spec.lot, f"{order.name} for {quantity}, less than the lot {spec.lot}"
+
+
+def _waits_for_its_retry(game: "Game", order: "VenueOrder") -> bool:
+    """Whether an order was rejected, and another one is to be sent in its place."""
+    hold = game.state.hold("submit", *order.slot)
+    is_last = order is [each for each in game.orders if each.slot == order.slot][-1]
+    return is_last and not order.known_open and hold is not None and hold.status == "waiting"
 
 
 def _check_entry(game: "Game", order: "VenueOrder") -> None:
@@ -332,24 +346,27 @@ def _check_entry(game: "Game", order: "VenueOrder") -> None:
         assert order.leaves <= spec.display_quantity, f"{order.name} shows {order.leaves}"
     elif not isinstance(spec, TwapSpec):
         lot = spec.lot if isinstance(spec, OtoSpec | MultiLegSpec) and _follows(spec, order) else ZERO
-        assert asked == allowed or allowed - asked < lot, f"{order.name}: only {asked} asked for of {allowed}"
+        waits = any(_waits_for_its_retry(game, each) for each in own)
+        assert waits or asked == allowed or allowed - Fraction(asked) < lot, (
+            f"{order.name}: only {asked} asked for of {allowed}"
+        )
 
 
-def _allowed(game: "Game", order: "VenueOrder") -> Decimal:
+def _allowed(game: "Game", order: "VenueOrder") -> Fraction:
+    """What the orders of a leg may ask for together: exact, as a third is no decimal."""
     spec = game.spec
     if isinstance(spec, ScaleSpec):
-        return spec.rungs[order.rung].quantity
+        return Fraction(spec.rungs[order.rung].quantity)
     if isinstance(spec, OtoSpec | MultiLegSpec):
         those: tuple[Leg, ...] = spec.orders if isinstance(spec, OtoSpec) else spec.legs
         own = those[order.leg].quantity
         if order.role is Role.COMPLETION:
-            shares = [entered(game, leg, *ADDING) / each.quantity for leg, each in enumerate(those)]
-            return own * min(Decimal(1), max(shares))
+            return Fraction(own) * _share([entered(game, leg, *ADDING) for leg in range(len(those))], those)
         if _follows(spec, order):
             by = order.leg - 1 if isinstance(spec, OtoSpec) else 0
-            return min(own, entered(game, by) * own / those[by].quantity)
-        return own
-    return legs(game.state)[order.leg].quantity
+            return Fraction(own) * min(Fraction(1), Fraction(entered(game, by)) / Fraction(those[by].quantity))
+        return Fraction(own)
+    return Fraction(legs(game.state)[order.leg].quantity)
 
 
 def _follows(spec: Any, order: "VenueOrder") -> bool:
@@ -413,7 +430,9 @@ def _check_exits(game: "Game", leg: int, rules: LegRules) -> None:
         if order.is_open and order.role in EXITS:
             assert order.leaves == held, f"{order.name} for {order.leaves}, held is {held}"
             price = rules.stop if order.role is Role.STOP else rules.profit
-            assert order.price == price, f"{order.name} at {order.price} instead of {price}"
+            terms = game.state.terms_of(*order.slot)
+            is_venues = terms is not None and terms.is_answered
+            assert is_venues or order.price == price, f"{order.name} at {order.price} instead of {price}"
     if held <= 0:
         assert held == 0, f"leg {leg} holds {held}"
         return
@@ -467,7 +486,13 @@ def _check_ratio(game: "Game", spec: MultiLegSpec) -> None:
     held = [true_open(game, number) for number in range(len(spec.legs))]
     if not any(held):
         return
-    most = min(Decimal(1), max(quantity / leg.quantity for quantity, leg in zip(held, spec.legs, strict=True)))
+    most = _share(held, spec.legs)
     for quantity, leg in zip(held, spec.legs, strict=True):
-        short = most * leg.quantity - quantity
-        assert short < spec.lot, f"ends with {held}: {leg.symbol} is short of its ratio by {short}"
+        short = most * Fraction(leg.quantity) - Fraction(quantity)
+        assert short < Fraction(spec.lot), f"ends with {held}: {leg.symbol} is short of its ratio by {short}"
+
+
+def _share(filled: Sequence[Decimal], those: Sequence[Leg]) -> Fraction:
+    """The share of its quantity that the leg which is furthest has, at most all of it: exact, as no decimal is."""
+    shares = [Fraction(quantity) / Fraction(leg.quantity) for quantity, leg in zip(filled, those, strict=True)]
+    return min(Fraction(1), max(shares))

@@ -81,3 +81,15 @@ def test_28_a_halt_ends_a_single_order_and_keeps_what_it_filled(desk: Desk) -> N
     desk.say(desk.canceled(ENTRY))
     assert desk.new()[2:] == ["cancel entry", "finish halted"]
     assert desk.position == 4
+
+
+def test_what_trades_too_much_is_brought_back_also_after_a_cancel(desk: Desk) -> None:
+    desk.begin(flatten())
+    desk.say(desk.accepted(CLOSE))
+    desk.do(CancelRequested())
+    desk.say(desk.filled(CLOSE, 12))
+    desk.say(desk.refused(CLOSE, 0, "2"))
+    assert "alert DOUBLE_EXIT" in desk.log
+    desk.say(desk.filled(CLOSE, 2))
+    assert desk.new()[-2:] == ["submit close buy 2", "finish double_exit"]
+    assert desk.position == -10, "on top of the 10 that were held: flat"

@@ -4,9 +4,11 @@ from decimal import Decimal
 
 import msgspec
 
-from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk
+from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, Sent, single_spec
 from trading.events import OrderRestated, TradingHalted
+from trading.identity import Role
 from trading.orders import Side
+from trading.retry import RetryPolicy
 from trading.specs import Execution, IcebergSpec, Leg, MultiLegSpec, OnLegFailure, OtoSpec
 
 
@@ -59,15 +61,7 @@ def test_a_following_order_that_the_venue_has_made_larger_is_brought_back_to_its
     follower = desk.sent(ENTRY, 1)
     desk.say(desk.accepted(ENTRY, follower))
     assert desk.new()[-1] == "submit entry_1 sell 2"
-    desk.say(
-        OrderRestated(
-            cl_ord_id=follower.cl_ord_ids[-1],
-            quantity=Decimal(5),
-            cum_quantity=Decimal(0),
-            leaves_quantity=Decimal(5),
-            at=desk.now,
-        )
-    )
+    desk.say(_restated(desk, follower, 5))
     assert desk.new() == ["replace entry_1 2", "alert ORDER_RESTATED"]
 
 
@@ -91,6 +85,65 @@ def test_an_iceberg_of_which_a_bust_has_opened_a_part_again_shows_no_more(desk: 
     assert desk.new() == ["cancel entry", "alert TRADE_BUSTED"], "the 2 that work are not made 4"
     desk.say(desk.canceled(ENTRY, second))
     assert desk.new() == ["replace entry 4"]
+
+
+def test_what_a_rejected_entry_has_filled_all_the_same_is_not_asked_for_again(desk: Desk) -> None:
+    desk.begin(single_spec(retry=RetryPolicy(attempts=2)))
+    first = desk.sent(ENTRY)
+    desk.say(desk.rejected(ENTRY, "too many orders"))
+    desk.say(desk.filled(ENTRY, 2))
+    desk.new()
+    desk.fire("retry_submit_entry")
+    assert desk.new() == ["submit entry buy 8"]
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 1, of=first))
+    assert desk.new() == ["replace entry 7"]
+
+
+def test_a_completion_that_the_venue_has_made_smaller_is_unwound(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, on_leg_failure=OnLegFailure.COMPLETE))
+    desk.say(desk.accepted(ENTRY, desk.sent(ENTRY, 0)))
+    desk.say(desk.filled(ENTRY, 6, of=desk.sent(ENTRY, 0)))
+    desk.say(desk.rejected(ENTRY, "no short selling", desk.sent(ENTRY, 1)))
+    completion = desk.sent(Role.COMPLETION, 1)
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 0)))
+    desk.say(_restated(desk, completion, 4))
+    completion.quantity = Decimal(4)
+    desk.new()
+    desk.say(desk.filled(Role.COMPLETION, 4, of=completion))
+    assert desk.new() == ["submit close sell 6", "submit close_1 buy 4", "alert COMPLETION_REFUSED"]
+
+
+def test_a_leg_that_is_sent_again_has_not_failed_where_the_other_one_has_filled(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, retry=RetryPolicy(attempts=2)))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 0)))
+    desk.new()
+    desk.say(desk.rejected(ENTRY, "too many orders", desk.sent(ENTRY, 1)))
+    assert desk.new() == ["timer retry_submit_entry_1"]
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 10"]
+
+
+def test_a_spread_whose_time_runs_out_while_nothing_works_is_unwound(desk: Desk) -> None:
+    legs = (_leg("A", Side.BUY, 10), _leg("B", Side.SELL, 10))
+    desk.begin(MultiLegSpec(order_id="legs-1", legs=legs, valid_for=60, retry=RetryPolicy(attempts=3, delay=90)))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 0)))
+    desk.say(desk.rejected(ENTRY, "too many orders", desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.fire("valid_until")
+    assert desk.new() == ["submit close sell 10", "alert LEG_FAILED"]
+
+
+def _restated(desk: Desk, order: Sent, quantity: int) -> OrderRestated:
+    return OrderRestated(
+        cl_ord_id=order.cl_ord_ids[-1],
+        quantity=Decimal(quantity),
+        cum_quantity=order.cum_quantity,
+        leaves_quantity=quantity - order.cum_quantity,
+        at=desk.now,
+    )
 
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:

@@ -11,6 +11,7 @@ from trading.events import CancelRequested, TradingHalted
 from trading.identity import Role
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
+from trading.retry import RetryPolicy
 from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure
 
 COMPLETION = Role.COMPLETION
@@ -87,6 +88,14 @@ def test_32_complete_that_is_refused_again_is_unwound(desk: Desk) -> None:
     assert [desk.position_in(each) for each in "AB"] == [0, 0]
 
 
+def test_32_complete_brings_a_leg_up_to_a_share_that_is_no_decimal(desk: Desk) -> None:
+    legs = tuple(msgspec.structs.replace(leg, quantity=Decimal(30)) for leg in SPREAD.legs)
+    desk.begin(msgspec.structs.replace(spread(OnLegFailure.COMPLETE), legs=legs))
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.rejected(ENTRY, "no short selling", desk.sent(ENTRY, 1)))
+    assert "submit completion_1 sell 10" in desk.new()
+
+
 def test_32_keep_tells_a_human_and_keeps_what_filled(desk: Desk) -> None:
     fail(desk, OnLegFailure.KEEP)
     assert desk.new() == ["cancel entry", "alert LEG_FAILED"]
@@ -133,6 +142,19 @@ def test_33_a_following_leg_that_fails_is_unwound_with_its_lead(desk: Desk) -> N
     assert [desk.position_in(each) for each in "AB"] == [0, 0]
 
 
+def test_33_a_lead_that_a_bust_has_put_behind_fails_also_while_its_follower_waits_for_a_retry(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RATIO, retry=RetryPolicy(attempts=2, delay=60)))
+    desk.say(desk.accepted(ENTRY))
+    trade = desk.filled(ENTRY, 140)
+    desk.say(desk.filled(ENTRY, 60))
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 70, of=desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.say(desk.busted(ENTRY, trade))
+    assert "alert LEG_FAILED" in desk.new()
+
+
 def test_34_neither_fills_in_time(desk: Desk) -> None:
     desk.begin(SPREAD)
     desk.say(desk.accepted(ENTRY), desk.accepted(ENTRY, desk.sent(ENTRY, 1)))
@@ -165,6 +187,16 @@ def test_34_a_fill_that_crosses_the_cancel_falls_under_the_policy(
         if desk.state.of(role, leg):
             desk.say(desk.filled(role, 100, of=desk.sent(role, leg)))
     assert sorted(desk.new()) == sorted(commands)
+
+
+def test_34_a_third_of_one_leg_alone_is_unwound_when_time_is_over(desk: Desk) -> None:
+    legs = tuple(msgspec.structs.replace(leg, quantity=Decimal(3)) for leg in SPREAD.legs)
+    desk.begin(msgspec.structs.replace(SPREAD, legs=legs))
+    desk.say(desk.filled(ENTRY, 1))
+    desk.fire("valid_until")
+    desk.new()
+    desk.say(desk.canceled(ENTRY), desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert sorted(desk.new()) == ["alert LEG_FAILED", "submit close sell 1"]
 
 
 def test_34_fills_in_ratio_are_kept(desk: Desk) -> None:

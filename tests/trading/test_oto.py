@@ -2,10 +2,14 @@
 
 from decimal import Decimal
 
+import msgspec
+import pytest
+
 from tests.trading.desk import ENTRY, Desk
 from trading.events import CancelRequested
 from trading.orders import Side
-from trading.specs import Leg, OtoSpec
+from trading.retry import RetryPolicy
+from trading.specs import Execution, Leg, MultiLegSpec, OtoSpec
 
 CHAIN = OtoSpec(
     order_id="chain-1",
@@ -68,3 +72,80 @@ def test_a_cancel_takes_back_what_works_and_keeps_what_filled(desk: Desk) -> Non
     desk.do(CancelRequested())
     desk.say(desk.canceled(ENTRY), desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
     assert desk.new()[2:] == ["cancel entry", "cancel entry_1", "finish canceled"]
+
+
+RETRIED = (
+    msgspec.structs.replace(CHAIN, retry=RetryPolicy(attempts=2, delay=60)),
+    MultiLegSpec(
+        order_id="legs-1",
+        legs=CHAIN.orders[:2],
+        execution=Execution.LEAD_FOLLOW,
+        retry=RetryPolicy(attempts=2, delay=60),
+    ),
+)
+
+
+@pytest.mark.parametrize("spec", RETRIED, ids=["oto", "lead_follow"])
+def test_a_part_that_is_rejected_is_sent_again_in_its_place_when_its_retry_is_due(
+    desk: Desk, spec: OtoSpec | MultiLegSpec
+) -> None:
+    desk.begin(spec)
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    assert desk.new()[-1] == "submit entry_1 sell 20"
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    assert desk.new() == ["timer retry_submit_entry_1"], "nothing is sent at once"
+    desk.say(desk.filled(ENTRY, 20))
+    assert desk.new() == ["submit entry_1 sell 10"], "only what follows from the new fill"
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 20"]
+    assert desk.sent(ENTRY, 1).rung == 0
+    desk.say(desk.filled(ENTRY, 40))
+    assert desk.new() == ["submit entry_1 sell 20"]
+    parts = [desk.sent(ENTRY, 1, rung) for rung in range(3)]
+    assert [part.quantity for part in parts] == [20, 10, 20]
+
+
+@pytest.mark.parametrize("spec", RETRIED, ids=["oto", "lead_follow"])
+def test_a_part_that_is_rejected_at_every_retry_ends_the_order(desk: Desk, spec: OtoSpec | MultiLegSpec) -> None:
+    desk.begin(spec)
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    desk.fire("retry_submit_entry_1")
+    desk.new()
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    assert desk.new()[0] == "cancel entry"
+    assert len(desk.state.of(ENTRY, 1)) == 2
+
+
+def test_a_part_that_waits_for_its_retry_shrinks_with_what_it_follows(desk: Desk) -> None:
+    desk.begin(RETRIED[0])
+    desk.say(desk.accepted(ENTRY))
+    trade = desk.filled(ENTRY, 40)
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 20))
+    first = desk.sent(ENTRY, 1, 0)
+    desk.say(desk.rejected(ENTRY, "busy", first))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1, 1)))
+    desk.say(msgspec.structs.replace(desk.busted(ENTRY, trade), leaves_quantity=Decimal(80)))
+    desk.say(desk.filled(ENTRY, 10))
+    desk.new()
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 5"]
+
+
+def test_what_a_rejected_part_trades_late_is_not_asked_for_again(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RETRIED[0], lot=Decimal(5)))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    first = desk.sent(ENTRY, 1)
+    desk.say(desk.rejected(ENTRY, "busy", first))
+    desk.say(desk.filled(ENTRY, 7, of=first))
+    desk.new()
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 10"], "3 are less than a lot, and are carried"
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1, 0)))
+    desk.new()
+    desk.say(desk.filled(ENTRY, 4))
+    assert desk.new() == ["submit entry_1 sell 5"]

@@ -3,11 +3,24 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from tests.trading.desk import NOW, bracket_spec, single_spec
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
-from trading.specs import Spec, SpecError, check
+from trading.specs import (
+    Amendment,
+    Common,
+    Rung,
+    ScaleSpec,
+    Spec,
+    SpecError,
+    Trail,
+    TrailingSpec,
+    amended,
+    check,
+    check_amendment,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +30,7 @@ from trading.specs import Spec, SpecError, check
         bracket_spec(symbol="EUR/USD", valid_for=None),
         bracket_spec(entry_type=OrderType.MARKET, entry_price=None),
         bracket_spec(entry_type=OrderType.STOP),
+        bracket_spec(take_profit_price=None),
         bracket_spec(side=Side.SELL, stop_price=Decimal(3050), take_profit_price=Decimal(2950)),
         single_spec(),
         single_spec(order_type=OrderType.MARKET, limit_price=None),
@@ -54,6 +68,15 @@ def test_a_right_spec_passes(spec: Spec) -> None:
             bracket_spec(entry_type=OrderType.MARKET, entry_price=None, stop_price=Decimal(3050)),
             "stop_price: 3050: must be below take_profit_price 3050 to protect a buy order",
         ),
+        (
+            bracket_spec(take_profit_price=None, stop_price=Decimal(3001)),
+            "stop_price: 3001: must be below entry_price 3000 for a buy order",
+        ),
+        (
+            bracket_spec(entry_type=OrderType.MARKET, entry_price=None, take_profit_price=None),
+            "take_profit_price: None: is needed for a market order: "
+            "the exposure limits judge it at the higher of its exits' prices",
+        ),
         (single_spec(limit_price=None), "limit_price: None: is needed for a limit order"),
         (single_spec(limit_price=Decimal(0)), "limit_price: 0: must be a number above 0"),
         (single_spec(stop_price=Decimal(1)), "stop_price: 1: must be left out for a limit order"),
@@ -69,3 +92,90 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_right(spec: Spec, 
 def test_no_order_starts_from_a_wrong_spec() -> None:
     with pytest.raises(SpecError):
         start(bracket_spec(quantity=Decimal(0)), NOW)
+
+
+TRAILING = TrailingSpec(
+    order_id="trailing-1",
+    symbol="IBM",
+    side=Side.BUY,
+    quantity=Decimal(10),
+    entry_price=Decimal(3000),
+    trail=Trail(amount=Decimal(50)),
+    take_profit_price=Decimal(3050),
+)
+SCALE = ScaleSpec(
+    order_id="scale-1",
+    symbol="IBM",
+    side=Side.BUY,
+    rungs=(Rung(quantity=Decimal(10), price=Decimal(3000)),),
+    stop_price=Decimal(2950),
+    take_profit_price=Decimal(3050),
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "amendment"),
+    [
+        (bracket_spec(), Amendment(stop_price=Decimal(3000))),
+        (bracket_spec(), Amendment(stop_price=Decimal(3010))),
+        (bracket_spec(), Amendment(take_profit_price=Decimal(2990))),
+        (SCALE, Amendment(stop_price=Decimal(3010))),
+        (TRAILING, Amendment(take_profit_price=Decimal(2990))),
+        (TRAILING, Amendment(trail=Trail(amount=Decimal(3001)))),
+        (bracket_spec(entry_type=OrderType.MARKET, entry_price=None), Amendment(no_take_profit=True)),
+    ],
+)
+def test_once_entered_an_exit_may_go_beyond_the_entry_but_not_before(spec: Common, amendment: Amendment) -> None:
+    amended(spec, amendment, entered=True)
+    with pytest.raises(SpecError):
+        amended(spec, amendment)
+
+
+def test_once_entered_the_exits_are_still_checked_against_each_other() -> None:
+    with pytest.raises(SpecError, match="stop_price: 3050: must be below take_profit_price 3050"):
+        amended(bracket_spec(), Amendment(stop_price=Decimal(3050)), entered=True)
+
+
+def test_a_position_that_is_held_may_take_its_profit_anywhere_beyond_its_stop() -> None:
+    held = replace(TRAILING, entry_type=None, entry_price=None, start_price=Decimal(3000))
+    assert amended(held, Amendment(take_profit_price=Decimal(2990))).take_profit_price == 2990
+
+
+def test_a_take_profit_is_taken_away_and_given_again() -> None:
+    for spec in (bracket_spec(), TRAILING):
+        without = amended(spec, Amendment(no_take_profit=True))
+        assert without == replace(spec, take_profit_price=None)
+        assert amended(without, Amendment(take_profit_price=Decimal(3050))) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "amendment", "message"),
+    [
+        (
+            bracket_spec(),
+            Amendment(no_take_profit=True, take_profit_price=Decimal(3060)),
+            "no_take_profit: True: must be left out where there is a take_profit_price",
+        ),
+        (
+            bracket_spec(take_profit_price=None),
+            Amendment(no_take_profit=True),
+            "no_take_profit: True: must be left out: the order has none",
+        ),
+        (
+            SCALE,
+            Amendment(no_take_profit=True),
+            "no_take_profit: True: can be amended: stop_price, take_profit_price",
+        ),
+        (bracket_spec(), Amendment(quantity=Decimal(0)), "quantity: 0: must be a number above 0"),
+    ],
+)
+def test_an_amendment_that_cannot_be_is_refused(spec: Common, amendment: Amendment, message: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        amended(spec, amendment)
+    assert str(refused.value) == message
+
+
+def test_no_order_can_lose_its_take_profit_and_be_given_one_at_once() -> None:
+    with pytest.raises(SpecError, match="no_take_profit"):
+        check_amendment(Amendment(no_take_profit=True, take_profit_price=Decimal(1)))
+    check_amendment(Amendment(no_take_profit=True))

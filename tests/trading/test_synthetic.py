@@ -39,14 +39,19 @@ def test_a_touched_take_profit_is_sent_as_a_limit_and_the_stop_is_waited_for_on(
     assert desk.new() == ["finish stop_loss"]
 
 
-def test_the_rest_of_the_entry_is_cancelled_before_the_stop_is_sent(desk: Desk) -> None:
+def test_a_touched_stop_does_not_wait_for_the_cancel_of_the_rest_of_the_entry(desk: Desk) -> None:
     desk.begin(bracket_spec(synthetic=True, valid_for=None))
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 4))
     desk.touch(2950)
-    assert desk.new()[2:] == ["cancel entry", "watch nothing"]
+    assert desk.new()[2:] == ["cancel entry", "submit close sell 4", "watch nothing"]
+    desk.say(desk.filled(ENTRY, 2))
+    desk.say(desk.filled(CLOSE, 4))
+    assert desk.new() == ["submit close sell 2"], "what the entry added is closed too"
     desk.say(desk.canceled(ENTRY))
-    assert desk.new() == ["submit close sell 4"]
+    desk.say(desk.filled(CLOSE, 2))
+    assert desk.new() == ["finish stop_loss"]
+    assert desk.position == 0
 
 
 def test_a_moved_stop_is_waited_for_where_it_then_is(desk: Desk) -> None:

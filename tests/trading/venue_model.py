@@ -66,6 +66,10 @@ _HAS_AN_ID = OrderAccepted | OrderFilled | OrderCanceled | OrderRejected | Cance
 """Reports that are known as repeats also when others came between; the journal recognises all of them."""
 
 
+_NEVER_SENT = "never sent"
+"""How an order has ended that the venue knows nothing of."""
+
+
 @dataclass(frozen=True)
 class Report:
     """What the venue says, and how the order stands by it."""
@@ -96,6 +100,7 @@ class VenueOrder:
     ids: list[str]
     is_open: bool = False
     ended_as: str = ""
+    """OrdStatus (39) of one that is over."""
     trades: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     cum: Decimal = ZERO
     inbox: list[VenueCommand] = field(default_factory=list)
@@ -372,8 +377,8 @@ class Game:
         self._tell(f"the user amends: {amendments[choice]}")
         told = len(self.alerts)
         self._deliver(AmendRequested(amendment=amendments[choice]))
-        wanted = msgspec.structs.asdict(amendments[choice])
-        is_done = all(value in (None, getattr(self.spec, name, None)) for name, value in wanted.items())
+        wanted = amendments[choice].values()
+        is_done = wanted and all(getattr(self.spec, name, None) == value for name, value in wanted.items())
         assert is_done or "AMEND_REFUSED" in self.alerts[told:], "an amendment came to nothing and nobody was told"
         return True
 
@@ -418,7 +423,7 @@ class Game:
             order.inbox.clear()
             order.asked.clear()
             order.known_open = False
-            self._end(order, "8")
+            self._end(order, _NEVER_SENT)
             request_id = order.ids[-1]
         else:
             order.inbox.pop()
@@ -531,7 +536,7 @@ class Game:
 
     def _trades_late(self, order: VenueOrder, which: int) -> bool:
         """A trade of an order that has ended, or for more than it has left."""
-        if order.ended_as not in ("2", "4", "C") and not order.is_open:
+        if order.ended_as in ("", _NEVER_SENT) and not order.is_open:
             return False
         self._trades(order, order.leaves + 1 + which % 3, which)
         return True
@@ -590,7 +595,7 @@ class Game:
     def _only_tells(self, order: VenueOrder, which: int) -> bool:
         if not order.is_open:
             return False
-        told = "3796EBI"[which % 7]
+        told = "3796EBIA"[which % 8]
         if told in "3B" and order.time_in_force is TimeInForce.DAY:
             self._end(order, "3")
         status = ("1" if order.cum else "0") if told == "I" else told

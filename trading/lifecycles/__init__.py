@@ -30,6 +30,7 @@ from trading.lifecycles.engine import Kind
 from trading.lifecycles.state import State
 from trading.orders import Side
 from trading.specs import (
+    Amendment,
     BracketSpec,
     Common,
     FlattenSpec,
@@ -45,7 +46,7 @@ from trading.specs import (
     check,
 )
 
-__all__ = ["ChildSummary", "OrderSummary", "State", "begin", "handle", "is_finished", "start", "summary"]
+__all__ = ["ChildSummary", "OrderSummary", "State", "begin", "handle", "is_finished", "refusal", "start", "summary"]
 
 KINDS: dict[type[Common], Kind] = {
     SingleSpec: single.KIND,
@@ -101,6 +102,11 @@ def begin(spec: Spec, now: datetime) -> tuple[State, list[Command]]:
 def handle(state: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
     """Take in what has happened; `now` is the market's clock. Total: no event is wrong in any state."""
     return engine.proceed(KINDS[type(state.spec)], state, event, now)
+
+
+def refusal(state: State, amendment: Amendment) -> str:
+    """Why an order cannot become what a user wants it to be; empty where it can."""
+    return engine.refusal(KINDS[type(state.spec)], state, amendment)
 
 
 def is_finished(state: State) -> bool:

@@ -1,8 +1,8 @@
 """A bracket: an entry, and for what it has filled a stop and a take-profit of which one cancels the other.
 
 The entry works until it has filled, its time is over or a user says so; the exits follow what is open (`protected`).
-The
-bracket ends when nothing is open, works or is unanswered; a late report opens it again.
+A user may take the take-profit away, and give one again. The bracket ends when nothing is open, works or is unanswered;
+a late report opens it again.
 """
 
 from trading.events import PriceTouched, TimerFired

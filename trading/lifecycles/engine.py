@@ -49,6 +49,7 @@ from trading.lifecycles.state import (
     Plan,
     Slot,
     State,
+    Terms,
     Verb,
     Want,
     Watch,
@@ -56,7 +57,7 @@ from trading.lifecycles.state import (
     slot_name,
 )
 from trading.retry import RetryPolicy, next_attempt
-from trading.specs import Common, SpecError, amended
+from trading.specs import Amendment, Common, SpecError, amended
 
 VALID_UNTIL = "valid_until"
 
@@ -74,8 +75,18 @@ SUBMIT_POLICIES = {
 
 A stop waits for nothing; closing at market is tried for some two hours."""
 
-REQUEST_POLICY = RetryPolicy()
-"""For a cancel or a replace that the venue refused."""
+REQUEST_POLICIES: dict[Verb, RetryPolicy] = {
+    "replace": RetryPolicy(),
+    "cancel": RetryPolicy(attempts=30),
+    "await": RetryPolicy(attempts=10, delay=30),
+}
+"""For a cancel or a replace that the venue refused, and for a report that it has announced and not sent.
+
+What has to go is asked to go as long as closing is tried.
+"""
+
+_FORGOTTEN_AFTER = timedelta(hours=1)
+"""Failures with more between them are not in a row."""
 
 Judgement = tuple[State, list[Command]]
 
@@ -147,13 +158,19 @@ def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[Sta
     state, told = _learn(kind, before, event, now)
     if state is before:
         return state, told
+    if type(event) in _OWN:
+        state, consequences = kind.judge(before, state, state.spec)
+        told += consequences
     if before.outcome:
         state = replace(state, outcome="")
     plan = kind.plan(state, state.spec)
     state, commands = _ask_for_difference(state, plan)
-    if state.is_timed and not _may_enter(state, plan):
-        state = replace(state, is_timed=False)
-        commands.append(CancelTimer(name=VALID_UNTIL))
+    until = state.valid_until
+    if until is not None and state.is_timed is not (not state.over and _may_enter(state, plan)):
+        # Where a busted trade has opened an entry again, its time is limited as before.
+        state = replace(state, is_timed=not state.is_timed)
+        timer = SetTimer(name=VALID_UNTIL, at=until) if state.is_timed else CancelTimer(name=VALID_UNTIL)
+        commands.append(timer)
     state, end = _end(kind, before, state, plan)
     # The venue first: nobody is to wait for an alert to be written before a position is protected.
     return state, [*commands, *told, *end]
@@ -175,20 +192,47 @@ def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement
     after = child.apply(order, event)
     if after is order:
         return before, []
-    state = replace(before, orders=tuple([after if each is order else each for each in before.orders]))
+    state = _with_order(before, order, after)
     told: list[Command] = []
+    if order.requests or order.ending:
+        state, told = _answered(state, order, after, now)
     if (
         after.setbacks != order.setbacks
         or after.refused_cancels != order.refused_cancels
         or after.refused_replaces != order.refused_replaces
         or after.cum_quantity > after.quantity
-        or isinstance(event, TradeBusted)
+        or (after.stage is OrderStatus.SUSPENDED and order.stage is not OrderStatus.SUSPENDED)
+        or (after.is_short_of_reports and not order.is_short_of_reports)
+        or isinstance(event, TradeBusted | OrderRestated)
     ):
-        state, told = _set_back(state, order, after, event, now)
+        state, set_back = _set_back(state, order, after, event, now)
+        told += set_back
     if after.cum_quantity == order.cum_quantity and after.is_open and state.holds is before.holds:
         return state, told
     state, consequences = kind.judge(before, state, state.spec)
     return state, told + consequences
+
+
+def _answered(state: State, before: Order, after: Order, now: datetime) -> Judgement:
+    """A request was in flight, or a report announced: what its answer, or the order's end, means for the next one."""
+    told: list[Command] = []
+    if after.ending and not before.ending:
+        state, timer = _held_off(state, "await", after, REQUEST_POLICIES["await"], "", now)
+        told += timer
+    elif before.ending and not after.ending and state.hold("await", *after.slot) is not None:
+        name = hold_name("await", *after.slot)
+        state = _without_hold(state, name)
+        told.append(CancelTimer(name=_RETRY + name))
+    if len(after.cl_ord_ids) > len(before.cl_ord_ids):
+        state = _without_hold(state, hold_name("replace", *after.slot))
+        terms = state.terms_of(*after.slot)
+        if terms is not None and not terms.is_answered:
+            state = _with_terms(state, replace(terms, is_answered=terms.changes_price))
+            if (after.limit_price, after.stop_price) != (terms.limit_price, terms.stop_price):
+                asked, has = terms.limit_price or terms.stop_price, after.limit_price or after.stop_price
+                text = f"{after.role} {after.cl_ord_id}: asked for {asked}, the venue has {has}"
+                told.append(RaiseAlert(code="PRICE_NOT_AS_ASKED", text=text))
+    return state, told
 
 
 def _set_back(state: State, before: Order, after: Order, event: Event, now: datetime) -> Judgement:
@@ -198,30 +242,33 @@ def _set_back(state: State, before: Order, after: Order, event: Event, now: date
         if not after.is_open and after.role is not Role.ENTRY:
             text = f"{after.cl_ord_id} {after.stage}: {after.reason or 'not asked for'}"
             told.append(RaiseAlert(code=f"{after.role}_{after.stage}".upper(), text=text))
-        state, timer = _held_off(state, "submit", after, _submit_policy(state.spec, after.role), after.reason, now)
-        told += timer
+        if after.role is not Role.ENTRY or after.stage is OrderStatus.REJECTED:
+            state, timer = _held_off(state, "submit", after, _submit_policy(state.spec, after.role), after.reason, now)
+            told += timer
     verbs: list[tuple[Verb, int, int]] = [
         ("cancel", before.refused_cancels, after.refused_cancels),
         ("replace", before.refused_replaces, after.refused_replaces),
     ]
     for verb, earlier, count in verbs:
         if count > earlier:
-            state, timer = _held_off(state, verb, after, REQUEST_POLICY, _reason(event), now)
+            state, timer = _held_off(state, verb, after, REQUEST_POLICIES[verb], _reason(event), now)
             told += timer
-        elif count < earlier:
-            state = _without_hold(state, hold_name(verb, *after.slot))
+    terms = state.terms_of(*after.slot)
+    if terms is not None and state.is_given_up("replace", *after.slot):
+        state = _with_terms(state, replace(terms, is_answered=True))
     return state, told
 
 
 def _held_off(state: State, verb: Verb, order: Order, policy: RetryPolicy, reason: str, now: datetime) -> Judgement:
     name = hold_name(verb, *order.slot)
     last = state.hold(verb, *order.slot)
-    failures, since = (last.failures + 1, last.since) if last else (1, now)
+    in_a_row = last is not None and now - last.last <= _FORGOTTEN_AFTER
+    failures, since = (last.failures + 1, last.since) if last is not None and in_a_row else (1, now)
     at = next_attempt(
         policy, failures=failures, since=since, reason=reason, key=f"{state.spec.order_id} {name}", now=now
     )
     status: Literal["waiting", "ready", "given_up"] = "given_up" if at is None else "ready" if at <= now else "waiting"
-    hold = Hold(name=name, failures=failures, since=since, status=status)
+    hold = Hold(name=name, failures=failures, since=since, last=now, status=status)
     state = replace(state, holds=(*_without_hold(state, name).holds, hold))
     if at is None or status == "ready":
         return state, []
@@ -233,12 +280,25 @@ _RETRY = "retry_"
 
 def _timer_fired(kind: Kind, state: State, event: TimerFired) -> Judgement:
     if event.name == VALID_UNTIL:
-        return replace(state, over=state.over or "expired", is_timed=False), []
+        expired = replace(state, over=state.over or "expired", is_timed=False)
+        # Judged at once: where nothing works, no report comes.
+        return kind.judge(state, expired, state.spec)
     if event.name.startswith(_RETRY):
-        name = event.name.removeprefix(_RETRY)
-        holds = [replace(each, status="ready") if each.name == name else each for each in state.holds]
-        return replace(state, holds=tuple(holds)), []
+        return _ready_again(state, event.name.removeprefix(_RETRY))
     return kind.heed(state, state.spec, event)
+
+
+def _ready_again(state: State, name: str) -> Judgement:
+    holds = [replace(each, status="ready") if each.name == name else each for each in state.holds]
+    state = replace(state, holds=tuple(holds))
+    told: list[Command] = []
+    for order in state.orders:
+        if order.ending and hold_name("await", *order.slot) == name:
+            # It is asked again, if only to be answered: nothing is to wait for ever for a report that got lost.
+            text = f"{order.role} {order.cl_ord_id}: the venue says that it is over, and has not reported its end"
+            told.append(RaiseAlert(code="REPORT_MISSING", text=text))
+            state = _with_order(state, order, replace(order, ending=False))
+    return state, told
 
 
 def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judgement:
@@ -247,8 +307,11 @@ def _cancel_requested(kind: Kind, state: State, event: CancelRequested) -> Judge
 
 
 def _trading_halted(kind: Kind, state: State, event: TradingHalted) -> Judgement:
-    state = replace(state, over=state.over or "halted", is_halted=True)
-    return (_closing(kind, state, Closing.HALTED) if event.flatten else state), []
+    halted = replace(state, over=state.over or "halted", is_halted=True)
+    if event.flatten:
+        halted = _closing(kind, halted, Closing.HALTED)
+    # Judged at once: where nothing works, no report comes.
+    return kind.judge(state, halted, state.spec)
 
 
 def _closing(kind: Kind, state: State, why: Closing) -> State:
@@ -262,24 +325,34 @@ def _closing(kind: Kind, state: State, why: Closing) -> State:
 def _forgiving(state: State) -> State:
     """Forget earlier setbacks, and stop waiting for ends that do not come: a human wants it tried again."""
     orders = tuple([replace(each, refused_cancels=0, refused_replaces=0, ending=False) for each in state.orders])
-    return replace(state, orders=orders, holds=())
+    return replace(state, orders=orders, holds=(), terms=())
 
 
 def _amend_requested(kind: Kind, state: State, event: AmendRequested) -> Judgement:
-    try:
-        spec = amended(state.spec, event.amendment)
-        _check_room(kind, state, event)
-    except SpecError as error:
-        return state, [RaiseAlert(code="AMEND_REFUSED", text=f"{state.spec.order_id}: {error}")]
-    return kind.amended(state, replace(state, spec=spec), spec), []
+    why_not = refusal(kind, state, event.amendment)
+    if why_not:
+        return state, [RaiseAlert(code="AMEND_REFUSED", text=f"{state.spec.order_id}: {why_not}")]
+    spec = amended(state.spec, event.amendment, entered=bool(state.traded(Role.ENTRY)))
+    # What was given up may be possible as it is wanted now.
+    holds = tuple([each for each in state.holds if each.status != "given_up"])
+    return kind.amended(state, replace(state, spec=spec, holds=holds, terms=()), spec), []
 
 
 _OF_THE_ENTRY = ("quantity", "limit_price", "entry_price", "display_quantity")
 
 
-def _check_room(kind: Kind, state: State, event: AmendRequested) -> None:
+def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
+    """Why an order cannot be amended so; empty where it can."""
+    try:
+        amended(state.spec, amendment, entered=bool(state.traded(Role.ENTRY)))
+        _check_room(kind, state, amendment)
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+def _check_room(kind: Kind, state: State, amendment: Amendment) -> None:
     """Raise `SpecError` where the order has gone too far for the amendment."""
-    amendment = event.amendment
     filled = state.traded(Role.ENTRY)
     if amendment.quantity is not None and amendment.quantity < filled:
         raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
@@ -349,22 +422,32 @@ def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Comman
     if order is None or order.is_settled:
         held_off = order is not None and not _may(state, "submit", order.slot)
         return None if want.leaves <= ZERO or held_off else _place(state, want)
-    if order.requests or order.ending:
+    if order.requests or order.ending or (order.is_rescaled and want.leaves > ZERO):
+        # In other units than its spec since a split: what it should be now is for a person to say.
         return None
     is_of_kind = order.order_type is want.order_type and order.side is want.side
-    if (
-        is_of_kind
-        and order.leaves_quantity == want.leaves
-        and order.limit_price == want.limit_price
-        and order.stop_price == want.stop_price
-    ):
+    is_sized = order.leaves_quantity == want.leaves
+    is_priced = order.limit_price == want.limit_price and order.stop_price == want.stop_price
+    if is_of_kind and is_sized and is_priced:
         return None
-    if is_of_kind and want.leaves > ZERO and not state.is_given_up("replace", *order.slot):
-        is_early = order.stage is OrderStatus.PENDING_NEW or not _may(state, "replace", order.slot)
-        return None if is_early else _resize(state, order, want)
-    # Where there is no changing it, one that is gone makes room for a right one: but nobody minds a small entry.
-    if order.role is Role.ENTRY and is_of_kind and want.leaves >= order.leaves_quantity:
-        return None
+    terms = state.terms_of(*order.slot)
+    was_asked = terms is not None and (terms.limit_price, terms.stop_price) == (want.limit_price, want.stop_price)
+    if not is_priced and terms is not None and terms.is_answered and was_asked:
+        # The venue rounds prices, or refuses them: the order that works is better than none.
+        is_priced = True
+        want = replace(want, limit_price=order.limit_price, stop_price=order.stop_price)
+        if is_of_kind and is_sized:
+            return None
+    if is_of_kind and want.leaves > ZERO:
+        is_new = terms is None or not was_asked or terms.quantity != order.cum_quantity + want.leaves
+        hold = state.hold("replace", *order.slot)
+        if hold is None or is_new or hold.status == "ready":
+            return None if order.stage is OrderStatus.PENDING_NEW else _resize(state, order, want, terms)
+        if hold.status == "waiting":
+            return None
+        # Where there is no changing it, one that is gone makes room for a right one: but nobody minds a small entry.
+        if is_sized or (order.role is Role.ENTRY and want.leaves > order.leaves_quantity):
+            return None
     return _withdraw(state, order) if _may(state, "cancel", order.slot) else None
 
 
@@ -401,10 +484,38 @@ def _place(state: State, want: Want) -> tuple[State, Command]:
         deadline=state.valid_until if want.role is Role.ENTRY else None,
         all_or_none=want.all_or_none,
     )
+    if state.holds or state.terms:
+        # They were about the order before.
+        for verb in _ABOUT_ONE_ORDER:
+            state = _without_hold(state, hold_name(verb, *order.slot))
+        state = replace(state, terms=tuple([each for each in state.terms if each.slot != slot_name(*order.slot)]))
     return replace(state, orders=(*state.orders, order), issued=number), command
 
 
-def _resize(state: State, order: Order, want: Want) -> tuple[State, Command]:
+_ABOUT_ONE_ORDER: tuple[Verb, ...] = ("replace", "cancel", "await")
+
+
+def _resize(state: State, order: Order, want: Want, last: Terms | None) -> tuple[State, Command]:
+    """`want` has the order's own prices where the venue has answered for those that were asked for last."""
+    keeps_prices = (
+        last is not None
+        and last.is_answered
+        and (want.limit_price, want.stop_price)
+        == (
+            order.limit_price,
+            order.stop_price,
+        )
+    )
+    terms = Terms(
+        slot=slot_name(*order.slot),
+        limit_price=last.limit_price if last is not None and keeps_prices else want.limit_price,
+        stop_price=last.stop_price if last is not None and keeps_prices else want.stop_price,
+        quantity=order.cum_quantity + want.leaves,
+        changes_price=(want.limit_price, want.stop_price) != (order.limit_price, order.stop_price),
+        is_answered=keeps_prices,
+    )
+    if last != terms:
+        state = _with_terms(_without_hold(state, hold_name("replace", *order.slot)), terms)
     state, name = _asked(state, order, "replace", LETTERS[order.role])
     command = ReplaceOrder(
         cl_ord_id=name,
@@ -435,26 +546,33 @@ def _withdraw(state: State, order: Order) -> tuple[State, Command]:
 def _asked(state: State, order: Order, kind: Literal["cancel", "replace"], letter: str) -> tuple[State, str]:
     number = state.issued + 1
     name = cl_ord_id(state.spec.order_id, letter, number)
-    after = child.ask(order, kind, name)
-    orders = tuple([after if each is order else each for each in state.orders])
-    return replace(state, orders=orders, issued=number), name
+    return replace(_with_order(state, order, child.ask(order, kind, name)), issued=number), name
 
 
 def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     """One watch for each symbol, for the nearest price on each side."""
     wanted: dict[str, Watch] = {}
     for each in prices:
-        below = _nearest(max, wanted.get(each.symbol, each).below, each.below)
-        above = _nearest(min, wanted.get(each.symbol, each).above, each.above)
-        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above)
+        other = wanted.get(each.symbol, each)
+        below, above = _nearest(max, other.below, each.below), _nearest(min, other.above, each.above)
+        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above, side=other.side or each.side)
     known = {watch.symbol: watch for watch in state.watches}
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
+        if (was.below, was.above, was.side) == (want.below, want.above, want.side) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
-        commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))
+        commands.append(
+            WatchPrice(
+                symbol=symbol,
+                number=was.number + 1,
+                below=want.below,
+                above=want.above,
+                side=want.side,
+                was_heard=was.is_used,
+            )
+        )
     return (replace(state, watches=tuple(known.values())) if commands else state), commands
 
 
@@ -472,7 +590,8 @@ def _nearest(
 def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
     """Whether the order is over; where it was before, whether it is over again, with a word about what came late."""
     goes_on = plan.more or bool(plan.prices) or bool([want for want in plan.orders if want.leaves > ZERO])
-    if goes_on or [order for order in state.orders if not order.is_settled]:
+    # An order whose executions were not all reported is over when a person says so.
+    if goes_on or [order for order in state.orders if not order.is_settled or _misses_reports(state, order)]:
         return state, [_late("REOPENED", before, state)] if before.outcome else []
     if before.outcome and _traded(before) == _traded(state):
         return replace(state, outcome=before.outcome), []
@@ -482,6 +601,10 @@ def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
         told.append(RaiseAlert(code="ORDER_NOT_SENT", text=f"{state.orders[0].cl_ord_id}: {state.orders[0].reason}"))
     text = totals(state) if _traded(state) else state.orders[-1].reason if state.orders else ""
     return state, [*told, Finish(outcome=state.outcome, text=text)]
+
+
+def _misses_reports(state: State, order: Order) -> bool:
+    return order.is_short_of_reports and state.over != "canceled"
 
 
 def _late(code: str, before: State, state: State) -> RaiseAlert:
@@ -538,13 +661,27 @@ def _alerts_about(before: Order, after: Order, event: Event) -> list[RaiseAlert]
         alerts.append(("TRADE_BUSTED", f"{name}: {event.quantity} at {event.price}, ExecID {event.ref_exec_id}"))
     if after.refused_cancels > before.refused_cancels:
         alerts.append(("CANCEL_REJECTED", f"{name}: {_reason(event)}"))
+    if after.is_rescaled and not before.is_rescaled:
+        alerts.append(("ORDER_RESCALED", f"{name}: {_terms_in_words(after)} instead of {_terms_in_words(before)}"))
+    if after.is_short_of_reports and not before.is_short_of_reports:
+        told, traded = after.venue_cum_quantity, after.cum_quantity
+        alerts.append(("CUM_MISMATCH", f"{name}: the venue says that {told} have traded, and has reported {traded}"))
+    if after.stage is OrderStatus.SUSPENDED and before.stage is not OrderStatus.SUSPENDED:
+        alerts.append(("ORDER_SUSPENDED", f"{name}: it may not trade until the venue says otherwise"))
     if after.stage is OrderStatus.UNKNOWN and before.is_open:
         alerts.append(("ORDER_UNKNOWN", f"{name}: {_reason(event)}"))
     if after.refused_replaces > before.refused_replaces:
         alerts.append(("REPLACE_REJECTED", f"{name}: {_reason(event)}"))
-    if isinstance(event, OrderRestated) and after.quantity != before.quantity:
-        alerts.append(("ORDER_RESTATED", f"{name}: quantity={after.quantity} instead of {before.quantity}"))
+    if isinstance(event, OrderRestated):
+        was, now = _terms_in_words(before), _terms_in_words(after)
+        if was != now:
+            alerts.append(("ORDER_RESTATED", f"{name}: {now} instead of {was}"))
     return [RaiseAlert(code=code, text=text) for code, text in alerts]
+
+
+def _terms_in_words(order: Order) -> str:
+    prices = [f"{name}={price}" for name, price in (("limit", order.limit_price), ("stop", order.stop_price)) if price]
+    return " ".join([f"quantity={order.quantity}", *prices])
 
 
 def _reason(event: Event) -> str:
@@ -559,6 +696,14 @@ def _reason(event: Event) -> str:
 
 def _submit_policy(spec: Common, role: Role) -> RetryPolicy:
     return spec.retry if role is Role.ENTRY and spec.retry is not None else SUBMIT_POLICIES[role]
+
+
+def _with_order(state: State, before: Order, after: Order) -> State:
+    return replace(state, orders=tuple([after if each is before else each for each in state.orders]))
+
+
+def _with_terms(state: State, terms: Terms) -> State:
+    return replace(state, terms=(*(each for each in state.terms if each.slot != terms.slot), terms))
 
 
 def _without_hold(state: State, name: str) -> State:

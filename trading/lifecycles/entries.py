@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from trading.child import OrderStatus
+from trading.child import Order, OrderStatus
 from trading.identity import Role
 from trading.lifecycles.state import ZERO, Plan, State, Want, Watch
 from trading.orders import OrderType, Side, TimeInForce
@@ -30,16 +30,12 @@ def entry(
     if state.over or state.legs[leg].closing:
         return
     order = state.latest(Role.ENTRY, leg, rung)
-    if order is None:
-        leaves = quantity
-    elif order.is_settled:
-        # What the venue has ended stays ended; what it has rejected is sent again by the order's own policy.
-        hold = state.hold("submit", Role.ENTRY, leg, rung)
-        if order.stage is not OrderStatus.REJECTED or hold is None or hold.status == "given_up":
-            return
-        leaves = quantity
-    else:
-        leaves = max(ZERO, quantity - order.cum_quantity)
+    # Also what the venue has filled of one that it had rejected.
+    leaves = max(ZERO, quantity - state.entered(leg, rung))
+    # What the venue has ended stays ended. What we have cancelled makes room for a right one, and what was rejected is
+    # sent again by the order's own policy.
+    if order is not None and order.is_settled and not (was_withdrawn(order) or will_be_sent_again(state, order)):
+        return
     is_stop = order_type is OrderType.STOP
     if synthetic and is_stop:
         assert price is not None, "checked: a stop order has its price"
@@ -72,15 +68,20 @@ def has_ended_short(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.role is not Role.ENTRY or order.leg != leg or order.is_open or not order.setbacks:
             continue
-        sent_again = order.stage is OrderStatus.REJECTED and _will_be_sent_again(state, leg, order.rung)
-        if order.stage is not OrderStatus.FILLED and not sent_again:
+        if order.stage is not OrderStatus.FILLED and not will_be_sent_again(state, order):
             return True
     return False
 
 
-def _will_be_sent_again(state: State, leg: int, rung: int) -> bool:
-    hold = state.hold("submit", Role.ENTRY, leg, rung)
-    return hold is not None and hold.status != "given_up"
+def was_withdrawn(order: Order) -> bool:
+    """Whether an order has ended because we have cancelled it."""
+    return order.stage is OrderStatus.CANCELED and order.is_settled and not order.setbacks
+
+
+def will_be_sent_again(state: State, order: Order) -> bool:
+    """Whether an entry was rejected, and the order's own policy sends another one."""
+    hold = state.hold("submit", Role.ENTRY, order.leg, order.rung)
+    return order.stage is OrderStatus.REJECTED and hold is not None and hold.status != "given_up"
 
 
 def unfilled_outcome(state: State) -> str:

@@ -13,7 +13,9 @@ def _legs(spec: FlattenSpec) -> tuple[LegState, ...]:
 
 def _plan(state: State, spec: FlattenSpec) -> Plan:
     plan = Plan()
-    if state.over not in ("canceled", "expired"):
+    is_taken_back = state.over in ("canceled", "expired")
+    # Who stops it keeps the position that is left, but not one the other way round.
+    if not is_taken_back or state.legs[0].closing is Closing.DOUBLE_EXIT:
         protected.close(plan, state, symbol=spec.symbol, side=spec.side)
         plan.more_entries = plan.more
     return plan

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
+from trading.child import Order
 from trading.identity import Role
-from trading.lifecycles.entries import entry
-from trading.lifecycles.state import Plan, State
+from trading.lifecycles.entries import entry, will_be_sent_again
+from trading.lifecycles.state import ZERO, Plan, State
 from trading.specs import Leg
 
 
@@ -23,32 +24,49 @@ def leading(plan: Plan, state: State, leg: Leg, *, number: int, all_or_none: boo
         quantity=leg.quantity,
         order_type=leg.order_type,
         price=leg.price,
+        time_in_force=leg.time_in_force,
         leg=number,
         all_or_none=all_or_none,
     )
 
 
 def following(plan: Plan, state: State, leg: Leg, *, number: int, led: Leg, by: int, lot: Decimal) -> None:
-    """Add a leg that follows leg `by` (`led`): the parts that work, and one more for what is not asked for yet."""
+    """Add a leg that follows leg `by` (`led`): the parts that are on, and one more for what is not asked for yet."""
     parts = state.of(Role.ENTRY, number)
+    asked = [_asked_for(state, part, lot) for part in parts]
     room = min(leg.quantity, state.traded(Role.ENTRY, by) * leg.quantity / led.quantity)
-    for part in parts:
-        room -= part.quantity if part.is_open else part.cum_quantity
-    for part in parts:
-        if not part.is_open:
+    for quantity in asked:
+        room -= quantity
+    for part, was in zip(parts, asked, strict=True):
+        if part.is_open:
+            # The venue may have made it larger or smaller, or busted what it follows: then it is not for what it was.
+            in_full = was + (lot - was % lot) % lot
+            quantity = in_lots(min(in_full, was + room), lot)
+        elif was > part.cum_quantity:
+            quantity = part.cum_quantity + in_lots(was - part.cum_quantity + min(room, ZERO), lot)
+        else:
             continue
-        # The venue may have made it larger or smaller, or busted what it follows: then it is not for what it was.
-        in_full = part.quantity + (lot - part.quantity % lot) % lot
-        quantity = in_lots(min(in_full, part.quantity + room), lot)
-        _part(plan, state, leg, number=number, rung=part.rung, quantity=quantity)
-        more = max(quantity, part.cum_quantity) - part.quantity
+        earlier = state.entered(number, part.rung) - part.cum_quantity
+        _part(plan, state, leg, number=number, rung=part.rung, quantity=earlier + quantity)
+        more = max(quantity, part.cum_quantity) - was
         if more > 0 or room < 0:
             # What is taken back frees nothing before the venue has confirmed it.
             room -= more if more > 0 else max(room, more)
     room = in_lots(room, lot)
     if room > 0:
-        rung = parts[-1].rung + 1 if parts else 0
+        rung = max([part.rung + 1 for part in parts], default=0)
         _part(plan, state, leg, number=number, rung=rung, quantity=room)
+
+
+def _asked_for(state: State, part: Order, lot: Decimal) -> Decimal:
+    """What a part has filled and may still fill: one that the venue has rejected, once its retry is due."""
+    if part.is_open:
+        return part.quantity
+    filled = part.cum_quantity
+    is_last = state.latest(Role.ENTRY, part.leg, part.rung) is part
+    if is_last and will_be_sent_again(state, part) and filled < part.quantity:
+        return filled + in_lots(part.quantity - filled, lot)
+    return filled
 
 
 def _part(plan: Plan, state: State, leg: Leg, *, number: int, rung: int, quantity: Decimal) -> None:
@@ -60,6 +78,7 @@ def _part(plan: Plan, state: State, leg: Leg, *, number: int, rung: int, quantit
         quantity=quantity,
         order_type=leg.order_type,
         price=leg.price,
+        time_in_force=leg.time_in_force,
         leg=number,
         rung=rung,
     )

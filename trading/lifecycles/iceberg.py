@@ -5,7 +5,7 @@ from decimal import Decimal
 from trading.child import OrderStatus
 from trading.identity import Role
 from trading.lifecycles.engine import Kind
-from trading.lifecycles.entries import entered_outcome, entry
+from trading.lifecycles.entries import entered_outcome, entry, was_withdrawn
 from trading.lifecycles.state import Plan, State
 from trading.orders import OrderType
 from trading.specs import IcebergSpec
@@ -18,10 +18,10 @@ def _plan(state: State, spec: IcebergSpec) -> Plan:
     left = spec.quantity - filled
     current = shown[-1] if shown else None
     rung = 0 if current is None else current.rung
-    already = Decimal(0) if current is None else current.cum_quantity
+    already = state.entered(0, rung)
     # A busted trade opens an earlier one again: until that is gone, no more is shown.
     is_reopened = any(not order.is_settled for order in shown[:-1])
-    if current is not None and current.is_settled and current.stage is OrderStatus.FILLED:
+    if current is not None and current.is_settled and (current.stage is OrderStatus.FILLED or was_withdrawn(current)):
         rung, already = rung + 1, Decimal(0)
         if is_reopened:
             return plan
@@ -37,6 +37,7 @@ def _plan(state: State, spec: IcebergSpec) -> Plan:
             quantity=already + min(room, left),
             order_type=OrderType.LIMIT,
             price=spec.limit_price,
+            time_in_force=spec.time_in_force,
             rung=rung,
         )
     return plan

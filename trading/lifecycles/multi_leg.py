@@ -1,7 +1,8 @@
 """Several legs that belong together: all at once, or one that leads and others that follow its fills.
 
-A leg that ends short of its quantity, unasked, has failed. So have all of them where the order's time is over, or it
-was cancelled, and what they have filled is not in their ratio. What then works is cancelled, and the policy decides:
+A leg that ends short of its quantity, unasked, has failed, unless the order's own policy sends it again. So have all of
+them where the order's time is over, or trading was halted, and what they have filled is not in their ratio. What then
+works is cancelled, and the policy decides; a user's cancel closes or keeps what has filled, and asks no policy:
 
 - `unwind`: what every leg has filled is closed at market, each leg once nothing of it is unanswered;
 - `complete`: at market, legs get what brings them up to the one that has filled most, and more for its late fills; a
@@ -18,7 +19,7 @@ from trading.commands import Command, RaiseAlert
 from trading.identity import Role
 from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all, totals
-from trading.lifecycles.entries import entered_outcome, has_ended_short
+from trading.lifecycles.entries import entered_outcome, has_ended_short, will_be_sent_again
 from trading.lifecycles.following import following, in_lots, leading
 from trading.lifecycles.state import ZERO, Closing, LegState, Plan, State, Want, with_leg
 from trading.orders import OrderType
@@ -72,10 +73,15 @@ def _complete(plan: Plan, state: State, spec: MultiLegSpec) -> None:
 
 def _behind(state: State, spec: MultiLegSpec) -> list[Decimal]:
     """What each leg lacks of the share of its quantity that the leg which is furthest has filled."""
-    most = min(Decimal(1), max(_entered(state, number) / leg.quantity for number, leg in enumerate(spec.legs)))
+    entered = [_entered(state, number) for number in range(len(spec.legs))]
+    most, whole = max(
+        ((min(filled, leg.quantity), leg.quantity) for filled, leg in zip(entered, spec.legs, strict=True)),
+        key=lambda each: each[0] / each[1],
+    )
+    # Multiplied first: a third of three is one, and three thirds as decimals are not.
     return [
-        max(ZERO, in_lots(leg.quantity * most - _entered(state, number), spec.lot))
-        for number, leg in enumerate(spec.legs)
+        max(ZERO, in_lots(leg.quantity * most / whole - filled, spec.lot))
+        for filled, leg in zip(entered, spec.legs, strict=True)
     ]
 
 
@@ -90,7 +96,7 @@ def _judge(before: State, state: State, spec: MultiLegSpec) -> Judgement:
         state = replace(state, over="failed")
     if not _is_closing(state) and _has_failed(state, spec):
         policy = _policy(state, spec)
-        refused = policy is OnLegFailure.COMPLETE and any(_was_refused(state, number) for number in numbers)
+        refused = policy is OnLegFailure.COMPLETE and any(_was_refused(state, spec, number) for number in numbers)
         if refused or not _has_failed(before, spec):
             code = "COMPLETION_REFUSED" if refused else "LEG_FAILED"
             commands.append(RaiseAlert(code=code, text=f"{spec.order_id}: {policy}; {totals(state)}"))
@@ -115,8 +121,9 @@ def _fails(state: State, spec: MultiLegSpec) -> bool:
         return False
     # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
     # sent for what it lacks, but nothing brings a leader up to it.
+    unled = numbers if spec.execution is Execution.SIMULTANEOUS else (0,)
     behind = _behind(state, spec)
-    return any(behind) if spec.execution is Execution.SIMULTANEOUS else behind[0] > 0
+    return any(behind[number] and not _is_retried(state, number) for number in unled)
 
 
 def _has_failed(state: State, spec: MultiLegSpec) -> bool:
@@ -129,6 +136,11 @@ def _none_works(state: State) -> bool:
     return all(order.is_settled for order in state.orders if order.role is Role.ENTRY)
 
 
+def _is_retried(state: State, number: int) -> bool:
+    order = state.latest(Role.ENTRY, number)
+    return order is not None and will_be_sent_again(state, order)
+
+
 def _policy(state: State, spec: MultiLegSpec) -> OnLegFailure:
     policy = spec.on_leg_failure
     return OnLegFailure.UNWIND if policy is OnLegFailure.COMPLETE and state.is_halted else policy
@@ -138,10 +150,13 @@ def _is_closing(state: State) -> bool:
     return any(leg.closing for leg in state.legs)
 
 
-def _was_refused(state: State, number: int) -> bool:
-    return any(
-        order.is_settled and order.stage is not OrderStatus.FILLED for order in state.of(Role.COMPLETION, number)
-    )
+def _was_refused(state: State, spec: MultiLegSpec, number: int) -> bool:
+    sent = state.of(Role.COMPLETION, number)
+    if any(order.is_settled and order.stage is not OrderStatus.FILLED for order in sent):
+        return True
+    # After one that the venue has made larger or smaller, none is sent either.
+    is_over = all(order.is_settled for order in sent) and state.is_given_up("submit", Role.COMPLETION, number)
+    return is_over and bool(_behind(state, spec)[number])
 
 
 def _outcome(state: State, spec: MultiLegSpec) -> str:

@@ -19,7 +19,8 @@ def _plan(state: State, spec: OcoSpec) -> Plan:
     plan = Plan()
     for leg, each in enumerate(spec.entries):
         other_is_out = state.legs[1 - leg].closing is Closing.BOTH_FILLED
-        if other_is_out or not state.traded(Role.ENTRY, 1 - leg):
+        is_silent = _waits(state, spec, leg) and _is_under_way(state, 1 - leg)
+        if other_is_out or not (is_silent or state.traded(Role.ENTRY, 1 - leg)):
             entry(
                 plan,
                 state,
@@ -28,6 +29,7 @@ def _plan(state: State, spec: OcoSpec) -> Plan:
                 quantity=each.quantity,
                 order_type=each.order_type,
                 price=each.price,
+                time_in_force=each.time_in_force,
                 leg=leg,
                 synthetic=spec.synthetic,
             )
@@ -77,9 +79,27 @@ def _heed(state: State, spec: OcoSpec, event: TimerFired | PriceTouched) -> Judg
                 state = protected.touched(
                     state, price=event.price, side=each.side, stop_price=each.exit_stop_price, leg=leg
                 )
-        elif each.order_type is OrderType.STOP and each.side.sign * (event.price - each.price) >= 0:
+        elif (
+            _waits(state, spec, leg)
+            and not _is_under_way(state, 1 - leg)
+            and each.side.sign * (event.price - each.price) >= 0
+        ):
             state = with_leg(state, leg, touched=(Role.ENTRY,))
     return state, []
+
+
+def _waits(state: State, spec: OcoSpec, leg: int) -> bool:
+    """Whether the leg's entry is kept here until its price is touched."""
+    is_kept_here = spec.synthetic and spec.entries[leg].order_type is OrderType.STOP
+    return is_kept_here and Role.ENTRY not in state.legs[leg].touched
+
+
+def _is_under_way(state: State, leg: int) -> bool:
+    """Whether the leg's entry was touched, and may trade any moment: the other one is not to be sent beside it."""
+    if Role.ENTRY not in state.legs[leg].touched:
+        return False
+    order, hold = state.latest(Role.ENTRY, leg), state.hold("submit", Role.ENTRY, leg)
+    return order is None or not order.is_settled or (hold is not None and hold.status != "given_up")
 
 
 def _exits_at(entry: OcoEntry, event: PriceTouched) -> bool:

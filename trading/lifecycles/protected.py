@@ -7,7 +7,8 @@ What should work follows from two numbers and one question:
   the other one go: nothing here knows of "one cancels the other".
 - Is it negative, the exits have traded too much. Then the leg is `closing`.
 - Closing for whatever reason, no order of the leg should work; and when none does and nothing is unanswered, what is
-  open, long or short, is closed at market. Waiting for the last answer is what makes it one order.
+  open, long or short, is closed at market. Waiting for the last answer is what makes it one order. Only a touched stop
+  that was kept here does not wait for the entry: the market runs away meanwhile.
 """
 
 from decimal import Decimal
@@ -42,7 +43,7 @@ def exits(
     if open_quantity <= ZERO:
         return
     if stop_price is not None and synthetic:
-        plan.prices.append(_beyond(symbol, stop_price, up=side is Side.SELL))
+        plan.prices.append(_beyond(symbol, stop_price, side.opposite, up=side is Side.SELL))
     elif stop_price is not None:
         plan.orders.append(
             Want(
@@ -58,7 +59,7 @@ def exits(
     if take_profit_price is None or state.is_given_up("submit", Role.TAKE_PROFIT, leg):
         return
     if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
-        plan.prices.append(_beyond(symbol, take_profit_price, up=side is Side.BUY))
+        plan.prices.append(_beyond(symbol, take_profit_price, side.opposite, up=side is Side.BUY))
         return
     plan.orders.append(
         Want(
@@ -90,12 +91,21 @@ def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) ->
     plan.orders.append(want)
 
 
+_STUBBORN = 3
+"""Refused cancels, after which an entry is no longer waited for."""
+
+
 def _nothing_else_works(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.leg != leg or order.is_settled:
             continue
-        # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
-        if order.role is not Role.ENTRY or not state.is_given_up("cancel", *order.slot):
+        if order.role is not Role.ENTRY:
+            return False
+        # What an entry adds is closed then. A stop that is kept here waits for none, nor does anybody for one that
+        # cannot be cancelled; else the entry's end is waited for, so that it is one order that closes.
+        hurries = state.legs[leg].closing is Closing.STOP_TOUCHED
+        refused = state.hold("cancel", *order.slot)
+        if not hurries and (refused is None or refused.failures < _STUBBORN):
             return False
     return True
 
@@ -105,16 +115,21 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     commands: list[Command] = []
     now = state.open_quantity(leg, side)
     if now < ZERO and now < before.open_quantity(leg, side):
-        commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
-        state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
-        if -now >= state.traded(Role.ENTRY, leg) + state.legs[leg].held:
-            # Not a cancel that came late: both exits have traded in full, and something is wrong at the venue or here.
-            commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
+        exited = [role for role in (Role.STOP, Role.TAKE_PROFIT, Role.CLOSE) if state.traded(role, leg)]
+        entered = state.traded(Role.ENTRY, leg)
+        if entered < before.traded(Role.ENTRY, leg):
+            state = with_leg(state, leg, closing=state.legs[leg].closing or Closing.BUSTED)
+        else:
+            commands.append(RaiseAlert(code="DOUBLE_EXIT", text=f"{state.spec.order_id}: open={now} {totals(state)}"))
+            state = with_leg(state, leg, closing=Closing.DOUBLE_EXIT)
+            if -now >= entered + state.legs[leg].held and len(exited) > 1:
+                # Not a cancel that came late: two exits have traded in full. Something is wrong at the venue or here.
+                commands.append(BlockSymbol(symbol=symbol, reason=f"DOUBLE_EXIT order={state.spec.order_id}"))
     closing = state.legs[leg].closing
     if closing is None:
         if state.holds and now > ZERO:
             stop = state.latest(Role.STOP, leg)
-            if stop is not None and stop.stage is OrderStatus.REJECTED:
+            if stop is not None and stop.stage is OrderStatus.REJECTED and stop.setbacks:
                 closing = Closing.STOP_REJECTED
             elif state.is_given_up("submit", Role.STOP, leg):
                 closing = Closing.STOP_FAILED
@@ -143,5 +158,5 @@ def outcome(state: State, leg: int = 0) -> str:
     return "take_profit" if took_profit else "stop_loss"
 
 
-def _beyond(symbol: str, price: Decimal, *, up: bool) -> Watch:
-    return Watch(symbol=symbol, above=price if up else None, below=None if up else price)
+def _beyond(symbol: str, price: Decimal, side: Side, *, up: bool) -> Watch:
+    return Watch(symbol=symbol, above=price if up else None, below=None if up else price, side=side)

@@ -23,6 +23,7 @@ def _plan(state: State, spec: ScaleSpec) -> Plan:
             quantity=rung.quantity,
             order_type=OrderType.LIMIT,
             price=rung.price,
+            time_in_force=spec.time_in_force,
             rung=number,
         )
     protected.exits(

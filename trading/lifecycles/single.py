@@ -3,6 +3,7 @@
 A user's cancel ends what is unfilled, in either mode: there are no exits, and what was filled is kept.
 """
 
+from trading.child import OrderStatus
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles.engine import Judgement, Kind
@@ -32,7 +33,9 @@ def _heed(state: State, spec: SingleSpec, event: TimerFired | PriceTouched) -> J
 
 
 def _outcome(state: State, spec: SingleSpec) -> str:
-    return entered_outcome(state, filled=state.traded(Role.ENTRY) >= spec.quantity)
+    entered = state.latest(Role.ENTRY)
+    is_filled = entered is not None and entered.stage is OrderStatus.FILLED
+    return entered_outcome(state, filled=is_filled or state.traded(Role.ENTRY) >= spec.quantity)
 
 
 KIND = Kind(plan=_plan, outcome=_outcome, heed=_heed)

@@ -14,7 +14,8 @@ from trading.specs import Spec
 
 ZERO = Decimal(0)
 
-Verb = Literal["submit", "replace", "cancel"]
+Verb = Literal["submit", "replace", "cancel", "await"]
+"""`await`: a report that the venue has announced by refusing a request as too late."""
 
 Slot = tuple[Role, int, int]
 """Role, leg and rung: the place of one order that works. One that takes another's place comes after it has ended."""
@@ -29,6 +30,7 @@ class Closing(StrEnum):
     STOP_REJECTED = "stop_rejected"
     STOP_FAILED = "stop_failed"
     DOUBLE_EXIT = "double_exit"
+    BUSTED = "busted"
     BOTH_FILLED = "both_filled"
     LEG_FAILED = "leg_failed"
     REOPENED = "reopened"
@@ -53,9 +55,24 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     name: str
     failures: int
+    """In a row: with less than an hour between them."""
     since: datetime
+    last: datetime
     status: Literal["waiting", "ready", "given_up"]
     """For its timer; to be tried again; not to be tried again before a human asks for it."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a replace has asked for, by the slot of its order."""
+
+    slot: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    quantity: Decimal
+    changes_price: bool = True
+    """Not only the quantity."""
+    is_answered: bool = False
+    """The venue has done what it would: it may have changed the prices, or refused them for good."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -65,6 +82,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int = 0
     below: Decimal | None = None
     above: Decimal | None = None
+    side: Side | None = None
+    """Of the exit that waits; None where entries do."""
     is_used: bool = False
     """It was touched: nobody waits for its prices any more."""
 
@@ -87,6 +106,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     is_halted: bool = False
     """Trading was halted: nothing may be added to a position, whatever else has ended the entries."""
     holds: tuple[Hold, ...] = ()
+    terms: tuple[Terms, ...] = ()
+    """Of the last replace in each slot."""
     watches: tuple[Watch, ...] = ()
     is_timed: bool = False
     """Whether the timer of `valid_until` runs."""
@@ -106,10 +127,24 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         """A leg's orders of a role, oldest first."""
         return [order for order in self.orders if order.role is role and order.leg == leg]
 
+    def terms_of(self, role: Role, leg: int = 0, rung: int = 0) -> Terms | None:
+        if not self.terms:
+            return None
+        name = slot_name(role, leg, rung)
+        return next((each for each in self.terms if each.slot == name), None)
+
     def traded(self, role: Role, leg: int = 0) -> Decimal:
         total = ZERO
         for order in self.orders:
             if order.role is role and order.leg == leg:
+                total += order.cum_quantity
+        return total
+
+    def entered(self, leg: int, rung: int) -> Decimal:
+        """What all the entries that one slot has had have traded."""
+        total = ZERO
+        for order in self.orders:
+            if order.role is Role.ENTRY and order.leg == leg and order.rung == rung:
                 total += order.cum_quantity
         return total
 
