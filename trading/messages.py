@@ -176,6 +176,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """None for an order that was denied: it never had a lifecycle."""
     resumption: Payload | None = None
     """What its orchestration is started with again, should the venue say more of it; None likewise."""
+    instructed: int | None = None
+    """The last instruction that the lifecycle has handled; None likewise."""
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ import pytest
 from activities import ending
 from gateway.journal import Journal
 from storage.orders import RegisteredOrder
-from storage.services import order_register, tables
+from storage.services import instructions, order_register, tables
 from tests.app.entities import AT, Entity, Order, apply
+from trading.events import CancelRequested
 from trading.messages import RecordDetail, Recording, Timing, encoded
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -64,7 +65,7 @@ def order(client: Client) -> Order:
     return order
 
 
-def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Recording:
+def _recording(order: Order, last_number: int, symbols: tuple[str, ...], instructed: int | None = None) -> Recording:
     return Recording(
         order_id=order.order_id,
         symbols=list(symbols),
@@ -73,11 +74,18 @@ def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Reco
         text="",
         timing=Timing(),
         finished_at=AT,
+        instructed=instructed,
     )
 
 
-async def end(client: Client, order: Order, last_number: int, symbols: tuple[str, ...] = ("IBM",)) -> Any:
-    recording = _recording(order, last_number, symbols)
+async def end(
+    client: Client,
+    order: Order,
+    last_number: int,
+    symbols: tuple[str, ...] = ("IBM",),
+    instructed: int | None = None,
+) -> Any:
+    recording = _recording(order, last_number, symbols, instructed)
     return await ending.end_order._function._func.client_function(encoded(recording), client)
 
 
@@ -189,6 +197,29 @@ async def test_a_process_that_died_after_it_wrote_the_record_has_it_taken_back_b
     assert await end(client, order, 2) == {"behind": True}
     assert registered(order).record is None
     assert order.order_id in {each.order_id for each in order_register().list(open_only=True)}
+
+
+async def test_an_order_stays_open_while_it_was_told_something_that_its_lifecycle_has_not_heard(
+    client: Client, order: Order
+) -> None:
+    instructions().append(order.order_id, CancelRequested())
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    assert registered(order).record is None
+    assert await end(client, order, 2, instructed=1) == {"behind": False}
+
+
+async def test_what_an_order_is_told_while_the_record_is_written_takes_it_back(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = order_register().finish
+
+    def crossed(order_id: str, record: Any) -> None:
+        instructions().append(order_id, CancelRequested())
+        finish(order_id, record)
+
+    monkeypatch.setattr(order_register(), "finish", crossed)
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    assert registered(order).record is None
 
 
 async def test_an_order_that_was_denied_is_recorded_and_no_entity_hears_of_it(client: Client) -> None:

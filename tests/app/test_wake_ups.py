@@ -10,7 +10,7 @@ import azure.durable_functions as df
 import pytest
 
 from activities import wake_ups
-from activities.register import resume_order
+from activities.register import register_order, resume_order
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
@@ -32,8 +32,9 @@ from trading.events import (
 from trading.identity import Role
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
-from trading.messages import CancelMode, LiveStatus, RecordDetail, Resuming, Timing, encoded
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
+from trading.specs import SingleSpec
 from triggers import instructing, session
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -268,6 +269,16 @@ async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
     ended(order_id)
     with pytest.raises(Exception, match="409"):
         await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
+
+
+def test_an_order_is_registered_also_where_its_spec_is_wrong_and_that_is_said() -> None:
+    for quantity, wrong in ((Decimal(10), ""), (Decimal(0), "quantity")):
+        order_id = an_order_id()
+        spec = SingleSpec(order_id=order_id, symbol="IBM", side=Side.BUY, quantity=quantity, limit_price=Decimal(100))
+        answer = register_order._function._func(encoded(Registering(token="t", spec=spec, created_at=AT)))
+        assert answer["ours"]
+        assert answer["wrong"].partition(":")[0] == wrong
+        assert is_open(order_id)
 
 
 async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:
