@@ -338,7 +338,7 @@ class _Driver:
         """Tell the lifecycle of an amendment, once exposure has approved what the order is to be."""
         progress = self._progress
         assert progress.state is not None
-        wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
+        wanted = _amending(progress.state, asked, progress.placement.reference_price)
         if wanted is not None:
             decided = decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision)
             if not decided.approved:
@@ -508,9 +508,7 @@ def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
     return [encoded(message) for message in messages]
 
 
-def _amending(
-    state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
-) -> Amending | None:
+def _amending(state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
     try:
         after = stakes(amended(state.spec, asked.amendment), reference_price)
@@ -518,10 +516,7 @@ def _amending(
         return None  # the lifecycle says why
     if after == stakes(state.spec, reference_price):
         return None
-    filled = lifecycles.summary(state).filled_quantity
-    return Amending(
-        order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
-    )
+    return Amending(order_id=state.spec.order_id, stakes=after)
 
 
 def _result(finish: Finish) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Beside it the count of what works to make each position smaller, by which an order that may only reduce is judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -138,18 +138,22 @@ def reserve(
     return _with_reservation(state, order_id, wanted), APPROVED
 
 
+Filled = Mapping[tuple[str, Side], Decimal]
+"""What an order's entries have traded in each symbol on each side."""
+
+
 def amend(
-    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Decimal
+    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Filled
 ) -> tuple[ExposureState, Decision]:
     """Approve what a user wants an open order to be, or deny it; the reservation it has stays then.
 
-    `stakes` are the whole order's, and `filled` what its entries have traded. What makes the order smaller is always
-    approved. Asking again changes nothing.
+    `stakes` are the whole order's, `filled` is what the trades that are counted here come to. What makes the order
+    smaller is always approved. Asking again changes nothing.
     """
     reservation = state.reservations.get(order_id, Reservation())
     left = list(stakes)
-    if stakes:
-        left = _less(stakes, stakes[0].symbol, stakes[0].side, filled)
+    for (symbol, side), quantity in filled.items():
+        left = _less(left, symbol, side, quantity)
     wanted = replace(reservation, stakes=left, held={})
     if _at_stake(wanted) > _at_stake(reservation):
         others = forget(state, order_id)

@@ -356,10 +356,10 @@ def test_orders_that_may_only_reduce_never_turn_a_position_whatever_fills(
 def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state, _ = reserved(state, "second", 500)
-    after, decision = amend(state, LIMITS, "second", [stake(950)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(950)], {})
     assert decision.reason == "MAX_SYMBOL_NOTIONAL: exposure=60000 order=95000 limit=150000"
     assert after == state
-    after, decision = amend(state, LIMITS, "second", [stake(900)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(900)], {})
     assert decision.approved
     assert gross_exposure(after) == 150_000
 
@@ -367,32 +367,32 @@ def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
 def test_what_an_order_has_filled_counts_against_its_own_limit_when_it_is_amended() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state = filled(state, "first", 400)
-    after, decision = amend(state, LIMITS, "first", [stake(1100)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1100)], {("IBM", B): Decimal(400)})
     assert decision.reason == "MAX_NOTIONAL: order=110000 limit=100000"
-    after, decision = amend(state, LIMITS, "first", [stake(1000)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)})
     assert decision.approved
     assert after.reservations["first"].stakes == [stake(600)]
-    assert amend(after, LIMITS, "first", [stake(1000)], Decimal(400)) == (after, decision), "asked again"
+    assert amend(after, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)}) == (after, decision), "asked again"
 
 
 def test_an_amendment_that_makes_an_order_smaller_is_approved_whatever_is_at_stake() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     small = msgspec.structs.replace(LIMITS, max_order_notional=Decimal(1), max_gross_notional=Decimal(1))
-    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], Decimal(0))
+    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], {})
     assert decision.approved
     assert gross_exposure(after) == 50_000
-    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], Decimal(0))[1].reason.startswith("SYMBOL_")
+    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], {})[1].reason.startswith("SYMBOL_")
 
 
 def test_an_order_that_may_only_reduce_is_not_amended_beyond_the_position() -> None:
     state = filled(reserved(ExposureState(), "first", 10)[0], "first", 10)
     state, decision = reserve(forget(state, "first"), LIMITS, "second", [stake(6, S)], reduce_only=True)
     assert decision.approved
-    assert amend(state, LIMITS, "second", [stake(11, S)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=10"
-    assert amend(state, LIMITS, "second", [stake(10, S)], Decimal(0))[1].approved
+    assert amend(state, LIMITS, "second", [stake(11, S)], {})[1].reason == "REDUCE_ONLY: order=11 position=10"
+    assert amend(state, LIMITS, "second", [stake(10, S)], {})[1].approved
 
 
 def test_nothing_is_made_larger_while_the_account_is_reducing() -> None:
     state, _ = reserved(ExposureState(), "first", 10)
     state = set_mode(state, "reducing", "news", "r1")
-    assert amend(state, LIMITS, "first", [stake(11)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=0"
+    assert amend(state, LIMITS, "first", [stake(11)], {})[1].reason == "REDUCE_ONLY: order=11 position=0"
