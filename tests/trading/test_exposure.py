@@ -380,8 +380,29 @@ def test_an_amendment_that_makes_an_order_smaller_is_approved_whatever_is_at_sta
     small = msgspec.structs.replace(LIMITS, max_order_notional=Decimal(1), max_gross_notional=Decimal(1))
     after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], {})
     assert decision.approved
-    assert gross_exposure(after) == 50_000
+    assert gross_exposure(after) == 60_000, "the venue has not agreed yet"
     assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], {})[1].reason.startswith("SYMBOL_")
+
+
+def test_an_order_that_was_amended_counts_as_the_larger_of_what_it_was_and_is_to_be_until_it_ends() -> None:
+    state, _ = reserved(ExposureState(), "first", 600)
+    for quantity, price in ((500, 100), (600, 90)):
+        state, decision = amend(state, LIMITS, "first", [stake(quantity, price=price)], {})
+        assert decision.approved
+        assert state.reservations["first"].stakes == [stake(600)]
+    state, decision = amend(state, LIMITS, "first", [stake(700, price=90)], {})
+    assert decision.approved
+    assert state.reservations["first"].stakes == [stake(700)], "700 at 90, or before that 600 at 100"
+    state = filled(state, "first", 600)
+    assert gross_exposure(state) == 70_000
+    assert gross_exposure(release(state, "first")) == 60_000
+
+
+def test_an_order_that_reduces_works_for_all_it_was_until_it_ends_also_when_it_is_amended_to_less() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(6, S)], reduce_only=True)
+    state, decision = amend(state, LIMITS, "reducer", [stake(2, S)], {})
+    assert decision.approved
+    assert denial(state, stake(5, S)) == "REDUCE_ONLY: order=5 position=10 working=6"
 
 
 def test_an_order_that_may_only_reduce_is_not_amended_beyond_the_position() -> None:
