@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ class InstructionRow(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str
     number: int
     instruction: Instruction
+    at: datetime | None = None
+    """When it was kept, by the machine's clock; None in a row from before rows had it."""
 
 
 def as_amended(spec: _Spec, rows: Sequence[InstructionRow]) -> _Spec:
