@@ -245,16 +245,11 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amending(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
-
-    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
-    """
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order,
+    of which the entity knows what has filled."""
 
     order_id: str
-    symbol: str
-    last_number: int
     stakes: list[Stake]
-    filled: Decimal
 
 
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):
