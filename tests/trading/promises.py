@@ -222,18 +222,22 @@ def _check_trail(game: "Game", spec: TrailingSpec, stop: Decimal) -> None:
 
 
 def beyond(game: "Game", touch: PriceTouched) -> set[tuple[int, Role]]:
-    """Which orders that are kept here are to be sent at a price: leg and role; a stop's is sent as a close."""
+    """Which orders that are kept here are to be sent at prices: leg and role; a stop's is sent as a close."""
     found: set[tuple[int, Role]] = set()
     for number, rules in enumerate(legs(game.state)):
-        sign = rules.side.sign
         if rules.symbol != touch.symbol:
             continue
-        if rules.stop is not None and sign * (touch.price - rules.stop) <= 0:
-            found.add((number, Role.STOP))
-        if rules.profit is not None and sign * (touch.price - rules.profit) >= 0:
-            found.add((number, Role.TAKE_PROFIT))
-        if rules.entry_at is not None and sign * (touch.price - rules.entry_at) >= 0:
-            found.add((number, Role.ENTRY))
+        sign, stop = rules.side.sign, rules.stop
+        for price in touch.prices:
+            if stop is not None and isinstance(game.spec, TrailingSpec):
+                trailed = game.spec.trail.stop_for(price, rules.side)
+                stop = trailed if sign * (trailed - stop) > 0 else stop
+            if stop is not None and sign * (price - stop) <= 0:
+                found.add((number, Role.STOP))
+            if rules.profit is not None and sign * (price - rules.profit) >= 0:
+                found.add((number, Role.TAKE_PROFIT))
+            if rules.entry_at is not None and sign * (price - rules.entry_at) >= 0:
+                found.add((number, Role.ENTRY))
     return found
 
 
