@@ -368,6 +368,23 @@ async def test_an_instruction_is_kept_whether_or_not_its_event_comes_through() -
     assert instructions().read(order_id) == [first, second]
 
 
+async def test_an_instruction_whose_event_fails_wakes_the_order_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructing, "_PAUSES", (0.0, 0.0, 0.0))
+    order_id, client = an_order_id(), Client(failing="Webhook returned unrecognized status code 503")
+    raise_event, tried = client.raise_event, 0
+
+    async def comes_back(*given: Any) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 3:
+            client._failing = ""
+        await raise_event(*given)
+
+    monkeypatch.setattr(client, "raise_event", comes_back)
+    await instructing.tell(client, order_id, CancelRequested())
+    assert (tried, client.events) == (3, [(order_id, "instruction")])
+
+
 async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
     order_id, client = an_order_id(), Client(status=Failed)
     register(order_id)
