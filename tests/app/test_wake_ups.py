@@ -467,3 +467,33 @@ async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -
     }
     await session._let_go(client)
     assert client.forgotten == [ended]
+
+
+async def test_the_sweep_looks_after_every_order_whatever_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, client = an_order_id(), an_order_id(), Client()
+    for order_id in (one, other):
+        register(order_id, ended_after=2)
+    client.exposure = {"exposure": {"reservations": {one: {}, other: {}}}, "applied": {}}
+    get, done = session._end_of, list[str]()
+
+    def failing(order_id: str) -> Any:
+        if order_id == one:
+            raise OSError("storage is not there")
+        return get(order_id)
+
+    async def looked_after(client: Any, order_id: str) -> None:
+        done.append(order_id)
+
+    async def fails(client: Any) -> None:
+        done.append("halt")
+        raise OSError("storage is not there")
+
+    monkeypatch.setattr(session, "_end_of", failing)
+    monkeypatch.setattr(session, "keep_halt", fails)
+    monkeypatch.setattr(session, "_look_after", looked_after)
+    open_one = an_order_id()
+    register(open_one)
+    await session.sweep_orders._function._func.client_function(None, client)
+    assert done[-1] == "halt"
+    assert open_one in done[:-1]
+    assert client.forgotten == [other]
