@@ -1,5 +1,6 @@
 """What the gateway's wake-ups do, and what the sweep does where one was lost."""
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -190,8 +191,8 @@ def is_open(order_id: str) -> bool:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_ups, "_TRIES", 3)
-    monkeypatch.setattr(wake_ups, "_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(wake_ups, "PATIENCE", 0.1)
+    monkeypatch.setattr(wake_ups, "_FIRST_PAUSE", 0.01)
 
 
 async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
@@ -242,17 +243,30 @@ async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -
     assert (client.tried, is_open(order_id)) == (1, False)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
+async def test_an_orchestration_that_is_just_ending_is_waited_for_beside_the_wake_ups_of_others() -> None:
     order_id = an_order_id()
     ended(order_id)
     client = Client(running_instead=True, live=LiveStatus(phase="ending"))
     await tell(client, [row(order_id, fill(order_id), number=3)])
-    assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
+    assert (client.tried, client.started, is_open(order_id)) == (1, [], True)
+    client._running_instead = False
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_orchestration_that_does_not_end_is_left_to_the_sweep() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="ending"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.tried > 1
+    assert client.started == []
     client = Client(status=Completed)
     await session._look_after(client, order_id)
     assert client.started == [(order_id, RESUMPTION)]
-    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_on_and_not_started_for_ever() -> None:
