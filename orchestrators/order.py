@@ -66,7 +66,7 @@ from trading.messages import (
     decoded,
     encoded,
 )
-from trading.specs import SpecError, amended
+from trading.specs import amended
 from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
@@ -377,7 +377,7 @@ class _Driver:
         """Why exposure does not approve of an amendment; empty where it does."""
         progress = self._progress
         assert progress.state is not None
-        wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
+        wanted = _amending(progress.state, asked, progress.placement.reference_price)
         if wanted is None:
             return ""
         return decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision).reason
@@ -525,6 +525,7 @@ class _Driver:
         phase = "ending" if progress.finish is not None and not progress.due else progress.phase
         summary = None if progress.state is None else lifecycles.summary(progress.state)
         children = summary.children if summary else []
+        placed = progress.placement.spec
         # A child that was often replaced has a long chain of ClOrdIDs: the current one will do.
         shown = [replace(child, cl_ord_ids=child.cl_ord_ids[-1:]) for child in children[-SHOWN_CHILDREN:]]
         status = LiveStatus(
@@ -533,6 +534,8 @@ class _Driver:
             phase=phase,
             filled_quantity=summary.filled_quantity if summary else Decimal(0),
             children=shown,
+            spec=None if progress.state is None or progress.state.spec == placed else progress.state.spec,
+            undecided=len(progress.amendments),
         )
         self._context.set_custom_status(encoded(status))
 
@@ -545,20 +548,15 @@ def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
     return [encoded(message) for message in messages]
 
 
-def _amending(
-    state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
-) -> Amending | None:
+def _amending(state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
-    filled = lifecycles.summary(state).filled_quantity
-    try:
-        after = stakes(amended(state.spec, asked.amendment, entered=bool(filled)), reference_price)
-    except SpecError:
-        return None  # the lifecycle says why
+    if lifecycles.refusal(state, asked.amendment):
+        return None  # the lifecycle says so itself
+    entered = bool(lifecycles.summary(state).filled_quantity)
+    after = stakes(amended(state.spec, asked.amendment, entered=entered), reference_price)
     if after == stakes(state.spec, reference_price):
         return None
-    return Amending(
-        order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
-    )
+    return Amending(order_id=state.spec.order_id, stakes=after)
 
 
 def _result(finish: Finish) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Beside it the count of what works to make each position smaller, by which an order that may only reduce is judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -142,19 +142,25 @@ def reserve(
     return _with_reservation(state, order_id, wanted), APPROVED
 
 
+Filled = Mapping[tuple[str, Side], Decimal]
+"""What an order's entries have traded in each symbol on each side."""
+
+
 def amend(
-    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Decimal
+    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Filled
 ) -> tuple[ExposureState, Decision]:
     """Approve what a user wants an open order to be, or deny it; the reservation it has stays then.
 
-    `stakes` are the whole order's, and `filled` what its entries have traded. What makes the order smaller is always
-    approved. Asking again changes nothing.
+    `stakes` are the whole order's, `filled` is what the trades that are counted here come to. What makes the order
+    smaller is always approved, but frees nothing before its end: until the venue has agreed it may fill as it was, and
+    what the venue agrees to is not looked for here. Asking again changes nothing.
     """
     reservation = state.reservations.get(order_id, Reservation())
     left = list(stakes)
-    if stakes:
-        left = _less(stakes, stakes[0].symbol, stakes[0].side, filled)
-    wanted = replace(reservation, stakes=left, held={})
+    for (symbol, side), quantity in filled.items():
+        left = _less(left, symbol, side, quantity)
+    larger = [_larger(*pair) for pair in zip(reservation.stakes or left, left, strict=True)]
+    wanted = replace(reservation, stakes=larger, held={})
     if _at_stake(wanted) > _at_stake(reservation):
         others = forget(state, order_id)
         whole = replace(wanted, stakes=list(stakes))
@@ -167,7 +173,12 @@ def amend(
         )
         if reason:
             return state, Decision(approved=False, reason=reason)
-    return _with_reservation(state, order_id, replace(reservation, stakes=left)), APPROVED
+    return _with_reservation(state, order_id, replace(reservation, stakes=larger)), APPROVED
+
+
+def _larger(was: Stake, is_to_be: Stake) -> Stake:
+    quantity, price = max(was.quantity, is_to_be.quantity), max(was.price, is_to_be.price)
+    return replace(is_to_be, quantity=quantity, price=price)
 
 
 def _at_stake(reservation: Reservation) -> tuple[Decimal, Decimal]:

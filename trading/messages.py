@@ -127,7 +127,9 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
 
     `seen` and `instructed` are the last journal row and the last instruction that the lifecycle has handled,
-    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only.
+    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only. `spec` is what the
+    lifecycle has made of the order by its amendments, None while that is what it was placed as: without the last
+    `undecided` of those instructions, about which exposure is still to be asked.
     """
 
     seen: int = 0
@@ -135,6 +137,8 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: str = ""
     filled_quantity: Decimal = Decimal(0)
     children: list[ChildSummary] = []
+    spec: Spec | None = None
+    undecided: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,16 +245,11 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amending(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
-
-    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
-    """
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order,
+    of which the entity knows what has filled."""
 
     order_id: str
-    symbol: str
-    last_number: int
     stakes: list[Stake]
-    filled: Decimal
 
 
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -383,6 +383,19 @@ def check(spec: Common, *, entered: bool = False) -> None:
         _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
+def check_time(spec: Common, now: datetime) -> None:
+    """Raise `SpecError` for an order that is placed when its time is over already. `now` is the market's clock."""
+    if spec.good_till is not None and spec.good_till <= now:
+        raise SpecError("good_till", spec.good_till, f"must be after {now.isoformat()}, which is now")
+
+
+def check_digits(field: str, number: Decimal) -> None:
+    """Raise `SpecError` for a number of a million digits: no venue should be sent it, and it cannot be divided."""
+    exponent = number.as_tuple().exponent
+    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
+        raise SpecError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
+
+
 def check_symbol(symbol: str, field: str = "symbol") -> None:
     """Raise `SpecError` for what cannot be traded under this name."""
     if not _SYMBOL.fullmatch(symbol):
@@ -391,6 +404,8 @@ def check_symbol(symbol: str, field: str = "symbol") -> None:
 
 _LONGEST_VALID_FOR = 10 * 365 * 24 * 60 * 60
 _LONGEST_TWAP = 7 * 24 * 60 * 60
+_MOST_FINAL = 10
+_LONGEST_FINAL = 50
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")
 
 
@@ -405,6 +420,10 @@ def _check_retry(retry: RetryPolicy) -> None:
     ):
         if not least <= value <= most:
             raise SpecError(f"retry.{field}", value, f"must be {least} to {most}")
+    # What an order is goes into the status of its orchestration, which is short.
+    if len(retry.final) > _MOST_FINAL or any(len(each) > _LONGEST_FINAL for each in retry.final):
+        message = f"must be at most {_MOST_FINAL} texts of at most {_LONGEST_FINAL} characters"
+        raise SpecError("retry.final", f"{len(retry.final)} texts", message)
 
 
 def _check_single(spec: SingleSpec) -> None:
@@ -462,16 +481,22 @@ def _check_multi_leg(spec: MultiLegSpec) -> None:
 def _check_legs(field: str, legs: Sequence[Leg], lot: Decimal) -> None:
     if not 2 <= len(legs) <= MOST_LEGS:
         raise SpecError(field, f"{len(legs)} of them", f"must be 2 to {MOST_LEGS}")
-    _check_positive("lot", lot)
+    _check_lot(lot)
     for number, leg in enumerate(legs):
         where = f"{field}[{number}]."
         check_symbol(leg.symbol, where + "symbol")
         _check_positive(where + "quantity", leg.quantity)
+        check_digits(where + "quantity", leg.quantity)
         if leg.quantity % lot:
             raise SpecError(where + "quantity", leg.quantity, f"must be a multiple of lot {lot}")
         at_market = leg.order_type is OrderType.MARKET
         _check_price(where + "price", leg.price, needed=not at_market, order_type=leg.order_type)
         _check_price(where + "reference_price", leg.reference_price, needed=at_market, order_type=leg.order_type)
+
+
+def _check_lot(lot: Decimal) -> None:
+    _check_positive("lot", lot)
+    check_digits("lot", lot)
 
 
 def _check_trailing(spec: TrailingSpec) -> None:
@@ -527,7 +552,8 @@ def _check_twap(spec: TwapSpec) -> None:
     if spec.limit_price is not None:
         _check_positive("limit_price", spec.limit_price)
     _check_price("reference_price", spec.reference_price, needed=kind is OrderType.MARKET, order_type=kind)
-    _check_positive("lot", spec.lot)
+    _check_lot(spec.lot)
+    check_digits("quantity", spec.quantity)
     if spec.quantity % spec.lot or spec.quantity < spec.slices * spec.lot:
         message = f"must be a multiple of lot {spec.lot}, and at least {spec.slices * spec.lot}: a lot for each slice"
         raise SpecError("quantity", spec.quantity, message)

@@ -30,6 +30,7 @@ from trading.specs import (
     TwapSpec,
     check,
     check_amendment,
+    check_digits,
 )
 
 RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
@@ -226,8 +227,13 @@ def _decoded(body: bytes, kind: Any) -> Any:
         raise _wrong_field(body, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from None
-    for field, number in _numbers(request, ""):
-        _check_digits(field, number)
+    plain = msgspec.json.decode(body)
+    try:
+        for field, number in _numbers(request, ""):
+            _check_written(field, _found(plain, _steps(field)))
+            check_digits(field, number)
+    except SpecError as error:
+        raise as_bad_request(error) from None
     return request
 
 
@@ -274,18 +280,20 @@ def _numbers(value: object, field: str) -> Iterator[tuple[str, Decimal]]:
             yield from _numbers(getattr(value, name), f"{field}.{name}" if field else name)
 
 
-def _check_digits(field: str, number: Decimal) -> None:
-    """A number of a million digits is a number above 0, and nothing that a venue should be sent."""
-    exponent = number.as_tuple().exponent
-    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
-        raise BadRequestError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def _check_written(field: str, value: object) -> None:
+    """A string is a number as JSON has them: `Decimal` would take `1_0` too, and the digits of any script."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise BadRequestError(field, value, "has to be a decimal number, as in 3000.25")
 
 
 def _wrong_field(body: bytes, problem: str) -> BadRequestError:
     """`msgspec` names the place at the end of its text (``- at `$.legs[1].quantity` ``), and a field that is missing
     or unknown at its beginning."""
     message, _, place = problem.partition(" - at `$")
-    path = re.findall(r"[^.\[\]`]+", place)
+    path = _steps(place)
     named = re.search(r"(?:required|unknown) field `([^`]+)`", message)
     if named:
         path.append(named[1])
@@ -295,12 +303,22 @@ def _wrong_field(body: bytes, problem: str) -> BadRequestError:
         return _not_json(error)
     if not path:
         return BadRequestError("body", None, message)
-    for step in path:
-        value = _within(value, step)
+    value = _found(value, path)
     if path[-1] in _CHOICES:
         message = f"has to be one of {', '.join(_CHOICES[path[-1]])}"
     field = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
     return BadRequestError(field, value, message)
+
+
+def _steps(place: str) -> list[str]:
+    """The way to a field: `legs[1].quantity` is `legs`, `1`, `quantity`."""
+    return re.findall(r"[^.\[\]`]+", place)
+
+
+def _found(value: Any, path: list[str]) -> Any:
+    for step in path:
+        value = _within(value, step)
+    return value
 
 
 def _within(value: Any, step: str) -> Any:

@@ -43,7 +43,8 @@ from trading.messages import (
     encoded,
 )
 from trading.orders import OrderType, Side
-from trading.specs import Amendment, BracketSpec, SingleSpec, Spec, SpecError
+from trading.retry import RetryPolicy
+from trading.specs import MOST_RUNGS, Amendment, BracketSpec, Rung, ScaleSpec, SingleSpec, Spec, SpecError
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -610,8 +611,26 @@ def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approv
     world.decision = {"approved": True, "reason": ""}
     world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
     asked = world.called("@exposure@main.amend")[-1]
-    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each["quantity"] for each in asked["stakes"]] == ["12"]
     assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
+
+
+def test_exposure_is_asked_about_more_also_where_an_exit_goes_beyond_the_entry() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 4))
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20), stop_price=Decimal(3001))))
+    assert len(world.called("@exposure@main.amend")) == 1
+
+
+def test_the_status_shows_what_the_order_has_become_and_not_what_it_has_refused() -> None:
+    world = World(SINGLE)
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 6))
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(5))))
+    world.tell(AmendRequested(amendment=Amendment(limit_price=Decimal(2990))))
+    status = decoded(world.host.custom_status, LiveStatus)
+    assert (status.spec, status.undecided) == (replace(SINGLE, limit_price=Decimal(2990)), 0)
 
 
 def synthetic_and_filled() -> tuple[World, int]:
@@ -743,6 +762,7 @@ def test_the_longest_custom_status_is_within_what_the_host_allows() -> None:
     child = ChildSummary(
         cl_ord_ids=["o" * 64 + ".t1234567"],
         role=Role.TAKE_PROFIT,
+        symbol="S" * 32,
         side=Side.SELL,
         quantity=number,
         cum_quantity=number,
@@ -755,6 +775,16 @@ def test_the_longest_custom_status_is_within_what_the_host_allows() -> None:
         phase="registering",
         filled_quantity=number,
         children=[child] * driver.SHOWN_CHILDREN,
+        spec=ScaleSpec(
+            order_id="o" * 64,
+            symbol="S" * 32,
+            side=Side.SELL,
+            rungs=(Rung(quantity=number, price=number),) * MOST_RUNGS,
+            stop_price=number,
+            take_profit_price=number,
+            retry=RetryPolicy(final=("r" * 50,) * 10),
+        ),
+        undecided=10**3,
     )
     assert len(json.dumps(encoded(status)).encode("utf-16-le")) < 16 * 1024
 

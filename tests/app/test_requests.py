@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trading.specs import Amendment, BracketSpec, Trail
+from trading.specs import Amendment, BracketSpec, SingleSpec, Trail
 from triggers.requests import SPECS, BadRequestError, read_amendment, read_order
 
 ONE = {"symbol": "IBM", "side": "buy", "quantity": "10"}
@@ -90,6 +90,25 @@ def test_what_is_wrong_is_named_also_within(kind: str, changes: dict[str, Any], 
         read(kind, **changes)
     assert (wrong.value.field, wrong.value.value) == (field, value)
     assert wrong.value.message
+
+
+@pytest.mark.parametrize("written", ["1_0", "١٠", " 10", "１０", "10\n", "0x10", "1 0"])
+def test_a_number_is_written_as_json_has_them(written: str) -> None:
+    for kind, changes, field in (
+        ("single", {"quantity": written}, "quantity"),
+        ("trailing", {"trail": {"amount": written}}, "trail.amount"),
+        ("scale", {"rungs": [{"quantity": "4", "price": written}]}, "rungs[0].price"),
+    ):
+        with pytest.raises(BadRequestError) as wrong:
+            read(kind, **changes)
+        assert (wrong.value.field, wrong.value.value) == (field, written)
+
+
+@pytest.mark.parametrize("written", ["10", "+10", "10.0", "10.", "1e1", "1.0E+1", 10, 10.0])
+def test_a_number_may_be_a_string_or_not(written: object) -> None:
+    spec, _ = read("single", quantity=written)
+    assert isinstance(spec, SingleSpec)
+    assert spec.quantity == 10
 
 
 def test_a_market_entry_that_trails_has_the_price_that_it_is_judged_by() -> None:

@@ -282,6 +282,16 @@ def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tabl
     assert first.read("sma-2") == []
 
 
+def test_an_instruction_says_when_it_was_given_unless_it_is_of_before_they_did(tables: Tables) -> None:
+    instructions, before = Instructions(tables), datetime.now(UTC)
+    row = instructions.append("sma-1", CancelRequested())
+    assert row.at is not None
+    assert before <= row.at <= datetime.now(UTC)
+    assert instructions.read("sma-1") == [row]
+    old = b'{"order_id":"sma-1","number":2,"instruction":{"type":"TradingHalted","flatten":true}}'
+    assert msgspec.json.decode(old, type=InstructionRow).at is None
+
+
 def test_an_instruction_may_be_given_again_also_by_who_has_missed_what_came_between(
     tables: Tables,
 ) -> None:

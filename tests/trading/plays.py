@@ -188,6 +188,7 @@ def _trailings(**changes: object) -> list[Spec]:
         _changed(held, **entered, take_profit_price=Decimal(3080)),
         _changed(held, **entered, side=Side.SELL, trail=percent, when_reopened="close"),
         _changed(held, entry_type=OrderType.MARKET, start_price=None, trail=percent, take_profit_price=Decimal(3100)),
+        _changed(held, entry_type=OrderType.STOP, entry_price=Decimal(3020), start_price=None),
     ]
     return [_changed(each, **changes) for each in trailings]
 

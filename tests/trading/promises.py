@@ -101,7 +101,20 @@ def _protected(
     profit: Decimal | None,
     held: Decimal = ZERO,
 ) -> LegRules:
-    return LegRules(spec.symbol, side, quantity, held, stop, profit, is_protected=True, is_synthetic=spec.synthetic)
+    entry_at = None
+    if not isinstance(spec, ScaleSpec) and spec.synthetic and spec.entry_type is OrderType.STOP:
+        entry_at = spec.entry_price
+    return LegRules(
+        spec.symbol,
+        side,
+        quantity,
+        held,
+        stop,
+        profit,
+        is_protected=True,
+        is_synthetic=spec.synthetic,
+        entry_at=entry_at,
+    )
 
 
 # What the game knows

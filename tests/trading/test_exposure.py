@@ -268,8 +268,8 @@ def test_orders_that_may_do_anything_share_what_one_that_may_only_reduce_leaves(
     assert decision.approved
     reason = reserve(state, LIMITS, "second", [stake(2, S)])[1].reason
     assert reason == "REDUCE_ONLY_WORKS: order=2 position=10 working=9"
-    assert amend(state, LIMITS, "first", [stake(6, S)], Decimal(0))[1].approved
-    reason = amend(state, LIMITS, "first", [stake(7, S)], Decimal(0))[1].reason
+    assert amend(state, LIMITS, "first", [stake(6, S)], {})[1].approved
+    reason = amend(state, LIMITS, "first", [stake(7, S)], {})[1].reason
     assert reason == "REDUCE_ONLY_WORKS: order=7 position=10 working=4"
 
 
@@ -404,10 +404,10 @@ def test_orders_that_may_only_reduce_never_turn_a_position_whatever_fills(
 def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state, _ = reserved(state, "second", 500)
-    after, decision = amend(state, LIMITS, "second", [stake(950)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(950)], {})
     assert decision.reason == "MAX_SYMBOL_NOTIONAL: exposure=60000 order=95000 limit=150000"
     assert after == state
-    after, decision = amend(state, LIMITS, "second", [stake(900)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(900)], {})
     assert decision.approved
     assert gross_exposure(after) == 150_000
 
@@ -415,32 +415,53 @@ def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
 def test_what_an_order_has_filled_counts_against_its_own_limit_when_it_is_amended() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state = filled(state, "first", 400)
-    after, decision = amend(state, LIMITS, "first", [stake(1100)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1100)], {("IBM", B): Decimal(400)})
     assert decision.reason == "MAX_NOTIONAL: order=110000 limit=100000"
-    after, decision = amend(state, LIMITS, "first", [stake(1000)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)})
     assert decision.approved
     assert after.reservations["first"].stakes == [stake(600)]
-    assert amend(after, LIMITS, "first", [stake(1000)], Decimal(400)) == (after, decision), "asked again"
+    assert amend(after, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)}) == (after, decision), "asked again"
 
 
 def test_an_amendment_that_makes_an_order_smaller_is_approved_whatever_is_at_stake() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     small = msgspec.structs.replace(LIMITS, max_order_notional=Decimal(1), max_gross_notional=Decimal(1))
-    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], Decimal(0))
+    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], {})
     assert decision.approved
-    assert gross_exposure(after) == 50_000
-    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], Decimal(0))[1].reason.startswith("SYMBOL_")
+    assert gross_exposure(after) == 60_000, "the venue has not agreed yet"
+    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], {})[1].reason.startswith("SYMBOL_")
+
+
+def test_an_order_that_was_amended_counts_as_the_larger_of_what_it_was_and_is_to_be_until_it_ends() -> None:
+    state, _ = reserved(ExposureState(), "first", 600)
+    for quantity, price in ((500, 100), (600, 90)):
+        state, decision = amend(state, LIMITS, "first", [stake(quantity, price=price)], {})
+        assert decision.approved
+        assert state.reservations["first"].stakes == [stake(600)]
+    state, decision = amend(state, LIMITS, "first", [stake(700, price=90)], {})
+    assert decision.approved
+    assert state.reservations["first"].stakes == [stake(700)], "700 at 90, or before that 600 at 100"
+    state = filled(state, "first", 600)
+    assert gross_exposure(state) == 70_000
+    assert gross_exposure(release(state, "first")) == 60_000
+
+
+def test_an_order_that_reduces_works_for_all_it_was_until_it_ends_also_when_it_is_amended_to_less() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(6, S)], reduce_only=True)
+    state, decision = amend(state, LIMITS, "reducer", [stake(2, S)], {})
+    assert decision.approved
+    assert denial(state, stake(5, S)) == "REDUCE_ONLY: order=5 position=10 working=6"
 
 
 def test_an_order_that_may_only_reduce_is_not_amended_beyond_the_position() -> None:
     state = filled(reserved(ExposureState(), "first", 10)[0], "first", 10)
     state, decision = reserve(forget(state, "first"), LIMITS, "second", [stake(6, S)], reduce_only=True)
     assert decision.approved
-    assert amend(state, LIMITS, "second", [stake(11, S)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=10"
-    assert amend(state, LIMITS, "second", [stake(10, S)], Decimal(0))[1].approved
+    assert amend(state, LIMITS, "second", [stake(11, S)], {})[1].reason == "REDUCE_ONLY: order=11 position=10"
+    assert amend(state, LIMITS, "second", [stake(10, S)], {})[1].approved
 
 
 def test_nothing_is_made_larger_while_the_account_is_reducing() -> None:
     state, _ = reserved(ExposureState(), "first", 10)
     state = set_mode(state, "reducing", "news", "r1")
-    assert amend(state, LIMITS, "first", [stake(11)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=0"
+    assert amend(state, LIMITS, "first", [stake(11)], {})[1].reason == "REDUCE_ONLY: order=11 position=0"

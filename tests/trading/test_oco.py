@@ -155,3 +155,9 @@ def test_of_two_that_are_kept_here_the_other_waits_again_when_the_touched_one_is
     assert desk.new()[1:] == ["submit entry buy 10", "watch nothing", "watch below 2950"]
     desk.touch(2949)
     assert desk.new() == ["submit entry_1 sell 10", "watch nothing"]
+
+
+def test_of_prices_that_come_together_the_first_entry_that_is_touched_is_sent(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(2949, 3051)
+    assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing"]

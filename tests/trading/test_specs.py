@@ -1,5 +1,6 @@
 """Specs that are refused, and what is said about them."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,19 +9,42 @@ from msgspec.structs import replace
 from tests.trading.desk import NOW, bracket_spec, single_spec
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
+from trading.retry import RetryPolicy
 from trading.specs import (
     Amendment,
     Common,
+    Leg,
+    OtoSpec,
     Rung,
     ScaleSpec,
     Spec,
     SpecError,
     Trail,
     TrailingSpec,
+    TwapSpec,
     amended,
     check,
     check_amendment,
+    check_time,
 )
+
+
+def twap(*, quantity: str = "1000000", lot: str = "1") -> TwapSpec:
+    return TwapSpec(
+        order_id="twap-1",
+        symbol="IBM",
+        side=Side.BUY,
+        quantity=Decimal(quantity),
+        limit_price=Decimal(3000),
+        duration=60,
+        slices=5,
+        lot=Decimal(lot),
+    )
+
+
+def legs(*, quantity: str = "1000000", lot: str = "1") -> OtoSpec:
+    leg = Leg(symbol="IBM", side=Side.BUY, quantity=Decimal(quantity), price=Decimal(3000))
+    return OtoSpec(order_id="oto-1", orders=(leg, leg), lot=Decimal(lot))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +55,8 @@ from trading.specs import (
         bracket_spec(entry_type=OrderType.MARKET, entry_price=None),
         bracket_spec(entry_type=OrderType.STOP),
         bracket_spec(take_profit_price=None),
+        twap(quantity="1E+14", lot="1E-10"),
+        legs(quantity="1E+14", lot="1E-10"),
         bracket_spec(side=Side.SELL, stop_price=Decimal(3050), take_profit_price=Decimal(2950)),
         single_spec(),
         single_spec(order_type=OrderType.MARKET, limit_price=None),
@@ -51,6 +77,26 @@ def test_a_right_spec_passes(spec: Spec) -> None:
         (bracket_spec(quantity=Decimal("NaN")), "quantity: NaN: must be a number above 0"),
         (single_spec(quantity=Decimal("Infinity")), "quantity: Infinity: must be a number above 0"),
         (bracket_spec(valid_for=0), "valid_for: 0: must be 1 to 315360000 seconds, or left out"),
+        (
+            twap(lot="1E-25"),
+            "lot: 1E-25: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            twap(quantity="1E+15"),
+            "quantity: 1E+15: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            legs(lot="1E-25"),
+            "lot: 1E-25: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            legs(quantity="1E-11"),
+            "orders[0].quantity: 1E-11: must have at most 15 digits before the point and 10 after it",
+        ),
+        (
+            bracket_spec(retry=RetryPolicy(final=("closed", "x" * 51))),
+            "retry.final: 2 texts: must be at most 10 texts of at most 50 characters",
+        ),
         (bracket_spec(entry_price=None), "entry_price: None: is needed for a limit order"),
         (bracket_spec(entry_type=OrderType.MARKET), "entry_price: 3000: must be left out for a market order"),
         (bracket_spec(stop_price=Decimal(-1)), "stop_price: -1: must be a number above 0"),
@@ -87,6 +133,14 @@ def test_a_wrong_spec_is_refused_with_field_value_and_what_is_right(spec: Spec, 
         check(spec)
     assert str(refused.value) == message
     assert message.startswith(f"{refused.value.field}: {refused.value.value}: {refused.value.message}")
+
+
+def test_an_order_whose_time_is_over_already_is_refused() -> None:
+    spec = bracket_spec(good_till=NOW)
+    check_time(spec, NOW - timedelta(seconds=1))
+    check_time(bracket_spec(), NOW)
+    with pytest.raises(SpecError, match=r"^good_till: .*: must be after 2024-01-02T15:00:00\+00:00, which is now$"):
+        check_time(spec, NOW)
 
 
 def test_no_order_starts_from_a_wrong_spec() -> None:

@@ -251,3 +251,22 @@ def test_flatten_closes_what_is_held(desk: Desk) -> None:
     desk.say(desk.canceled(STOP))
     desk.say(desk.filled(CLOSE, 10))
     assert desk.new() == ["submit close sell 10", "finish closed"]
+
+
+def test_of_prices_that_come_together_a_stop_kept_here_moves_to_the_best_and_is_then_touched(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, synthetic=True))
+    desk.touch(3012, 3060, 2940, 3005)
+    assert desk.new() == ["watch below 2950 above 3010", "submit close sell 10", "watch nothing"]
+    assert desk.state.legs[0].stop_price == 3010
+
+
+def test_of_prices_that_come_together_the_best_moves_a_stop_that_works_at_the_venue(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3012, 3060, 3005)
+    assert desk.new() == ["replace stop 10 at 3010", "watch above 3070"]
+
+
+def test_a_low_that_came_before_the_best_price_touches_no_stop_that_was_not_there_yet(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, synthetic=True))
+    desk.touch(3012, 2970, 3060)
+    assert desk.new()[1:] == ["watch below 3010 above 3070"]

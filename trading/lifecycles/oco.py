@@ -4,6 +4,8 @@ What has filled keeps its life: with exits, it is protected as a bracket's entry
 came too late, the one reported second is closed at market.
 """
 
+from decimal import Decimal
+
 from trading.commands import Command, RaiseAlert
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
@@ -12,7 +14,7 @@ from trading.lifecycles.engine import Judgement, Kind, totals
 from trading.lifecycles.entries import entered_outcome, entry
 from trading.lifecycles.state import Closing, LegState, Plan, State, with_leg
 from trading.orders import OrderType
-from trading.specs import OcoEntry, OcoSpec
+from trading.specs import OcoSpec
 
 
 def _plan(state: State, spec: OcoSpec) -> Plan:
@@ -71,21 +73,28 @@ def _judge(before: State, state: State, spec: OcoSpec) -> Judgement:
 
 
 def _heed(state: State, spec: OcoSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if not isinstance(event, PriceTouched):
-        return state, []
-    for leg, each in enumerate(spec.entries):
-        if state.traded(Role.ENTRY, leg):
-            if _exits_at(each, event):
-                state = protected.touched(
-                    state, price=event.price, side=each.side, stop_price=each.exit_stop_price, leg=leg
-                )
-        elif (
-            _waits(state, spec, leg)
-            and not _is_under_way(state, 1 - leg)
-            and each.side.sign * (event.price - each.price) >= 0
-        ):
-            state = with_leg(state, leg, touched=(Role.ENTRY,))
+    if isinstance(event, PriceTouched):
+        for price in event.prices:
+            for leg in range(len(spec.entries)):
+                state = _at(state, spec, leg, price)
     return state, []
+
+
+def _at(state: State, spec: OcoSpec, leg: int, price: Decimal) -> State:
+    entry = spec.entries[leg]
+    if state.traded(Role.ENTRY, leg):
+        return protected.touched(
+            state,
+            [price],
+            side=entry.side,
+            stop_price=entry.exit_stop_price,
+            take_profit_price=entry.exit_take_profit_price,
+            leg=leg,
+        )
+    is_touched = _waits(state, spec, leg) and entry.side.sign * (price - entry.price) >= 0
+    if not is_touched or _is_under_way(state, 1 - leg):
+        return state
+    return with_leg(state, leg, touched=(Role.ENTRY,))
 
 
 def _waits(state: State, spec: OcoSpec, leg: int) -> bool:
@@ -100,13 +109,6 @@ def _is_under_way(state: State, leg: int) -> bool:
         return False
     order, hold = state.latest(Role.ENTRY, leg), state.hold("submit", Role.ENTRY, leg)
     return order is None or not order.is_settled or (hold is not None and hold.status != "given_up")
-
-
-def _exits_at(entry: OcoEntry, event: PriceTouched) -> bool:
-    if entry.exit_stop_price is None or entry.exit_take_profit_price is None:
-        return False
-    low, high = sorted((entry.exit_stop_price, entry.exit_take_profit_price))
-    return not low < event.price < high
 
 
 def _outcome(state: State, spec: OcoSpec) -> str:

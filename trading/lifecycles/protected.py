@@ -11,6 +11,7 @@ What should work follows from two numbers and one question:
   that was kept here does not wait for the entry: the market runs away meanwhile.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trading.child import OrderStatus
@@ -140,11 +141,36 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     return state, commands
 
 
-def touched(state: State, *, price: Decimal, side: Side, stop_price: Decimal | None, leg: int = 0) -> State:
-    """The state after a price of the leg's was touched, where its exits are kept here: its stop, or its take-profit."""
-    if stop_price is not None and side.sign * (price - stop_price) <= 0:
-        return with_leg(state, leg, closing=state.legs[leg].closing or Closing.STOP_TOUCHED)
-    return with_leg(state, leg, touched=(*state.legs[leg].touched, Role.TAKE_PROFIT))
+def touched(
+    state: State,
+    prices: Iterable[Decimal],
+    *,
+    side: Side,
+    stop_price: Decimal | None,
+    take_profit_price: Decimal | None,
+    leg: int = 0,
+) -> State:
+    """The state after the market was at these prices, one after another, where the leg's exits are kept here."""
+    if state.legs[leg].closing or state.open_quantity(leg, side) <= ZERO:
+        return state
+    for price in prices:
+        if stop_price is not None and side.sign * (price - stop_price) <= 0:
+            return with_leg(state, leg, closing=Closing.STOP_TOUCHED)
+        if take_profit_price is not None and side.sign * (price - take_profit_price) >= 0:
+            state = _with_touched(state, Role.TAKE_PROFIT, leg)
+    return state
+
+
+def touched_entry(state: State, prices: Iterable[Decimal], *, side: Side, entry_price: Decimal | None) -> State:
+    """The state after the market was at these prices, where a stop entry is kept here until its trigger's is."""
+    if entry_price is None or not any(side.sign * (price - entry_price) >= 0 for price in prices):
+        return state
+    return _with_touched(state, Role.ENTRY)
+
+
+def _with_touched(state: State, role: Role, leg: int = 0) -> State:
+    before = state.legs[leg].touched
+    return state if role in before else with_leg(state, leg, touched=(*before, role))
 
 
 def outcome(state: State, leg: int = 0) -> str:

@@ -46,7 +46,13 @@ def _judge(before: State, state: State, spec: ScaleSpec) -> Judgement:
 
 def _heed(state: State, spec: ScaleSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
-        state = protected.touched(state, price=event.price, side=spec.side, stop_price=spec.stop_price)
+        state = protected.touched(
+            state,
+            event.prices,
+            side=spec.side,
+            stop_price=spec.stop_price,
+            take_profit_price=spec.take_profit_price,
+        )
     return state, []
 
 

@@ -13,7 +13,7 @@ from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import ZERO, LegState, Plan, State, Watch, with_leg
-from trading.orders import Side
+from trading.orders import OrderType, Side
 from trading.specs import TrailingSpec
 
 
@@ -37,6 +37,7 @@ def _plan(state: State, spec: TrailingSpec) -> Plan:
             order_type=spec.entry_type,
             price=spec.entry_price,
             time_in_force=spec.time_in_force,
+            synthetic=spec.synthetic,
         )
     protected.exits(
         plan,
@@ -91,21 +92,31 @@ def _paid(state: State, spec: TrailingSpec) -> Decimal | None:
 
 
 def _heed(state: State, spec: TrailingSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if not isinstance(event, PriceTouched):
-        return state, []
-    leg = state.legs[0]
-    assert leg.best_price is not None, "prices are waited for from the first fill on"
-    assert leg.stop_price is not None, "likewise"
-    sign = spec.side.sign
-    if sign * (event.price - leg.best_price) > 0:
-        state = with_leg(state, 0, best_price=event.price)
-    moved = _stop_for(spec, event.price)
-    if sign * (moved - leg.stop_price) >= max(spec.trail.step, spec.trail.tick):
-        state = with_leg(state, 0, stop_price=moved)
-    takes_profit = spec.take_profit_price is not None and sign * (event.price - spec.take_profit_price) >= 0
-    if spec.synthetic and (takes_profit or sign * (event.price - leg.stop_price) <= 0):
-        state = protected.touched(state, price=event.price, side=spec.side, stop_price=leg.stop_price)
+    if isinstance(event, PriceTouched):
+        if spec.synthetic and spec.entry_type is OrderType.STOP:
+            state = protected.touched_entry(state, event.prices, side=spec.side, entry_price=spec.entry_price)
+        # One after another: a price may touch the stop that the one before it has moved.
+        for price in event.prices:
+            state = _at(state, spec, price)
     return state, []
+
+
+def _at(state: State, spec: TrailingSpec, price: Decimal) -> State:
+    leg = state.legs[0]
+    if leg.best_price is None or leg.stop_price is None or leg.closing:
+        return state
+    sign = spec.side.sign
+    best, stop = leg.best_price, leg.stop_price
+    if sign * (price - best) > 0:
+        best = price
+    moved = _stop_for(spec, price)
+    if sign * (moved - stop) >= max(spec.trail.step, spec.trail.tick):
+        stop = moved
+    if (best, stop) != (leg.best_price, leg.stop_price):
+        state = with_leg(state, 0, best_price=best, stop_price=stop)
+    if not spec.synthetic:
+        return state
+    return protected.touched(state, [price], side=spec.side, stop_price=stop, take_profit_price=spec.take_profit_price)
 
 
 def _amended(before: State, state: State, spec: TrailingSpec) -> State:
