@@ -68,7 +68,7 @@ class OrderRegister:
         order = RegisteredOrder(order_id=order_id, token=token, spec_json=spec_json, created_at=created_at)
         existing = self.get(order_id)
         if existing is None:
-            # The index comes first: then no order is ever open and not in it, wherever the process dies.
+            # The index comes first: whatever is registered was put into it, wherever the process dies.
             self._put_into_index(order_id)
             try:
                 self._tables.orders.create_entity(_order_row(order))

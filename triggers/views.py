@@ -40,8 +40,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order: what is asked for, how it stands, its children, what the venue and our own side have said to it.
 
     `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
-    `working`, `ending` or `ended`; `unattended` is one whose orchestration has died. From `outcome` on, fields are null
-    until the end.
+    `denied`, `working`, `resuming` (opened again), `ending` or `ended`; `unattended` is one whose orchestration has
+    died. From `outcome` on, fields are null until the end.
     """
 
     order_id: str
