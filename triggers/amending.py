@@ -24,8 +24,6 @@ def what_it_becomes(spec: Spec, rows: Sequence[InstructionRow], live: LiveStatus
     told = [row.instruction for row in rows]
     if any(isinstance(each, CancelRequested) for each in told):
         raise SpecError("id", spec.order_id, "cannot be amended: the order was told to end")
-    if live.phase in ("denied", "ending"):
-        raise SpecError("id", spec.order_id, "cannot be amended: the order is about to end")
     before = as_amended(spec, rows)
     after = amended(before, amendment)
     if isinstance(after, OneSymbol) and after.quantity < live.filled_quantity:

@@ -120,7 +120,11 @@ def _paths() -> dict[str, Any]:
                 ],
                 "responses": _responses(
                     {202: (Cancelling, "Noted; it is carried out in any case")},
-                    {400: "The mode is wrong", 404: "No such order", 409: "The order has ended"},
+                    {
+                        400: "The mode is wrong",
+                        404: "No such order",
+                        409: "It has ended, is about to, or its orchestration has died",
+                    },
                 ),
             },
         },
