@@ -14,6 +14,7 @@ The rules; sections are those of FIX 4.4, volume 4, and the matrices those of it
   of an order that is open: it counts as working, since it may trade. For a day order, done for day is the end.
 - An order that has ended stays so. Only a confirmed replace opens it again (C.1.c); and one that was filled, a bust,
   a correction or a change of the venue's own that says that there is more to trade (J.1.a).
+- A corporate action may put an order, and what it has traded, into other units. That is done once for each.
 - The ClOrdID of an accepted replace is the order's from then on, that of a refused one never was (D.1, D.2).
 """
 
@@ -146,10 +147,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     cum_quantity: Decimal = ZERO
     """CumQty (14): the sum of the executions."""
+    venue_cum_quantity: Decimal = ZERO
+    """The highest CumQty (14) that the venue has told of, less what it has taken back since."""
     value: Decimal = ZERO
     """The sum of the executions' quantity times price."""
     ending: bool = False
     """The venue refused a request because the order is over, and the report of that is still to come."""
+    rescaled_at: datetime | None = None
+    """When a corporate action has last put the order into other units, such as twice the shares at half the price."""
     setbacks: int = 0
     """How often the venue ended the order or changed its quantity unasked."""
     refused_cancels: int = 0
@@ -192,6 +197,16 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return not self.requests and self.stage not in _OPEN
 
     @property
+    def is_rescaled(self) -> bool:
+        """Whether its quantities and prices are in other units than those in which it was asked for."""
+        return self.rescaled_at is not None
+
+    @property
+    def is_short_of_reports(self) -> bool:
+        """Whether it is over, and the venue has traded more of it than we were told of."""
+        return self.stage not in _OPEN and self.venue_cum_quantity > self.cum_quantity
+
+    @property
     def status(self) -> OrderStatus:
         """OrdStatus (39), by the specification's precedence: what is pending goes before what is."""
         if self.requests:
@@ -221,7 +236,12 @@ def ask(order: Order, kind: Literal["cancel", "replace"], cl_ord_id: str, *, cha
 def apply(order: Order, event: Event) -> Order:
     """The order after a report about it. Repeats, and what is about no single order, change nothing."""
     learn = _LEARN.get(type(event))
-    return order if learn is None else learn(order, event)
+    if learn is None:
+        return order
+    after = learn(order, event)
+    # A repeat may be from before a bust.
+    told = ZERO if after is order else getattr(event, "cum_quantity", ZERO)
+    return msgspec.structs.replace(after, venue_cum_quantity=told) if told > after.venue_cum_quantity else after
 
 
 def _accepted(order: Order, _: OrderAccepted) -> Order:
@@ -311,6 +331,7 @@ def _trade_changed(order: Order, event: TradeBusted | TradeCorrected, quantity: 
         executions=(*order.executions[:index], changed, *order.executions[index + 1 :]),
         executed=executed,
         cum_quantity=order.cum_quantity + quantity - trade.quantity,
+        venue_cum_quantity=order.venue_cum_quantity - max(ZERO, trade.quantity - quantity),
         value=order.value + quantity * event.price - trade.quantity * trade.price,
     )
     if order.stage is OrderStatus.FILLED and event.leaves_quantity and order.cum_quantity < order.quantity:
@@ -367,8 +388,8 @@ def _replaced(order: Order, event: OrderReplaced) -> Order:
 
 
 def _restated(order: Order, event: OrderRestated) -> Order:
-    if event.reason_code == _CORPORATE_ACTION:
-        order = _rescaled(order, event.cum_quantity)
+    if event.reason_code == _CORPORATE_ACTION and (order.rescaled_at is None or event.at > order.rescaled_at):
+        order = _rescaled(order, event)
     # Where OrderQty (38) and LeavesQty (151) contradict each other, what may trade is not to be underestimated.
     return _changed_by_venue(order, event, max(event.quantity, event.cum_quantity + event.leaves_quantity))
 
@@ -392,18 +413,17 @@ def _changed_by_venue(order: Order, event: OrderReplaced | OrderRestated, quanti
     return order if changed == order else _completed(changed)
 
 
-def _rescaled(order: Order, cum_quantity: Decimal) -> Order:
+def _rescaled(order: Order, event: OrderRestated) -> Order:
     """The order in the units of after a corporate action: what is traded is worth what it was (H.1.b)."""
-    before = order.cum_quantity
-    if not before or not cum_quantity or before == cum_quantity:
+    before, now = order.cum_quantity, event.cum_quantity
+    order = msgspec.structs.replace(order, rescaled_at=event.at)
+    if not before or not now or before == now:
         return order
     executions = tuple(
-        msgspec.structs.replace(
-            each, quantity=each.quantity * cum_quantity / before, price=each.price * before / cum_quantity
-        )
+        msgspec.structs.replace(each, quantity=each.quantity * now / before, price=each.price * before / now)
         for each in order.executions
     )
-    return msgspec.structs.replace(order, executions=executions, cum_quantity=cum_quantity)
+    return msgspec.structs.replace(order, executions=executions, cum_quantity=now, venue_cum_quantity=now)
 
 
 def _rejected(order: Order, event: OrderRejected) -> Order:

@@ -121,7 +121,8 @@ def reserve(
 
     An order that may only reduce (`reduce_only`, one that takes over a `holding`, and any while the account is
     reducing) has to be on the other side of the position, and for no more than nothing else works to take away. It
-    puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out.
+    puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out. While it
+    is open, no other order is approved for what it is to take away.
     """
     if order_id in state.reservations:
         return state, APPROVED
@@ -131,8 +132,11 @@ def reserve(
         protected=protected,
         held={holding.symbol: holding.side.sign * holding.quantity} if holding else {},
     )
-    judge = _reason_it_adds if wanted.reduce_only else _reason_it_is_too_much
-    reason = _reason_it_is_blocked(state, wanted) or judge(state, limits, wanted)
+    reason = _reason_it_is_blocked(state, wanted) or (
+        _reason_it_adds(state, wanted)
+        if wanted.reduce_only
+        else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+    )
     if reason:
         return state, Decision(approved=False, reason=reason)
     return _with_reservation(state, order_id, wanted), APPROVED
@@ -161,9 +165,11 @@ def amend(
         others = forget(state, order_id)
         whole = replace(wanted, stakes=list(stakes))
         reason = _reason_it_is_blocked(state, wanted) or (
-            _reason_it_adds(others, limits, wanted)
+            _reason_it_adds(others, wanted)
             if wanted.reduce_only or state.account.mode == "reducing"
-            else _reason_the_order_is_too_large(limits, whole) or _reason_it_is_too_much(others, limits, wanted)
+            else _reason_it_takes_from_reducers(others, wanted)
+            or _reason_the_order_is_too_large(limits, whole)
+            or _reason_it_is_too_much(others, limits, wanted)
         )
         if reason:
             return state, Decision(approved=False, reason=reason)
@@ -187,23 +193,54 @@ def _reason_it_is_blocked(state: ExposureState, wanted: Reservation) -> str:
     return ""
 
 
-def _reason_it_adds(state: ExposureState, limits: Limits, wanted: Reservation) -> str:
-    del limits
+def _reason_it_adds(state: ExposureState, wanted: Reservation) -> str:
+    # In a halt entries are being cancelled, and what is held already is to be protected or closed: nobody is to wait
+    # for an entry then.
+    waits_for_entries = state.account.mode == "open" and not wanted.held
+    for (symbol, side), order in _orders(wanted).items():
+        position = _position(state, symbol).quantity
+        numbers = f"REDUCE_ONLY: order={_plain(order)} position={_plain(position)}"
+        if position * side.sign > 0:
+            return f"{numbers} side={side}{_which(wanted, symbol)}"
+        working = working_to_reduce(state, symbol)
+        if waits_for_entries:
+            working += _entering_against(state, symbol)
+        if order > abs(position) - working:
+            return f"{numbers}{f' working={_plain(working)}' if working else ''}{_which(wanted, symbol)}"
+    return ""
+
+
+def _reason_it_takes_from_reducers(state: ExposureState, wanted: Reservation) -> str:
+    """Of an order that may do anything: what it may not, take away what one that may only reduce was approved for."""
+    for (symbol, side), order in _orders(wanted).items():
+        position = _position(state, symbol).quantity
+        if position * side.sign >= 0 or not any(
+            each.reduce_only and each.reduces(symbol, side.opposite) for each in state.reservations.values()
+        ):
+            continue
+        working = working_to_reduce(state, symbol) + _entering_against(state, symbol)
+        if order > abs(position) - working:
+            numbers = f"order={_plain(order)} position={_plain(position)} working={_plain(working)}"
+            return f"REDUCE_ONLY_WORKS: {numbers}{_which(wanted, symbol)}"
+    return ""
+
+
+def _orders(wanted: Reservation) -> dict[tuple[str, Side], Decimal]:
+    """What an order is for in all, by symbol and side."""
     orders: dict[tuple[str, Side], Decimal] = {}
     for stake in wanted.stakes:
         key = stake.symbol, stake.side
         orders[key] = orders.get(key, ZERO) + stake.quantity
     for symbol, held in wanted.held.items():
         orders[symbol, Side.SELL if held > 0 else Side.BUY] = abs(held)
-    for (symbol, side), order in orders.items():
-        position = _position(state, symbol).quantity
-        numbers = f"REDUCE_ONLY: order={_plain(order)} position={_plain(position)}"
-        if position * side.sign > 0:
-            return f"{numbers} side={side}{_which(wanted, symbol)}"
-        working = working_to_reduce(state, symbol)
-        if order > abs(position) - working:
-            return f"{numbers}{f' working={_plain(working)}' if working else ''}{_which(wanted, symbol)}"
-    return ""
+    return orders
+
+
+def _entering_against(state: ExposureState, symbol: str) -> Decimal:
+    """What open entries on the other side of a symbol's position may take away from it, and more."""
+    sign = _position(state, symbol).quantity
+    stakes = (stake for each in state.reservations.values() if not each.reduce_only for stake in each.stakes)
+    return sum((each.quantity for each in stakes if each.symbol == symbol and sign * each.side.sign < 0), ZERO)
 
 
 def _reason_the_order_is_too_large(limits: Limits, wanted: Reservation) -> str:

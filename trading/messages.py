@@ -127,7 +127,9 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The custom status of an `order` orchestration: how far it is, for the sweep and for whoever looks.
 
     `seen` and `instructed` are the last journal row and the last instruction that the lifecycle has handled,
-    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only.
+    `filled_quantity` is what its entry has traded. Of each child there is the current ClOrdID only. `spec` is what the
+    lifecycle has made of the order by its amendments, None while that is what it was placed as: without the last
+    `undecided` of those instructions, about which exposure is still to be asked.
     """
 
     seen: int = 0
@@ -135,6 +137,8 @@ class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: str = ""
     filled_quantity: Decimal = Decimal(0)
     children: list[ChildSummary] = []
+    spec: Spec | None = None
+    undecided: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +176,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """None for an order that was denied: it never had a lifecycle."""
     resumption: Payload | None = None
     """What its orchestration is started with again, should the venue say more of it; None likewise."""
+    instructed: int | None = None
+    """The last instruction that the lifecycle has handled; None likewise."""
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,8 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
     entry_price: Decimal | None = None
     """The limit of a limit entry, the trigger of a stop entry, None for a market entry."""
     stop_price: Decimal
-    take_profit_price: Decimal
+    take_profit_price: Decimal | None = None
+    """None: the stop is the only exit."""
     time_in_force: TimeInForce = TimeInForce.GTC
     """The entry's; exits are good till cancelled."""
     synthetic: bool = False
@@ -72,13 +73,15 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
 
 
 class OcoEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of two entries. With both exit prices, what it fills is protected as a bracket's entry is."""
+    """One of two entries. With exit prices, which both have or neither, its fills are protected as a bracket's are."""
 
     side: Side
     quantity: Decimal
     order_type: OrderType = OrderType.LIMIT
     price: Decimal
     """The limit of a limit order, the trigger of a stop order."""
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entry's; exits are good till cancelled."""
     exit_stop_price: Decimal | None = None
     exit_take_profit_price: Decimal | None = None
 
@@ -105,6 +108,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The limit of a limit order, the trigger of a stop order, None for an order at market."""
     reference_price: Decimal | None = None
     """Of an order at market: the price that its exposure is judged by."""
+    time_in_force: TimeInForce = TimeInForce.GTC
 
 
 class OtoSpec(Common, frozen=True, kw_only=True, tag="oto", forbid_unknown_fields=True):
@@ -208,6 +212,8 @@ class TwapSpec(OneSymbol, frozen=True, kw_only=True, tag="twap", forbid_unknown_
     """Where there is no limit: the price that the exposure is judged by."""
     at_end: AtEnd = AtEnd.LEAVE
     lot: Decimal = Decimal(1)
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each slice, and of what is crossed at the end."""
 
 
 class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_unknown_fields=True):
@@ -215,6 +221,8 @@ class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_un
 
     limit_price: Decimal
     display_quantity: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each order that is shown: after one of which the venue ends a part, none follows."""
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,6 +240,8 @@ class ScaleSpec(Common, frozen=True, kw_only=True, tag="scale", forbid_unknown_f
     rungs: tuple[Rung, ...]
     stop_price: Decimal
     take_profit_price: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entries'; exits are good till cancelled."""
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
     when_reopened: Literal["protect", "close"] = "protect"
@@ -260,19 +270,24 @@ Spec = (
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a user wants changed of an open order: the new values; None is left as it is."""
+    """What a user wants changed of an open order: the new values; None is left as it is.
+
+    `no_take_profit` takes the take-profit away.
+    """
 
     quantity: Decimal | None = None
     limit_price: Decimal | None = None
     entry_price: Decimal | None = None
     stop_price: Decimal | None = None
     take_profit_price: Decimal | None = None
+    no_take_profit: bool = False
     trail: Trail | None = None
     display_quantity: Decimal | None = None
 
-    def values(self) -> dict[str, "Decimal | Trail"]:
+    def values(self) -> dict[str, "Decimal | Trail | bool"]:
         """What is to be changed, by its field's name."""
-        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+        given = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return {name: value for name, value in given if value is not None and value is not False}
 
 
 class SpecError(ValueError):
@@ -287,11 +302,11 @@ class SpecError(ValueError):
 
 AMENDABLE: dict[type[Common], tuple[str, ...]] = {
     SingleSpec: ("quantity", "limit_price", "stop_price"),
-    BracketSpec: ("quantity", "entry_price", "stop_price", "take_profit_price"),
+    BracketSpec: ("quantity", "entry_price", "stop_price", "take_profit_price", "no_take_profit"),
     OcoSpec: (),
     OtoSpec: (),
     MultiLegSpec: (),
-    TrailingSpec: ("quantity", "entry_price", "take_profit_price", "trail"),
+    TrailingSpec: ("quantity", "entry_price", "take_profit_price", "no_take_profit", "trail"),
     TwapSpec: ("limit_price",),
     IcebergSpec: ("quantity", "limit_price", "display_quantity"),
     ScaleSpec: ("stop_price", "take_profit_price"),
@@ -311,17 +326,23 @@ def amended(spec: _Spec, amendment: Amendment, *, entered: bool = False) -> _Spe
     Raises `SpecError` where this kind of order has no such field to amend, or where the result would be wrong.
     """
     fields = AMENDABLE[type(spec)]
-    changes = amendment.values()
+    changes: dict[str, object] = {**amendment.values()}
     right = f"can be amended: {', '.join(fields)}" if fields else "nothing of this kind of order can be amended"
     if not changes:
         raise SpecError("amendment", "empty", right)
+    _check_one_take_profit(amendment)
     for name, value in changes.items():
         if name not in fields:
             raise SpecError(name, value, right)
-        if getattr(spec, name) is None:
+        # One exit may come and go; any other price belongs to the kind of order that it is.
+        has_it = getattr(spec, "take_profit_price" if name == "no_take_profit" else name) is not None
+        if not has_it and name != "take_profit_price":
             raise SpecError(name, value, "must be left out: the order has none")
+    if changes.pop("no_take_profit", False):
+        changes["take_profit_price"] = None
     after = msgspec.structs.replace(spec, **changes)
-    check(after, entered=entered)
+    is_held = isinstance(after, TrailingSpec) and after.entry_type is None
+    check(after, entered=entered or is_held)
     return after
 
 
@@ -330,11 +351,17 @@ def check_amendment(amendment: Amendment) -> None:
     if not amendment.values():
         fields = ", ".join(amendment.__struct_fields__)
         raise SpecError("amendment", "empty", f"must have a value for at least one of {fields}")
+    _check_one_take_profit(amendment)
     for name, value in amendment.values().items():
         if isinstance(value, Trail):
             _check_trail(value)
-        else:
+        elif isinstance(value, Decimal):
             _check_positive(name, value)
+
+
+def _check_one_take_profit(amendment: Amendment) -> None:
+    if amendment.no_take_profit and amendment.take_profit_price is not None:
+        raise SpecError("no_take_profit", True, "must be left out where there is a take_profit_price")
 
 
 def check(spec: Common, *, entered: bool = False) -> None:
@@ -356,6 +383,19 @@ def check(spec: Common, *, entered: bool = False) -> None:
         _CHECKS_OF_ENTERING[type(spec)](spec)
 
 
+def check_time(spec: Common, now: datetime) -> None:
+    """Raise `SpecError` for an order that is placed when its time is over already. `now` is the market's clock."""
+    if spec.good_till is not None and spec.good_till <= now:
+        raise SpecError("good_till", spec.good_till, f"must be after {now.isoformat()}, which is now")
+
+
+def check_digits(field: str, number: Decimal) -> None:
+    """Raise `SpecError` for a number of a million digits: no venue should be sent it, and it cannot be divided."""
+    exponent = number.as_tuple().exponent
+    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
+        raise SpecError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
+
+
 def check_symbol(symbol: str, field: str = "symbol") -> None:
     """Raise `SpecError` for what cannot be traded under this name."""
     if not _SYMBOL.fullmatch(symbol):
@@ -364,6 +404,8 @@ def check_symbol(symbol: str, field: str = "symbol") -> None:
 
 _LONGEST_VALID_FOR = 10 * 365 * 24 * 60 * 60
 _LONGEST_TWAP = 7 * 24 * 60 * 60
+_MOST_FINAL = 10
+_LONGEST_FINAL = 50
 _SYMBOL = re.compile(r"[A-Za-z0-9._:=^+/-]{1,32}")
 
 
@@ -378,6 +420,10 @@ def _check_retry(retry: RetryPolicy) -> None:
     ):
         if not least <= value <= most:
             raise SpecError(f"retry.{field}", value, f"must be {least} to {most}")
+    # What an order is goes into the status of its orchestration, which is short.
+    if len(retry.final) > _MOST_FINAL or any(len(each) > _LONGEST_FINAL for each in retry.final):
+        message = f"must be at most {_MOST_FINAL} texts of at most {_LONGEST_FINAL} characters"
+        raise SpecError("retry.final", f"{len(retry.final)} texts", message)
 
 
 def _check_single(spec: SingleSpec) -> None:
@@ -393,6 +439,9 @@ def _check_bracket(spec: BracketSpec) -> None:
 
 
 def _check_entering_bracket(spec: BracketSpec) -> None:
+    if spec.entry_type is OrderType.MARKET and spec.take_profit_price is None:
+        message = "is needed for a market order: the exposure limits judge it at the higher of its exits' prices"
+        raise SpecError("take_profit_price", None, message)
     _check_between("entry_price", spec.entry_price, spec.side, spec.stop_price, spec.take_profit_price)
 
 
@@ -411,6 +460,11 @@ def _check_oco(spec: OcoSpec) -> None:
             names = (where + "exit_stop_price", where + "exit_take_profit_price")
             _check_exits(entry.side, stop, profit, *names)
             _check_between(where + "price", entry.price, entry.side, stop, profit, *names)
+    bare = [number for number, entry in enumerate(spec.entries) if entry.exit_stop_price is None]
+    if len(bare) == 1:
+        # Whether an order protects what it holds is one answer: by it a halt that flattens decides what it closes.
+        message = "is needed too: both entries have exits, or neither has"
+        raise SpecError(f"entries[{bare[0]}].exit_stop_price", None, message)
 
 
 def _check_oto(spec: OtoSpec) -> None:
@@ -427,16 +481,22 @@ def _check_multi_leg(spec: MultiLegSpec) -> None:
 def _check_legs(field: str, legs: Sequence[Leg], lot: Decimal) -> None:
     if not 2 <= len(legs) <= MOST_LEGS:
         raise SpecError(field, f"{len(legs)} of them", f"must be 2 to {MOST_LEGS}")
-    _check_positive("lot", lot)
+    _check_lot(lot)
     for number, leg in enumerate(legs):
         where = f"{field}[{number}]."
         check_symbol(leg.symbol, where + "symbol")
         _check_positive(where + "quantity", leg.quantity)
+        check_digits(where + "quantity", leg.quantity)
         if leg.quantity % lot:
             raise SpecError(where + "quantity", leg.quantity, f"must be a multiple of lot {lot}")
         at_market = leg.order_type is OrderType.MARKET
         _check_price(where + "price", leg.price, needed=not at_market, order_type=leg.order_type)
         _check_price(where + "reference_price", leg.reference_price, needed=at_market, order_type=leg.order_type)
+
+
+def _check_lot(lot: Decimal) -> None:
+    _check_positive("lot", lot)
+    check_digits("lot", lot)
 
 
 def _check_trailing(spec: TrailingSpec) -> None:
@@ -492,7 +552,8 @@ def _check_twap(spec: TwapSpec) -> None:
     if spec.limit_price is not None:
         _check_positive("limit_price", spec.limit_price)
     _check_price("reference_price", spec.reference_price, needed=kind is OrderType.MARKET, order_type=kind)
-    _check_positive("lot", spec.lot)
+    _check_lot(spec.lot)
+    check_digits("quantity", spec.quantity)
     if spec.quantity % spec.lot or spec.quantity < spec.slices * spec.lot:
         message = f"must be a multiple of lot {spec.lot}, and at least {spec.slices * spec.lot}: a lot for each slice"
         raise SpecError("quantity", spec.quantity, message)
@@ -554,9 +615,15 @@ def _check_entry_price(entry_type: OrderType, entry_price: Decimal | None) -> No
 
 
 def _check_exits(
-    side: Side, stop: Decimal, profit: Decimal, stop_name: str = "stop_price", profit_name: str = "take_profit_price"
+    side: Side,
+    stop: Decimal,
+    profit: Decimal | None,
+    stop_name: str = "stop_price",
+    profit_name: str = "take_profit_price",
 ) -> None:
     _check_positive(stop_name, stop)
+    if profit is None:
+        return
     _check_positive(profit_name, profit)
     if side.sign * (profit - stop) <= 0:
         lower = "below" if side is Side.BUY else "above"
@@ -568,7 +635,7 @@ def _check_between(
     price: Decimal | None,
     side: Side,
     stop: Decimal,
-    profit: Decimal,
+    profit: Decimal | None,
     stop_name: str = "stop_price",
     profit_name: str = "take_profit_price",
 ) -> None:
@@ -578,7 +645,7 @@ def _check_between(
     lower, higher = ("below", "above") if side is Side.BUY else ("above", "below")
     if side.sign * (price - stop) <= 0:
         raise SpecError(stop_name, stop, f"must be {lower} {field} {price} for a {side} order")
-    if side.sign * (profit - price) <= 0:
+    if profit is not None and side.sign * (profit - price) <= 0:
         raise SpecError(profit_name, profit, f"must be {higher} {field} {price} for a {side} order")
 
 

@@ -53,8 +53,8 @@ def stakes(spec: Spec, reference_price: Decimal | None) -> list[Stake]:
     """What the order may add to positions: one for each of its entries, empty where it only takes away.
 
     An entry is judged by its own price, one at market by `reference_price` or by that of its leg. A market entry of a
-    bracket trades between its stop and its take-profit or makes no sense: it is judged by the higher of them. Of an
-    OCO both entries count, since both may fill.
+    bracket trades between its stop and its take-profit or makes no sense: it is judged by the higher of them; it has
+    both as long as it has filled nothing. Of an OCO both entries count, since both may fill.
 
     Raises:
         NoPriceError: nothing tells the price of an entry.
@@ -64,7 +64,7 @@ def stakes(spec: Spec, reference_price: Decimal | None) -> list[Stake]:
             price = spec.limit_price or spec.stop_price or reference_price
             return [_stake(spec.symbol, spec.side, spec.quantity, price)]
         case BracketSpec():
-            price = spec.entry_price or max(spec.stop_price, spec.take_profit_price)
+            price = spec.entry_price or max(spec.stop_price, spec.take_profit_price or spec.stop_price)
             return [_stake(spec.symbol, spec.side, spec.quantity, price)]
         case OcoSpec():
             return [_stake(spec.symbol, entry.side, entry.quantity, entry.price) for entry in spec.entries]
@@ -112,7 +112,7 @@ def protects(spec: Spec) -> bool:
         case BracketSpec() | TrailingSpec() | ScaleSpec() | FlattenSpec():
             return True
         case OcoSpec():
-            return any(entry.exit_stop_price is not None for entry in spec.entries)
+            return all(entry.exit_stop_price is not None for entry in spec.entries)
         case _:
             return False
 

@@ -10,13 +10,14 @@ import azure.functions as func
 import msgspec
 
 from gateway.journal import Journal
+from storage.clock import market_now
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register, tables
 from storage.settings import settings
 from trading.events import AmendRequested, CancelRequested
 from trading.exposure import ExposureState, Limits, gross_exposure
 from trading.identity import ORDER_ID
-from trading.instructions import InstructionRow, as_amended
+from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
@@ -29,8 +30,8 @@ from trading.messages import (
     encoded,
     position_key,
 )
-from trading.specs import Spec, SpecError
-from triggers.amending import what_it_becomes
+from trading.specs import Spec, SpecError, check_time
+from triggers.amending import what_it_becomes, what_it_is
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, is_unattended, start
 from triggers.instructing import tell
@@ -65,6 +66,11 @@ async def place_order(req: func.HttpRequest, client: df.DurableOrchestrationClie
     known = await asyncio.to_thread(order_register().get, spec.order_id)
     if known is not None:
         return _repeated(spec, _spec(known))
+    try:
+        # Only now: what was placed in time may be repeated afterwards.
+        check_time(spec, market_now(settings()))
+    except SpecError as error:
+        return refusal(400, error.field, msgspec.to_builtins(error.value), error.message)
     placement = Placement(spec=spec, reference_price=reference_price, received_at=received_at)
     if await start(client, "order", spec.order_id, encoded(placement)):
         location = f"{req.url.partition('?')[0].rstrip('/')}/{spec.order_id}"
@@ -270,6 +276,14 @@ def _spec(order: RegisteredOrder) -> Spec:
     return spec
 
 
+def _spec_at_end(order: RegisteredOrder, detail: RecordDetail) -> Spec:
+    """What the order had become, by the state that it would go on from; one that was denied has none."""
+    if detail.resumption is None:
+        return _spec(order)
+    spec: Spec = msgspec.convert(detail.resumption["state"]["spec"], Spec)
+    return spec
+
+
 def _line(order: RegisteredOrder) -> OrderLine:
     outcome = order.record.outcome if order.record else None
     return OrderLine(order_id=order.order_id, spec=_spec(order), created_at=order.created_at, outcome=outcome)
@@ -286,12 +300,11 @@ def _phase(order: RegisteredOrder, status: Any, live: LiveStatus) -> str:
 
 
 def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[InstructionRow], status: Any) -> OrderView:
-    spec = as_amended(_spec(order), told)
     if order.record is None:
         live = _live(status)
         return OrderView(
             order_id=order.order_id,
-            spec=spec,
+            spec=what_it_is(_spec(order), told, live),
             created_at=order.created_at,
             phase=_phase(order, status, live),
             children=live.children,
@@ -301,7 +314,7 @@ def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[Instruction
     detail = msgspec.json.decode(order.record.detail, type=RecordDetail)
     return OrderView(
         order_id=order.order_id,
-        spec=spec,
+        spec=_spec_at_end(order, detail),
         created_at=order.created_at,
         phase="ended",
         children=detail.children,

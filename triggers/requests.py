@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -29,10 +30,14 @@ from trading.specs import (
     TwapSpec,
     check,
     check_amendment,
+    check_digits,
 )
 
 RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
 """How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+"""Of a time in a request. A time at the end of the calendar cannot be written in another zone."""
 
 _Wanted = TypeVar("_Wanted")
 
@@ -181,7 +186,9 @@ def read_order(body: bytes, generated_id: str) -> tuple[Spec, Decimal | None]:
     request: OrderRequest = _decoded(body, OrderRequest)
     reference_price = _reference_price(request)
     spec = msgspec.convert(request, SPECS[type(request)], from_attributes=True)
-    spec = msgspec.structs.replace(spec, order_id=request.order_id or generated_id)
+    spec = msgspec.structs.replace(
+        spec, order_id=request.order_id or generated_id, good_till=_good_till(request.good_till)
+    )
     if spec.order_id.startswith(RESERVED):
         message = f"must not begin with {', '.join(RESERVED)}: these names are the app's own"
         raise BadRequestError("order_id", spec.order_id, message)
@@ -221,10 +228,23 @@ def _decoded(body: bytes, kind: Any) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from None
     plain = msgspec.json.decode(body)
-    for field, number in _numbers(request, ""):
-        _check_written(field, _found(plain, _steps(field)))
-        _check_digits(field, number)
+    try:
+        for field, number in _numbers(request, ""):
+            _check_written(field, _found(plain, _steps(field)))
+            check_digits(field, number)
+    except SpecError as error:
+        raise as_bad_request(error) from None
     return request
+
+
+def _good_till(at: datetime | None) -> datetime | None:
+    """The time in UTC, as all that is kept; `check` says what is wrong of one without a zone."""
+    if at is None or at.tzinfo is None:
+        return at
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        message = f"must be a time from the year {FIRST_YEAR} to {LAST_YEAR}"
+        raise BadRequestError("good_till", msgspec.to_builtins(at), message)
+    return at.astimezone(UTC)
 
 
 def _reference_price(request: OrderRequest) -> Decimal | None:
@@ -267,13 +287,6 @@ def _check_written(field: str, value: object) -> None:
     """A string is a number as JSON has them: `Decimal` would take `1_0` too, and the digits of any script."""
     if isinstance(value, str) and not _NUMBER.fullmatch(value):
         raise BadRequestError(field, value, "has to be a decimal number, as in 3000.25")
-
-
-def _check_digits(field: str, number: Decimal) -> None:
-    """A number of a million digits is a number above 0, and nothing that a venue should be sent."""
-    exponent = number.as_tuple().exponent
-    if number.is_finite() and (number.adjusted() > 14 or (isinstance(exponent, int) and exponent < -10)):
-        raise BadRequestError(field, str(number)[:40], "must have at most 15 digits before the point and 10 after it")
 
 
 def _wrong_field(body: bytes, problem: str) -> BadRequestError:

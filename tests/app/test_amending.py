@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from trading.child import OrderStatus
 from trading.events import AmendRequested, CancelRequested, Instruction, PriceTouched, TradingHalted
 from trading.identity import Role
-from trading.instructions import InstructionRow, as_amended
+from trading.instructions import InstructionRow
 from trading.lifecycles import ChildSummary
 from trading.messages import LiveStatus
 from trading.orders import Side
 from trading.specs import Amendment, BracketSpec, SingleSpec, Spec, SpecError, TwapSpec
-from triggers.amending import what_it_becomes
+from triggers.amending import what_it_becomes, what_it_is
 
 ONE: dict[str, Any] = {"order_id": "o", "symbol": "IBM", "side": Side.BUY, "quantity": Decimal(10)}
 BRACKET = BracketSpec(**ONE, entry_price=Decimal(3000), stop_price=Decimal(2950), take_profit_price=Decimal(3050))
@@ -56,9 +56,33 @@ def test_an_amendment_builds_on_those_before_it() -> None:
         what_it_becomes(BRACKET, [], live(), amendment(entry_price=3060))
 
 
-def test_an_amendment_that_could_not_be_made_changes_nothing_that_is_shown() -> None:
-    told = rows(AmendRequested(amendment=amendment(stop_price=3001)), AmendRequested(amendment=amendment(quantity=5)))
-    assert as_amended(BRACKET, told) == replace(BRACKET, quantity=Decimal(5))
+def test_what_the_lifecycle_has_refused_is_no_longer_looked_at() -> None:
+    told = rows(AmendRequested(amendment=amendment(quantity=5)))
+    now = replace(live(6), spec=SINGLE, instructed=1)
+    assert what_it_is(SINGLE, told, now) == SINGLE
+    after = what_it_becomes(SINGLE, told, now, amendment(limit_price=2990))
+    assert after == replace(SINGLE, limit_price=Decimal(2990))
+
+
+def test_what_is_still_to_be_heard_or_decided_counts_as_far_as_it_can_be_made() -> None:
+    told = rows(
+        AmendRequested(amendment=amendment(quantity=5)),
+        AmendRequested(amendment=amendment(quantity=6)),
+        PriceTouched(symbol="IBM", watch=1, price=Decimal(1), at=AT),
+        AmendRequested(amendment=amendment(stop_price=3100)),
+        AmendRequested(amendment=amendment(stop_price=2960)),
+    )
+    now = replace(live(), spec=BRACKET, instructed=3, undecided=1)
+    assert what_it_is(BRACKET, told, now) == replace(BRACKET, quantity=Decimal(6), stop_price=Decimal(2960))
+    assert what_it_is(BRACKET, told, replace(now, instructed=5, undecided=0)) == BRACKET
+
+
+def test_an_exit_may_go_beyond_the_entry_once_that_has_filled_something() -> None:
+    assert what_it_becomes(BRACKET, [], live(4), amendment(stop_price=3000)) == replace(
+        BRACKET, stop_price=Decimal(3000)
+    )
+    with pytest.raises(SpecError, match="must be below entry_price 3000"):
+        what_it_becomes(BRACKET, [], live(), amendment(stop_price=3000))
 
 
 @pytest.mark.parametrize(

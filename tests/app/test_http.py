@@ -111,6 +111,7 @@ WRONG = {
     "valid_for zero": ({**BRACKET, "valid_for": 0}, "valid_for"),
     "valid_for beyond all calendars": ({**BRACKET, "valid_for": 9223372036854775807}, "valid_for"),
     "valid_for half a second": ({**BRACKET, "valid_for": 0.5}, "valid_for"),
+    "good till a time that is over": ({**BRACKET, "good_till": "2020-01-02T15:04:05Z"}, "good_till"),
     "an order id with a dot": ({**BRACKET, "order_id": "a.b"}, "order_id"),
     "an order id of the app's own": ({**BRACKET, "order_id": "signals-market-data-0"}, "order_id"),
     "market order without reference": (

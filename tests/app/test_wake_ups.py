@@ -10,7 +10,7 @@ import azure.durable_functions as df
 import pytest
 
 from activities import wake_ups
-from activities.register import resume_order
+from activities.register import register_order, resume_order
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
@@ -20,12 +20,21 @@ from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
 from trading.child import OrderStatus
 from trading.commands import SubmitOrder
-from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderReported, VenueEvent
+from trading.events import (
+    CancelRequested,
+    OrderAccepted,
+    OrderFilled,
+    OrderReplaced,
+    OrderReported,
+    OrderRestated,
+    VenueEvent,
+)
 from trading.identity import Role
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
-from trading.messages import CancelMode, LiveStatus, RecordDetail, Resuming, Timing, encoded
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
+from trading.specs import SingleSpec
 from triggers import instructing, session
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -49,6 +58,7 @@ class Client:
         self.events: list[tuple[str, str]] = []
         self.exposure: Any = None
         self.forgotten: list[str] = []
+        self.reopened: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -59,6 +69,9 @@ class Client:
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         if operation == "forget":
             self.forgotten.append(given["order_id"])
+            return
+        if operation == "reopen":
+            self.reopened.append(given["order_id"])
             return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
@@ -187,11 +200,35 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert is_open(order_id)
     assert client.started == [(order_id, RESUMPTION)]
+    assert client.reopened == [order_id]
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
     # As the gateway does it where the process died before it knew of this.
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert client.started == [(order_id, RESUMPTION)] * 2
     assert len(alerts_of(order_id)) == 1
+
+
+def restated(order_id: str, leaves: int) -> OrderRestated:
+    quantity, cum = Decimal(10 + leaves), Decimal(10)
+    return OrderRestated(
+        cl_ord_id=f"{order_id}.e1", quantity=quantity, cum_quantity=cum, leaves_quantity=Decimal(leaves), at=AT
+    )
+
+
+def replaced(order_id: str, leaves: int) -> OrderReplaced:
+    name, quantity, cum = f"{order_id}.e1", Decimal(10 + leaves), Decimal(10)
+    return OrderReplaced(cl_ord_id=name, orig_cl_ord_id=name, quantity=quantity, cum_quantity=cum, at=AT)
+
+
+@pytest.mark.parametrize("report", [restated, replaced])
+@pytest.mark.parametrize("leaves", [0, 2])
+async def test_a_report_that_a_child_works_again_opens_its_order_again(report: Any, leaves: int) -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    await tell(client, [row(order_id, report(order_id, leaves), number=3)])
+    assert is_open(order_id) == (leaves > 0)
+    assert client.started == ([(order_id, RESUMPTION)] if leaves else [])
+    assert alerts_of(order_id) == []  # the lifecycle tells of it
 
 
 async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -> None:
@@ -232,6 +269,16 @@ async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
     ended(order_id)
     with pytest.raises(Exception, match="409"):
         await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
+
+
+def test_an_order_is_registered_also_where_its_spec_is_wrong_and_that_is_said() -> None:
+    for quantity, wrong in ((Decimal(10), ""), (Decimal(0), "quantity")):
+        order_id = an_order_id()
+        spec = SingleSpec(order_id=order_id, symbol="IBM", side=Side.BUY, quantity=quantity, limit_price=Decimal(100))
+        answer = register_order._function._func(encoded(Registering(token="t", spec=spec, created_at=AT)))
+        assert answer["ours"]
+        assert answer["wrong"].partition(":")[0] == wrong
+        assert is_open(order_id)
 
 
 async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:

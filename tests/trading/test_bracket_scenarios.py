@@ -24,10 +24,11 @@ from tests.trading.desk import (
 )
 from trading.child import OrderStatus
 from trading.commands import SubmitOrder
-from trading.events import CancelRequested, OrderNotSent, OrderReported
+from trading.events import AmendRequested, CancelRequested, OrderNotSent, OrderReported
 from trading.exposure import ExposureState, Limits, block, reserve
 from trading.lifecycles import handle, start
 from trading.orders import OrderType, Side
+from trading.specs import Amendment
 from trading.stakes import Stake
 
 
@@ -421,20 +422,44 @@ def test_20_the_same_fill_handled_again_gives_the_same_exits() -> None:
     assert [each.cl_ord_id for each in commands[0] if isinstance(each, SubmitOrder)] == ["bracket-1.s2", "bracket-1.t3"]
 
 
-def test_21_a_late_fill_of_a_cancelled_take_profit_counts(desk: Desk) -> None:
+def test_21_a_late_fill_of_a_take_profit_that_was_taken_away_counts(desk: Desk) -> None:
     desk.begin_long_10()
-    old = desk.sent(TAKE_PROFIT)
-    desk.say(desk.canceled_unasked(TAKE_PROFIT))
-    desk.say(desk.filled(TAKE_PROFIT, 3, of=old))
-    assert desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_submit_take_profit", "replace stop 7"]
+    desk.do(AmendRequested(amendment=Amendment(no_take_profit=True)))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    assert desk.new() == ["cancel take_profit"]
+    desk.say(desk.filled(TAKE_PROFIT, 3))
+    assert desk.new() == ["replace stop 7"]
     desk.say(desk.replaced(STOP))
     order = desk.order(TAKE_PROFIT)
     assert order.status is OrderStatus.CANCELED
     assert order.cum_quantity == 3
     assert order.leaves_quantity == 0
     assert desk.leaves(STOP) == 7
+    desk.say(desk.filled(STOP, 7))
+    assert desk.new() == ["finish stop_loss"]
+    assert desk.position == 0
+
+
+def test_21_a_late_fill_of_a_take_profit_that_the_venue_cancelled_counts(desk: Desk) -> None:
+    desk.begin_long_10()
+    old = desk.sent(TAKE_PROFIT)
+    desk.say(desk.canceled_unasked(TAKE_PROFIT))
+    desk.say(desk.filled(TAKE_PROFIT, 3, of=old))
+    assert desk.new() == ["alert TAKE_PROFIT_CANCELED", "timer retry_submit_take_profit", "replace stop 7"]
+    desk.say(desk.replaced(STOP))
+    assert desk.leaves(STOP) == 7
     desk.fire("retry_submit_take_profit")
     assert desk.new() == ["submit take_profit sell 7"]
+
+
+def test_a_take_profit_that_is_given_again_is_for_what_is_open(desk: Desk) -> None:
+    desk.begin(bracket_spec(take_profit_price=None))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.accepted(STOP))
+    assert desk.new()[2:] == ["submit stop sell 10"]
+    desk.do(AmendRequested(amendment=Amendment(take_profit_price=Decimal(3050))))
+    assert desk.new() == ["submit take_profit sell 10"]
 
 
 def test_22_a_busted_trade_of_a_cancelled_order_never_was(desk: Desk) -> None:

@@ -387,6 +387,56 @@ def test_a_split_changes_the_units_of_what_was_traded_and_not_its_value() -> Non
     assert after(BUST, of=order).value == 0
 
 
+def test_a_split_that_is_reported_again_after_another_fill_is_done_once() -> None:
+    split = restated(20, 8, reason_code=0)
+    order = after(ACCEPTED, fill(4), split, fill(2, "T2", 1475, leaves=10), split)
+    assert (int(order.cum_quantity), int(order.leaves_quantity), int(order.average_price)) == (10, 10, 1475)
+    second = msgspec.structs.replace(restated(40, 20, reason_code=0), at=AT + timedelta(days=1))
+    assert after(second, second, of=order).cum_quantity == 20
+
+
+def test_an_order_in_other_units_says_so_also_where_nothing_has_traded() -> None:
+    assert not after(ACCEPTED, restated(8)).is_rescaled
+    order = after(ACCEPTED, restated(20, reason_code=0))
+    assert order.is_rescaled
+    assert order.leaves_quantity == 20
+
+
+def ended(kind: type[OrderCanceled | OrderExpired], cum: int) -> OrderCanceled | OrderExpired:
+    return kind(cl_ord_id="o.s1", cum_quantity=Decimal(cum), at=AT)
+
+
+@pytest.mark.parametrize("kind", [OrderCanceled, OrderExpired])
+def test_an_order_that_ends_with_more_traded_than_was_told_is_short_of_reports(
+    kind: type[OrderCanceled | OrderExpired],
+) -> None:
+    order = after(ACCEPTED, fill(2), ended(kind, 6))
+    assert order.is_short_of_reports
+    assert order.venue_cum_quantity == 6
+    assert not after(ACCEPTED, fill(6), ended(kind, 6)).is_short_of_reports
+    assert not after(fill(4, "T2", leaves=0), of=order).is_short_of_reports
+
+
+def test_a_fill_that_knows_of_another_tells_what_is_missing_once_the_order_is_over() -> None:
+    last = msgspec.structs.replace(fill(6, leaves=0), cum_quantity=Decimal(10))
+    assert after(ACCEPTED, last).is_short_of_reports
+    assert not after(ACCEPTED, msgspec.structs.replace(last, leaves_quantity=Decimal(1))).is_short_of_reports
+
+
+@pytest.mark.parametrize("change", [BUST, CORRECTION])
+def test_what_the_venue_takes_back_is_not_missing(change: Event) -> None:
+    order = after(ACCEPTED, fill(4), ended(OrderCanceled, 4), change)
+    assert not order.is_short_of_reports
+    assert not after(fill(4), ended(OrderCanceled, 4), of=order).is_short_of_reports
+    short = after(ACCEPTED, fill(4), ended(OrderCanceled, 6), change)
+    assert short.venue_cum_quantity - short.cum_quantity == 2
+
+
+def test_a_split_is_no_missing_report() -> None:
+    order = after(ACCEPTED, fill(4), restated(5, 2, reason_code=0), fill(3, "T2", leaves=0))
+    assert not order.is_short_of_reports
+
+
 def test_a_day_order_that_is_done_for_the_day_has_ended_and_another_goes_on() -> None:
     day = msgspec.structs.replace(WORKING, time_in_force=TimeInForce.DAY)
     for report in (told("3", "3"), told("B", "B")):

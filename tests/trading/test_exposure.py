@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.exposure import (
@@ -229,7 +229,9 @@ def test_38_the_same_holds_for_all_orders_while_the_account_is_reducing() -> Non
     state, decision = reserve(state, LIMITS, "a", [stake(6, S)])
     assert decision.approved
     assert reserve(state, LIMITS, "b", [stake(5, S)])[1].reason == "REDUCE_ONLY: order=5 position=10 working=6"
-    assert reserve(set_mode(state, "open", "", "2"), LIMITS, "b", [stake(5, S)])[1].approved
+    state = set_mode(state, "open", "", "2")
+    assert reserve(state, LIMITS, "b", [stake(5, S)])[1].reason == "REDUCE_ONLY_WORKS: order=5 position=10 working=6"
+    assert reserve(state, LIMITS, "b", [stake(4, S)])[1].approved
 
 
 def test_38_working_exits_count_against_the_position_a_stop_and_take_profit_pair_once() -> None:
@@ -252,8 +254,39 @@ def test_busts_and_corrections_keep_what_works_right() -> None:
     assert working_to_reduce(corrected, "IBM") == 5
 
 
+def test_what_an_order_that_may_only_reduce_is_to_take_away_no_other_order_takes() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(10, S)], reduce_only=True)
+    reason = reserve(state, LIMITS, "other", [stake(5, S)])[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=5 position=10 working=10"
+    assert reserve(state, LIMITS, "other", [stake(5, B)])[1].approved, "it adds"
+    assert reserve(release(state, "reducer"), LIMITS, "other", [stake(5, S)])[1].approved
+
+
+def test_orders_that_may_do_anything_share_what_one_that_may_only_reduce_leaves() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(4, S)], reduce_only=True)
+    state, decision = reserve(state, LIMITS, "first", [stake(5, S)])
+    assert decision.approved
+    reason = reserve(state, LIMITS, "second", [stake(2, S)])[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=2 position=10 working=9"
+    assert amend(state, LIMITS, "first", [stake(6, S)], {})[1].approved
+    reason = amend(state, LIMITS, "first", [stake(7, S)], {})[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=7 position=10 working=4"
+
+
+def test_entries_against_the_position_count_before_one_that_may_only_reduce() -> None:
+    state, _ = reserve(held(10), LIMITS, "entry", [stake(6, S)])
+    assert denial(state, stake(5, S)) == "REDUCE_ONLY: order=5 position=10 working=6"
+    assert denial(state, stake(4, S)) == ""
+
+
+def test_in_a_halt_and_for_what_is_held_no_entry_is_waited_for() -> None:
+    state, _ = reserve(held(10), LIMITS, "entry", [stake(6, S)])
+    assert denial(state, holding=Holding(symbol="IBM", side=B, quantity=Decimal(10))) == ""
+    assert denial(set_mode(state, "reducing", "news", "1"), stake(10, S)) == ""
+
+
 def test_exits_of_the_other_side_do_not_work_to_reduce_a_position() -> None:
-    state = bracket(held(10), 3, side=S)
+    state = bracket(held(10), 3, of=3, side=S)
     assert denial(state, stake(7, S)) == ""
 
 
@@ -331,25 +364,34 @@ def test_symbols_are_unsettled_while_an_order_without_exits_is_open_in_them() ->
     assert unsettled(bracket(held(4), 6)) == set()
 
 
+@settings(max_examples=300)
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcd"), st.sampled_from([B, S]), st.integers(1, 20), st.booleans(), st.booleans()),
+        st.tuples(
+            st.sampled_from(["plain 1", "plain 2", "reducer 1", "reducer 2"]),
+            st.sampled_from([B, S]),
+            st.integers(1, 8),
+        ),
         max_size=25,
     ),
-    st.integers(-20, 20).filter(bool),
+    st.integers(-10, 10).filter(bool),
 )
 def test_orders_that_may_only_reduce_never_turn_a_position_whatever_fills(
-    steps: list[tuple[str, Side, int, bool, bool]], position: int
+    steps: list[tuple[str, Side, int]], position: int
 ) -> None:
     state = held(position)
-    for order_id, side, quantity, asks, in_full in steps:
-        if asks:
-            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only=True)
-        elif order_id in state.reservations:
+    for order_id, side, quantity in steps:
+        is_reducer = "reducer" in order_id
+        if order_id not in state.reservations:
+            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only=is_reducer)
+        else:
             entry = state.reservations[order_id].stakes[0]
-            filled_quantity = entry.quantity if in_full else min(entry.quantity, Decimal(quantity))
+            filled_quantity = min(entry.quantity, Decimal(quantity))
             state = apply_fill(state, order_id, True, "IBM", entry.side, filled_quantity, Decimal(100))
-        assert state.positions["IBM"].quantity * position >= 0
+            if is_reducer and filled_quantity:
+                assert state.positions["IBM"].quantity * entry.side.sign <= 0
+            if filled_quantity == entry.quantity:
+                state = forget(state, order_id)
         assert msgspec.json.decode(msgspec.json.encode(state), type=ExposureState) == state
 
 

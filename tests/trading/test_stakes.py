@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from trading.orders import OrderType, Side
@@ -18,6 +19,7 @@ from trading.specs import (
     ScaleSpec,
     SingleSpec,
     Spec,
+    SpecError,
     Trail,
     TrailingSpec,
     TwapSpec,
@@ -45,7 +47,9 @@ def single(order_type: OrderType, limit: int | None = None, stop: int | None = N
     )
 
 
-def bracket(entry_type: OrderType, entry: int | None, *, side: Side = B, stop: int = 90, profit: int = 110) -> Spec:
+def bracket(
+    entry_type: OrderType, entry: int | None, *, side: Side = B, stop: int = 90, profit: int | None = 110
+) -> Spec:
     return BracketSpec(
         order_id="o",
         symbol="IBM",
@@ -54,27 +58,17 @@ def bracket(entry_type: OrderType, entry: int | None, *, side: Side = B, stop: i
         entry_type=entry_type,
         entry_price=None if entry is None else D(entry),
         stop_price=D(stop),
-        take_profit_price=D(profit),
+        take_profit_price=None if profit is None else D(profit),
     )
 
 
 def oco(*, exits: bool) -> OcoSpec:
-    stop, profit = (D(100), D(120)) if exits else (None, None)
-    return OcoSpec(
-        order_id="o",
-        symbol="IBM",
-        entries=(
-            OcoEntry(
-                side=B,
-                quantity=D(4),
-                order_type=STOP,
-                price=D(110),
-                exit_stop_price=stop,
-                exit_take_profit_price=profit,
-            ),
-            OcoEntry(side=S, quantity=D(5), order_type=STOP, price=D(90)),
-        ),
-    )
+    buy = OcoEntry(side=B, quantity=D(4), order_type=STOP, price=D(110))
+    sell = OcoEntry(side=S, quantity=D(5), order_type=STOP, price=D(90))
+    if exits:
+        buy = msgspec.structs.replace(buy, exit_stop_price=D(100), exit_take_profit_price=D(120))
+        sell = msgspec.structs.replace(sell, exit_stop_price=D(100), exit_take_profit_price=D(80))
+    return OcoSpec(order_id="o", symbol="IBM", entries=(buy, sell))
 
 
 LEGS = (
@@ -130,6 +124,7 @@ AT_STAKE: dict[str, tuple[Spec, list[tuple[str, Side, int, int]]]] = {
     "a bracket by its entry": (bracket(LIMIT, 100), IBM_10_AT_100),
     "a market bracket by its higher exit": (bracket(MARKET, None), [("IBM", B, 10, 110)]),
     "a short market bracket too": (bracket(MARKET, None, side=S, stop=110, profit=90), [("IBM", S, 10, 110)]),
+    "a bracket with a stop alone by its entry": (bracket(LIMIT, 100, profit=None), IBM_10_AT_100),
     "an OCO by both entries": (oco(exits=False), [("IBM", B, 4, 110), ("IBM", S, 5, 90)]),
     "an OTO by all its orders": (OtoSpec(order_id="o", orders=LEGS), LEGS_AT_STAKE),
     "legs by each": (MultiLegSpec(order_id="o", legs=LEGS), LEGS_AT_STAKE),
@@ -160,6 +155,10 @@ def test_an_order_at_market_without_a_reference_price_is_refused(spec: Spec) -> 
         stakes(spec, None)
 
 
+def test_a_market_bracket_whose_take_profit_was_taken_away_after_its_fill_has_a_price_all_the_same() -> None:
+    assert [stake.price for stake in stakes(bracket(MARKET, None, profit=None), None)] == [D(90)]
+
+
 def test_symbols_come_once_each_in_their_order() -> None:
     assert symbols(OtoSpec(order_id="o", orders=LEGS)) == ["IBM", "MSFT"]
     assert symbols(MultiLegSpec(order_id="o", legs=LEGS[::-1])) == ["IBM", "MSFT"]
@@ -178,6 +177,18 @@ def test_what_gets_exits_of_its_own_or_is_being_closed_is_protected() -> None:
     assert all(protects(spec) for spec in protected)
     plain = (single(LIMIT, limit=1), oco(exits=False), MultiLegSpec(order_id="o", legs=LEGS), twap(100, None), ICEBERG)
     assert not any(protects(spec) for spec in plain)
+
+
+@pytest.mark.parametrize("bare", [0, 1])
+def test_an_oco_of_which_one_entry_alone_has_exits_is_refused(bare: int) -> None:
+    check(oco(exits=True))
+    entries = list(oco(exits=True).entries)
+    entries[bare] = oco(exits=False).entries[bare]
+    spec = msgspec.structs.replace(oco(exits=True), entries=tuple(entries))
+    right = "None: is needed too: both entries have exits, or neither has"
+    with pytest.raises(SpecError, match=rf"^entries\[{bare}\]\.exit_stop_price: {right}$"):
+        check(spec)
+    assert not protects(spec), "one that was begun before: a halt that flattens waits for its end"
 
 
 def test_a_position_that_is_held_is_taken_over_by_a_flatten_and_by_a_trailing_stop_without_entry() -> None:

@@ -202,6 +202,7 @@ def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement
         or after.refused_replaces != order.refused_replaces
         or after.cum_quantity > after.quantity
         or (after.stage is OrderStatus.SUSPENDED and order.stage is not OrderStatus.SUSPENDED)
+        or (after.is_short_of_reports and not order.is_short_of_reports)
         or isinstance(event, TradeBusted | OrderRestated)
     ):
         state, set_back = _set_back(state, order, after, event, now)
@@ -226,7 +227,7 @@ def _answered(state: State, before: Order, after: Order, now: datetime) -> Judge
         state = _without_hold(state, hold_name("replace", *after.slot))
         terms = state.terms_of(*after.slot)
         if terms is not None and not terms.is_answered:
-            state = _with_terms(state, replace(terms, is_answered=True))
+            state = _with_terms(state, replace(terms, is_answered=terms.changes_price))
             if (after.limit_price, after.stop_price) != (terms.limit_price, terms.stop_price):
                 asked, has = terms.limit_price or terms.stop_price, after.limit_price or after.stop_price
                 text = f"{after.role} {after.cl_ord_id}: asked for {asked}, the venue has {has}"
@@ -331,7 +332,7 @@ def _amend_requested(kind: Kind, state: State, event: AmendRequested) -> Judgeme
     why_not = refusal(kind, state, event.amendment)
     if why_not:
         return state, [RaiseAlert(code="AMEND_REFUSED", text=f"{state.spec.order_id}: {why_not}")]
-    spec = amended(state.spec, event.amendment)
+    spec = amended(state.spec, event.amendment, entered=bool(state.traded(Role.ENTRY)))
     # What was given up may be possible as it is wanted now.
     holds = tuple([each for each in state.holds if each.status != "given_up"])
     return kind.amended(state, replace(state, spec=spec, holds=holds, terms=()), spec), []
@@ -343,7 +344,7 @@ _OF_THE_ENTRY = ("quantity", "limit_price", "entry_price", "display_quantity")
 def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
     """Why an order cannot be amended so; empty where it can."""
     try:
-        amended(state.spec, amendment)
+        amended(state.spec, amendment, entered=bool(state.traded(Role.ENTRY)))
         _check_room(kind, state, amendment)
     except SpecError as error:
         return str(error)
@@ -421,7 +422,8 @@ def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Comman
     if order is None or order.is_settled:
         held_off = order is not None and not _may(state, "submit", order.slot)
         return None if want.leaves <= ZERO or held_off else _place(state, want)
-    if order.requests or order.ending:
+    if order.requests or order.ending or (order.is_rescaled and want.leaves > ZERO):
+        # In other units than its spec since a split: what it should be now is for a person to say.
         return None
     is_of_kind = order.order_type is want.order_type and order.side is want.side
     is_sized = order.leaves_quantity == want.leaves
@@ -509,6 +511,7 @@ def _resize(state: State, order: Order, want: Want, last: Terms | None) -> tuple
         limit_price=last.limit_price if last is not None and keeps_prices else want.limit_price,
         stop_price=last.stop_price if last is not None and keeps_prices else want.stop_price,
         quantity=order.cum_quantity + want.leaves,
+        changes_price=(want.limit_price, want.stop_price) != (order.limit_price, order.stop_price),
         is_answered=keeps_prices,
     )
     if last != terms:
@@ -550,17 +553,26 @@ def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     """One watch for each symbol, for the nearest price on each side."""
     wanted: dict[str, Watch] = {}
     for each in prices:
-        below = _nearest(max, wanted.get(each.symbol, each).below, each.below)
-        above = _nearest(min, wanted.get(each.symbol, each).above, each.above)
-        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above)
+        other = wanted.get(each.symbol, each)
+        below, above = _nearest(max, other.below, each.below), _nearest(min, other.above, each.above)
+        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above, side=other.side or each.side)
     known = {watch.symbol: watch for watch in state.watches}
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
+        if (was.below, was.above, was.side) == (want.below, want.above, want.side) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
-        commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))
+        commands.append(
+            WatchPrice(
+                symbol=symbol,
+                number=was.number + 1,
+                below=want.below,
+                above=want.above,
+                side=want.side,
+                was_heard=was.is_used,
+            )
+        )
     return (replace(state, watches=tuple(known.values())) if commands else state), commands
 
 
@@ -578,7 +590,8 @@ def _nearest(
 def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
     """Whether the order is over; where it was before, whether it is over again, with a word about what came late."""
     goes_on = plan.more or bool(plan.prices) or bool([want for want in plan.orders if want.leaves > ZERO])
-    if goes_on or [order for order in state.orders if not order.is_settled]:
+    # An order whose executions were not all reported is over when a person says so.
+    if goes_on or [order for order in state.orders if not order.is_settled or _misses_reports(state, order)]:
         return state, [_late("REOPENED", before, state)] if before.outcome else []
     if before.outcome and _traded(before) == _traded(state):
         return replace(state, outcome=before.outcome), []
@@ -588,6 +601,10 @@ def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
         told.append(RaiseAlert(code="ORDER_NOT_SENT", text=f"{state.orders[0].cl_ord_id}: {state.orders[0].reason}"))
     text = totals(state) if _traded(state) else state.orders[-1].reason if state.orders else ""
     return state, [*told, Finish(outcome=state.outcome, text=text)]
+
+
+def _misses_reports(state: State, order: Order) -> bool:
+    return order.is_short_of_reports and state.over != "canceled"
 
 
 def _late(code: str, before: State, state: State) -> RaiseAlert:
@@ -644,6 +661,11 @@ def _alerts_about(before: Order, after: Order, event: Event) -> list[RaiseAlert]
         alerts.append(("TRADE_BUSTED", f"{name}: {event.quantity} at {event.price}, ExecID {event.ref_exec_id}"))
     if after.refused_cancels > before.refused_cancels:
         alerts.append(("CANCEL_REJECTED", f"{name}: {_reason(event)}"))
+    if after.is_rescaled and not before.is_rescaled:
+        alerts.append(("ORDER_RESCALED", f"{name}: {_terms_in_words(after)} instead of {_terms_in_words(before)}"))
+    if after.is_short_of_reports and not before.is_short_of_reports:
+        told, traded = after.venue_cum_quantity, after.cum_quantity
+        alerts.append(("CUM_MISMATCH", f"{name}: the venue says that {told} have traded, and has reported {traded}"))
     if after.stage is OrderStatus.SUSPENDED and before.stage is not OrderStatus.SUSPENDED:
         alerts.append(("ORDER_SUSPENDED", f"{name}: it may not trade until the venue says otherwise"))
     if after.stage is OrderStatus.UNKNOWN and before.is_open:
