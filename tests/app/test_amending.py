@@ -99,9 +99,9 @@ def test_an_exit_may_go_beyond_the_entry_once_that_has_filled_something() -> Non
         (SINGLE, (), live(), amendment(stop_price=1), "stop_price", "must be left out: the order has none"),
         (BRACKET, (CancelRequested(mode="keep_exits"),), live(), amendment(stop_price=2900), "id", "told to end"),
         (BRACKET, (), live(4), amendment(quantity=3), "quantity", "must be at least 4"),
-        (BRACKET, (), live(10, OrderStatus.FILLED), amendment(quantity=12), "quantity", "the entry is complete, 10"),
+        (BRACKET, (), live(10, OrderStatus.FILLED), amendment(quantity=12), "quantity", "which is complete: 10"),
         (BRACKET, (TradingHalted(),), live(4), amendment(quantity=12), "quantity", "trading was halted"),
-        (BRACKET, (), live(4, OrderStatus.EXPIRED), amendment(entry_price=2990), "entry_price", "the entry is expired"),
+        (BRACKET, (), live(4, OrderStatus.EXPIRED), amendment(entry_price=2990), "entry_price", "which is expired"),
         (SINGLE, (), live(4, OrderStatus.CANCELED), amendment(limit_price=2990), "limit_price", "is canceled"),
     ],
 )
