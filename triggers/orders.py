@@ -38,7 +38,7 @@ from triggers.instructing import tell
 from triggers.openapi import document
 from triggers.requests import BadRequestError, read_amendment, read_order
 from triggers.views import (
-    Amending,
+    AmendmentNoted,
     Cancelling,
     ExposureView,
     OrderLine,
@@ -137,7 +137,7 @@ async def amend_placed_order(req: func.HttpRequest, client: df.DurableOrchestrat
     except SpecError as error:
         return refusal(409, error.field, msgspec.to_builtins(error.value), error.message)
     row = await tell(client, order_id, AmendRequested(amendment=amendment))
-    return answer(Amending(order_id=order_id, number=row.number, spec=after), 202)
+    return answer(AmendmentNoted(order_id=order_id, number=row.number, spec=after), 202)
 
 
 @bp.route(route="orders/{id}", methods=["DELETE"])

@@ -28,7 +28,7 @@ class Cancelling(msgspec.Struct, frozen=True, kw_only=True):
     mode: CancelMode
 
 
-class Amending(msgspec.Struct, frozen=True, kw_only=True):
+class AmendmentNoted(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to amending an order: the number of the instruction, and what the order is to be."""
 
     order_id: str
