@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,11 +24,14 @@ _RUNNING = (
     df.OrchestrationRuntimeStatus.Pending,
     df.OrchestrationRuntimeStatus.ContinuedAsNew,
 )
-_TRIES = 20
-_BETWEEN_TRIES = 0.05
-"""Seconds that an orchestration may take to end after it has recorded its order."""
+PATIENCE = 60.0
+"""Seconds that an orchestration may take to end after it has recorded its order. Then the sweep looks after it."""
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
 
 _log = logging.getLogger(__name__)
+_resuming: set[asyncio.Task[None]] = set()
+"""Held here: the event loop alone does not keep a task alive."""
 
 
 def hold_session(client: Any) -> None:
@@ -79,25 +83,39 @@ async def _resume_if_ended(client: Any, rows: list[JournalRow]) -> None:
     """Open an order again of which the venue has said this after its end, and start its orchestration from there.
 
     The register is asked after the event was raised, and not the orchestration: one that is just ending still accepts
-    events that it will never look at. Where that one does not get out of the way, the sweep starts the other.
+    events that it will never look at. Until that one is out of the way the other is tried again, beside the wake-ups of
+    all other orders; where it never is, the sweep starts the other.
     """
+    resumption = await asyncio.to_thread(_reopened, rows)
+    if resumption is None:
+        return
+    # Now, and not only when the orchestration runs: a halt must not close beside it what it holds.
+    reopened = OrderReopened(order_id=rows[0].order_id)
+    await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "reopen", encoded(reopened))
+    if not await _start(client, rows[0].order_id, resumption):
+        resuming = asyncio.create_task(_resume_later(client, rows))
+        _resuming.add(resuming)
+        resuming.add_done_callback(_resuming.discard)
+
+
+async def _resume_later(client: Any, rows: list[JournalRow]) -> None:
     order_id = rows[0].order_id
-    for attempt in range(_TRIES):
-        resumption = await asyncio.to_thread(_reopened, order_id, rows)
-        if resumption is None:
-            return
-        if attempt == 0:
-            # Now, and not only when the orchestration runs: a halt must not close beside it what it holds.
-            reopened = OrderReopened(order_id=order_id)
-            await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "reopen", encoded(reopened))
-        if await _start(client, order_id, resumption):
-            return
-        await asyncio.sleep(_BETWEEN_TRIES)
+    pause, deadline = _FIRST_PAUSE, time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            resumption = await asyncio.to_thread(_reopened, rows)
+            if resumption is None or await _start(client, order_id, resumption):
+                return
+        except Exception:
+            _log.exception("%s could not be started again; it will be tried again", order_id)
     _log.warning("%s has not ended yet, and the sweep will start it again", order_id)
 
 
-def _reopened(order_id: str, rows: list[JournalRow]) -> Payload | None:
+def _reopened(rows: list[JournalRow]) -> Payload | None:
     """What the order's orchestration is to be started with, after its record was taken back; None where it need not."""
+    order_id = rows[0].order_id
     order = order_register().get(order_id)
     ended = None if order is None else order.last_end()
     if order is None or ended is None:

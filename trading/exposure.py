@@ -350,6 +350,8 @@ _REMEMBERED_REQUESTS = 20
 def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, flatten: bool = False) -> ExposureState:
     """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id."""
     account = state.account
+    if request in account.requests:
+        return state  # a repeat must not halt again what was let go on meanwhile
     if mode != account.mode:
         halts = account.halts + (1 if mode == "reducing" else 0)
         account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", flatten=False, halts=halts)

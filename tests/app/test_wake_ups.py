@@ -1,5 +1,6 @@
 """What the gateway's wake-ups do, and what the sweep does where one was lost."""
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -190,8 +191,8 @@ def is_open(order_id: str) -> bool:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_ups, "_TRIES", 3)
-    monkeypatch.setattr(wake_ups, "_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(wake_ups, "PATIENCE", 0.1)
+    monkeypatch.setattr(wake_ups, "_FIRST_PAUSE", 0.01)
 
 
 async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
@@ -242,17 +243,30 @@ async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -
     assert (client.tried, is_open(order_id)) == (1, False)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
+async def test_an_orchestration_that_is_just_ending_is_waited_for_beside_the_wake_ups_of_others() -> None:
     order_id = an_order_id()
     ended(order_id)
     client = Client(running_instead=True, live=LiveStatus(phase="ending"))
     await tell(client, [row(order_id, fill(order_id), number=3)])
-    assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
+    assert (client.tried, client.started, is_open(order_id)) == (1, [], True)
+    client._running_instead = False
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_orchestration_that_does_not_end_is_left_to_the_sweep() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="ending"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.tried > 1
+    assert client.started == []
     client = Client(status=Completed)
     await session._look_after(client, order_id)
     assert client.started == [(order_id, RESUMPTION)]
-    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_on_and_not_started_for_ever() -> None:
@@ -368,6 +382,23 @@ async def test_an_instruction_is_kept_whether_or_not_its_event_comes_through() -
     assert instructions().read(order_id) == [first, second]
 
 
+async def test_an_instruction_whose_event_fails_wakes_the_order_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructing, "_PAUSES", (0.0, 0.0, 0.0))
+    order_id, client = an_order_id(), Client(failing="Webhook returned unrecognized status code 503")
+    raise_event, tried = client.raise_event, 0
+
+    async def comes_back(*given: Any) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 3:
+            client._failing = ""
+        await raise_event(*given)
+
+    monkeypatch.setattr(client, "raise_event", comes_back)
+    await instructing.tell(client, order_id, CancelRequested())
+    assert (tried, client.events) == (3, [(order_id, "instruction")])
+
+
 async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
     order_id, client = an_order_id(), Client(status=Failed)
     register(order_id)
@@ -450,3 +481,33 @@ async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -
     }
     await session._let_go(client)
     assert client.forgotten == [ended]
+
+
+async def test_the_sweep_looks_after_every_order_whatever_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, client = an_order_id(), an_order_id(), Client()
+    for order_id in (one, other):
+        register(order_id, ended_after=2)
+    client.exposure = {"exposure": {"reservations": {one: {}, other: {}}}, "applied": {}}
+    get, done = session._end_of, list[str]()
+
+    def failing(order_id: str) -> Any:
+        if order_id == one:
+            raise OSError("storage is not there")
+        return get(order_id)
+
+    async def looked_after(client: Any, order_id: str) -> None:
+        done.append(order_id)
+
+    async def fails(client: Any) -> None:
+        done.append("halt")
+        raise OSError("storage is not there")
+
+    monkeypatch.setattr(session, "_end_of", failing)
+    monkeypatch.setattr(session, "keep_halt", fails)
+    monkeypatch.setattr(session, "_look_after", looked_after)
+    open_one = an_order_id()
+    register(open_one)
+    await session.sweep_orders._function._func.client_function(None, client)
+    assert done[-1] == "halt"
+    assert open_one in done[:-1]
+    assert client.forgotten == [other]

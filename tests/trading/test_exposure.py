@@ -331,6 +331,12 @@ def test_an_order_that_takes_over_a_position_works_for_all_of_it_until_it_is_clo
 # Halts
 
 
+def test_a_request_that_is_repeated_after_a_later_one_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1")
+    open_again = set_mode(halted, "open", "", "2")
+    assert set_mode(open_again, "reducing", "news", "1") == open_again
+
+
 def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
     state = set_mode(ExposureState(), "reducing", "news", "1")
     state = set_mode(state, "reducing", "other news", "2")
