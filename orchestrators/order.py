@@ -66,7 +66,7 @@ from trading.messages import (
     decoded,
     encoded,
 )
-from trading.specs import SpecError, amended
+from trading.specs import amended
 from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
@@ -550,11 +550,10 @@ def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
 
 def _amending(state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
-    filled = lifecycles.summary(state).filled_quantity
-    try:
-        after = stakes(amended(state.spec, asked.amendment, entered=bool(filled)), reference_price)
-    except SpecError:
-        return None  # the lifecycle says why
+    if lifecycles.refusal(state, asked.amendment):
+        return None  # the lifecycle says so itself
+    entered = bool(lifecycles.summary(state).filled_quantity)
+    after = stakes(amended(state.spec, asked.amendment, entered=entered), reference_price)
     if after == stakes(state.spec, reference_price):
         return None
     return Amending(order_id=state.spec.order_id, stakes=after)

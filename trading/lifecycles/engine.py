@@ -155,10 +155,11 @@ def begin(kind: Kind, spec: Any, now: datetime) -> tuple[State, list[Command]]:
 
 def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
     """The state after an event, and what is to be done about it."""
-    state, told = _learn(kind, before, event, now)
+    own = _OWN.get(type(event))
+    state, told = _reported(kind, before, event, now) if own is None else own(kind, before, event)
     if state is before:
         return state, told
-    if type(event) in _OWN:
+    if own is not None:
         state, consequences = kind.judge(before, state, state.spec)
         told += consequences
     if before.outcome:
@@ -166,22 +167,25 @@ def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[Sta
     plan = kind.plan(state, state.spec)
     state, commands = _ask_for_difference(state, plan)
     until = state.valid_until
-    if until is not None and state.is_timed is not (not state.over and _may_enter(state, plan)):
-        # Where a busted trade has opened an entry again, its time is limited as before.
-        state = replace(state, is_timed=not state.is_timed)
-        timer = SetTimer(name=VALID_UNTIL, at=until) if state.is_timed else CancelTimer(name=VALID_UNTIL)
-        commands.append(timer)
+    is_entering = plan.more_entries or (bool(plan.orders) and plan.orders[0].role is Role.ENTRY)
+    if until is not None and state.is_timed is not is_entering:
+        state, timers = _limiting(state, plan, until)
+        commands += timers
     state, end = _end(kind, before, state, plan)
     # The venue first: nobody is to wait for an alert to be written before a position is protected.
     return state, [*commands, *told, *end]
 
 
+def _limiting(state: State, plan: Plan, until: datetime) -> Judgement:
+    """The timer of what is unfilled runs as long as an entry may trade."""
+    if state.is_timed is not (not state.over and _may_enter(state, plan)):
+        # Where a busted trade has opened an entry again, its time is limited as before.
+        state = replace(state, is_timed=not state.is_timed)
+        return state, [SetTimer(name=VALID_UNTIL, at=until) if state.is_timed else CancelTimer(name=VALID_UNTIL)]
+    return state, []
+
+
 # What has happened
-
-
-def _learn(kind: Kind, state: State, event: Event, now: datetime) -> Judgement:
-    own = _OWN.get(type(event))
-    return _reported(kind, state, event, now) if own is None else own(kind, state, event)
 
 
 def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement:
@@ -202,7 +206,7 @@ def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement
         or after.refused_replaces != order.refused_replaces
         or after.cum_quantity > after.quantity
         or (after.stage is OrderStatus.SUSPENDED and order.stage is not OrderStatus.SUSPENDED)
-        or (after.is_short_of_reports and not order.is_short_of_reports)
+        or (after.venue_cum_quantity > after.cum_quantity and after.is_short_of_reports)
         or isinstance(event, TradeBusted | OrderRestated)
     ):
         state, set_back = _set_back(state, order, after, event, now)
@@ -377,10 +381,15 @@ _OWN: dict[type[Any], Callable[[Kind, State, Any], Judgement]] = {
 
 
 def _ask_for_difference(state: State, plan: Plan) -> Judgement:
+    wanted = {(want.role, want.leg, want.rung): want for want in plan.orders}
     newest: dict[Slot, Order] = {}
     stale: list[Order] = []
     for order in state.orders:
         slot = order.role, order.leg, order.rung
+        if slot not in wanted:
+            if not order.is_settled:
+                stale.append(order)
+            continue
         earlier = newest.get(slot)
         if earlier is not None and not earlier.is_settled:
             if order.is_settled:
@@ -388,16 +397,13 @@ def _ask_for_difference(state: State, plan: Plan) -> Judgement:
                 continue
             stale.append(earlier)
         newest[slot] = order
-    steps: list[tuple[Order | None, Want]] = []
-    for want in plan.orders:
-        steps.append((newest.pop((want.role, want.leg, want.rung), None), want))
     commands: list[Command] = []
-    for order in [*stale, *newest.values()]:
+    for order in stale:
         if order.is_open and order.request is None and not order.ending and _may(state, "cancel", order.slot):
             state, command = _withdraw(state, order)
             commands.append(command)
-    for steered, want in steps:
-        done = _steer(state, steered, want)
+    for slot, want in wanted.items():
+        done = _steer(state, newest.get(slot), want)
         if done is not None:
             state = done[0]
             commands.append(done[1])
@@ -603,12 +609,9 @@ def _late(code: str, before: State, state: State) -> RaiseAlert:
 
 
 def _may_enter(state: State, plan: Plan) -> bool:
-    if plan.more_entries:
+    if plan.more_entries or [want for want in plan.orders if want.role is Role.ENTRY]:
         return True
-    for want in plan.orders:
-        if want.role is Role.ENTRY:
-            return True
-    return any(order.role is Role.ENTRY and not order.is_settled for order in state.orders)
+    return bool([order for order in state.orders if order.role is Role.ENTRY and not order.is_settled])
 
 
 def _traded(state: State) -> list[Decimal]:

@@ -57,7 +57,7 @@ def exits(
                 stop_price=stop_price,
             )
         )
-    if take_profit_price is None or state.is_given_up("submit", Role.TAKE_PROFIT, leg):
+    if take_profit_price is None or (state.holds and state.is_given_up("submit", Role.TAKE_PROFIT, leg)):
         return
     if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
         plan.prices.append(_beyond(symbol, take_profit_price, side.opposite, up=side is Side.BUY))
