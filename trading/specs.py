@@ -346,6 +346,22 @@ def amended(spec: _Spec, amendment: Amendment, *, entered: bool = False) -> _Spe
     return after
 
 
+_OF_EXITS = ("stop_price", "take_profit_price", "no_take_profit", "trail")
+
+
+def check_room(spec: Common, amendment: Amendment, *, filled: Decimal, over: str) -> None:
+    """Raise `SpecError` where an order has gone too far for an amendment.
+
+    `filled` is what its entries have traded, `over` says of the entry why there is none to amend (`which is complete`);
+    it is empty where there is one.
+    """
+    if amendment.quantity is not None and amendment.quantity < filled:
+        raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
+    for name, value in amendment.values().items():
+        if over and (isinstance(spec, SingleSpec) or name not in _OF_EXITS):
+            raise SpecError(name, value, f"is the entry's, {over}")
+
+
 def check_amendment(amendment: Amendment) -> None:
     """Raise `SpecError` for what would be wrong of any order."""
     if not amendment.values():

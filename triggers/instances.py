@@ -19,11 +19,15 @@ def is_running(status: Any) -> bool:
     return bool(status) and status.runtime_status not in _ENDED
 
 
-def is_unattended(order: RegisteredOrder, status: Any) -> bool:
-    """Whether an order is open, has no orchestration that runs, and none that the sweep will start."""
-    if order.record is not None or is_running(status):
+def is_unattended(order: RegisteredOrder | None, status: Any) -> bool:
+    """Whether an order is open, has no orchestration that runs, and none that the sweep will start.
+
+    `order` is what the register has, None where the orchestration has failed before it came to it. It is to be looked
+    up after `status`, since the order may just have ended.
+    """
+    if is_running(status) or (order is not None and order.record is not None):
         return False
-    ended = order.last_end()
+    ended = order.last_end() if order else None
     has_failed = bool(status) and status.runtime_status is not df.OrchestrationRuntimeStatus.Completed
     return has_failed or ended is None or ended.resumption is None
 

@@ -28,7 +28,7 @@ class Cancelling(msgspec.Struct, frozen=True, kw_only=True):
     mode: CancelMode
 
 
-class Amending(msgspec.Struct, frozen=True, kw_only=True):
+class AmendmentNoted(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to amending an order: the number of the instruction, and what the order is to be."""
 
     order_id: str
@@ -39,9 +39,14 @@ class Amending(msgspec.Struct, frozen=True, kw_only=True):
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order: what is asked for, how it stands, its children, what the venue and our own side have said to it.
 
-    `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
-    `denied`, `working`, `resuming` (opened again), `ending` or `ended`; `unattended` is one whose orchestration has
-    died. From `outcome` on, fields are null until the end.
+        `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
+    <<<<<<< HEAD
+        `denied`, `working`, `resuming` (opened again), `ending` or `ended`; `unattended` is one whose orchestration has
+        died. From `outcome` on, fields are null until the end.
+    =======
+        `denied`, `working`, `ending` or `ended`, and `resuming` where an order that had ended goes on; `unattended` is one
+        whose orchestration has died. From `outcome` on, fields are null until the end.
+    >>>>>>> halting
     """
 
     order_id: str

@@ -57,7 +57,7 @@ from trading.lifecycles.state import (
     slot_name,
 )
 from trading.retry import RetryPolicy, next_attempt
-from trading.specs import Amendment, Common, SpecError, amended
+from trading.specs import Amendment, Common, SpecError, amended, check_room
 
 VALID_UNTIL = "valid_until"
 
@@ -342,9 +342,6 @@ def _amend_requested(kind: Kind, state: State, event: AmendRequested) -> Judgeme
     return kind.amended(state, replace(state, spec=spec, holds=holds, terms=()), spec), []
 
 
-_OF_THE_ENTRY = ("quantity", "limit_price", "entry_price", "display_quantity")
-
-
 def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
     """Why an order cannot be amended so; empty where it can."""
     try:
@@ -356,15 +353,8 @@ def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
 
 
 def _check_room(kind: Kind, state: State, amendment: Amendment) -> None:
-    """Raise `SpecError` where the order has gone too far for the amendment."""
-    filled = state.traded(Role.ENTRY)
-    if amendment.quantity is not None and amendment.quantity < filled:
-        raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
     is_over = bool(state.over) or not _may_enter(state, kind.plan(state, state.spec))
-    for field in _OF_THE_ENTRY:
-        value = getattr(amendment, field)
-        if value is not None and is_over:
-            raise SpecError(field, value, "is the entry's, which is over")
+    check_room(state.spec, amendment, filled=state.traded(Role.ENTRY), over="which is over" if is_over else "")
 
 
 def _price_touched(kind: Kind, state: State, event: PriceTouched) -> Judgement:
