@@ -6,8 +6,9 @@ from decimal import Decimal
 import msgspec
 
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk, bracket_spec, single_spec
+from trading.commands import ReplaceOrder
 from trading.events import AmendRequested, CancelRequested, OrderReported, TradeBusted
-from trading.orders import Side
+from trading.orders import OrderType, Side
 from trading.retry import RetryPolicy
 from trading.specs import Amendment, IcebergSpec
 
@@ -90,6 +91,8 @@ def test_an_end_that_was_announced_and_not_reported_is_asked_about_again(desk: D
     assert desk.new() == ["cancel stop", "cancel take_profit"]
     desk.fire("retry_await_take_profit")
     assert desk.new() == ["cancel take_profit", "alert REPORT_MISSING"]
+    text = "take_profit bracket-1.t3: the venue says that it is over, and has not reported its end"
+    assert desk.alert_texts["REPORT_MISSING"] == text
     desk.say(desk.refused(TAKE_PROFIT, 0, "2"))
     desk.say(desk.filled(TAKE_PROFIT, 10))
     assert desk.new() == ["finish take_profit"]
@@ -224,3 +227,132 @@ def test_a_stop_may_go_to_where_nothing_is_lost_any_more(desk: Desk) -> None:
     desk.begin_long_10()
     amend(desk, stop_price="3010")
     assert desk.new() == ["replace stop 10 at 3010"]
+
+
+def test_failures_with_exactly_an_hour_between_them_are_in_a_row(desk: Desk) -> None:
+    desk.begin_long_10()
+    first = desk.now
+    for hours in range(3):
+        desk.now = first + timedelta(hours=hours)
+        desk.say(desk.canceled_unasked(STOP))
+        if hours < 2:
+            desk.say(desk.accepted(STOP))
+    assert desk.new()[-2:] == ["cancel take_profit", "alert STOP_CANCELED"], "the third one closes"
+
+
+def test_a_quantity_is_asked_for_at_the_price_that_works_where_another_price_was_refused_for_good(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, stop_price="2990")
+    refuse_three_times(desk, "replace", "stop")
+    desk.new()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    assert desk.new() == ["replace stop 6"]
+    request = desk.sent(STOP).requests[0]
+    assert isinstance(request, ReplaceOrder)
+    assert request.stop_price == 2950
+
+
+def test_another_quantity_may_be_refused_as_often_as_the_one_before(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 1))
+    for _ in range(2):
+        desk.say(desk.refused(STOP, 2, "0"))
+        desk.fire("retry_replace_stop")
+    desk.say(desk.filled(TAKE_PROFIT, 1))
+    desk.new()
+    desk.say(desk.refused(STOP, 2, "0"))
+    assert desk.new() == ["replace stop 8", "alert REPLACE_REJECTED"]
+    desk.say(desk.refused(STOP, 2, "0"))
+    assert desk.new() == ["alert REPLACE_REJECTED", "timer retry_replace_stop"]
+
+
+def test_a_retry_of_one_order_does_not_end_the_wait_for_the_report_of_another(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.do(CancelRequested(mode="flatten"))
+    desk.say(desk.refused(STOP, 2, "0"), desk.refused(TAKE_PROFIT, 0, "2"))
+    desk.new()
+    desk.fire("retry_cancel_stop")
+    assert desk.new() == ["cancel stop"]
+
+
+def test_who_keeps_the_exits_has_a_refused_price_asked_for_again(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, stop_price="2990")
+    refuse_three_times(desk, "replace", "stop")
+    desk.new()
+    desk.do(CancelRequested(mode="keep_exits"))
+    assert desk.new() == ["replace stop 10 at 2990"]
+
+
+def test_who_amends_has_a_refused_price_asked_for_again(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, stop_price="2990")
+    refuse_three_times(desk, "replace", "stop")
+    desk.new()
+    amend(desk, stop_price="2990")
+    assert desk.new() == ["replace stop 10 at 2990"]
+
+
+def test_a_take_profit_that_was_given_up_is_sent_again_with_an_amended_price(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.accepted(STOP), desk.rejected(TAKE_PROFIT, "not supported"))
+    desk.new()
+    amend(desk, take_profit_price="3060")
+    assert desk.new() == ["submit take_profit sell 10"]
+
+
+def test_what_waits_to_be_tried_again_still_waits_after_an_amendment(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.accepted(STOP), desk.rejected(TAKE_PROFIT, "try later"))
+    desk.new()
+    amend(desk, stop_price="2960")
+    assert desk.new() == ["replace stop 10 at 2960"]
+    desk.fire("retry_submit_take_profit")
+    assert desk.new() == ["submit take_profit sell 10"]
+
+
+def test_a_limit_that_the_venue_rounds_is_left_alone_also_where_the_quantity_changes(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, take_profit_price="3060.003")
+    desk.say(msgspec.structs.replace(desk.replaced(TAKE_PROFIT), limit_price=Decimal(3060)))
+    desk.new()
+    desk.say(desk.filled(STOP, 4))
+    assert desk.new() == ["replace take_profit 6 at 3060"]
+    desk.say(desk.replaced(TAKE_PROFIT))
+    assert desk.new() == []
+
+
+def test_a_price_that_the_venue_changes_with_a_quantity_is_told_and_asked_back(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    desk.new()
+    desk.say(msgspec.structs.replace(desk.replaced(STOP), stop_price=Decimal(2960)))
+    assert desk.new() == ["replace stop 6", "alert PRICE_NOT_AS_ASKED"]
+
+
+def test_a_stop_order_whose_cancel_is_asked_for_is_not_amended_any_more(desk: Desk) -> None:
+    desk.begin(single_spec(order_type=OrderType.STOP, limit_price=None, stop_price=Decimal(3100)))
+    desk.say(desk.accepted(ENTRY))
+    desk.do(CancelRequested())
+    amend(desk, stop_price="3110")
+    assert desk.alert_texts["AMEND_REFUSED"] == "single-1: stop_price: 3110: is the entry's, which is over"
+
+
+def test_the_time_of_an_entry_runs_until_its_cancel_is_confirmed(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4))
+    desk.say(desk.rejected(STOP, "price already through"), desk.accepted(TAKE_PROFIT))
+    assert "cancel entry" in desk.new()
+    assert "valid_until" in desk.timers
+    desk.say(desk.canceled(ENTRY))
+    assert "valid_until" not in desk.timers
+
+
+def test_a_restated_limit_order_is_told_with_its_limit(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.restated(TAKE_PROFIT, 8))
+    text = "take_profit bracket-1.t3: quantity=8 limit=3050 instead of quantity=10 limit=3050"
+    assert desk.alert_texts["ORDER_RESTATED"] == text
