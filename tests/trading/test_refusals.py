@@ -33,6 +33,8 @@ def test_a_price_that_the_venue_rounds_is_told_and_left_alone(desk: Desk) -> Non
     rounded = desk.replaced(STOP)
     desk.say(msgspec.structs.replace(rounded, stop_price=Decimal(2960)))
     assert desk.new() == ["alert PRICE_NOT_AS_ASKED"]
+    text = "stop bracket-1.s4: asked for 2960.003, the venue has 2960"
+    assert desk.alert_texts["PRICE_NOT_AS_ASKED"] == text
     desk.say(desk.filled(TAKE_PROFIT, 4))
     request = desk.new()
     assert request == ["replace stop 6 at 2960"], "a quantity is asked for at the price that the venue has"
@@ -356,3 +358,83 @@ def test_a_restated_limit_order_is_told_with_its_limit(desk: Desk) -> None:
     desk.say(desk.restated(TAKE_PROFIT, 8))
     text = "take_profit bracket-1.t3: quantity=8 limit=3050 instead of quantity=10 limit=3050"
     assert desk.alert_texts["ORDER_RESTATED"] == text
+
+
+def test_an_announced_end_is_no_longer_waited_for_where_it_comes_as_one_that_nobody_asked_for(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    desk.say(desk.refused(STOP, 0, "2"))
+    assert "retry_await_stop" in desk.timers
+    desk.say(desk.canceled_unasked(STOP))
+    assert "retry_await_stop" not in desk.timers
+
+
+def test_an_announced_end_is_waited_for_also_after_another_part_has_filled(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.do(CancelRequested(mode="flatten"))
+    desk.say(desk.refused(TAKE_PROFIT, 0, "2"))
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    assert "retry_await_take_profit" in desk.timers
+    desk.fire("retry_await_take_profit")
+    assert desk.new()[-2:] == ["cancel take_profit", "alert REPORT_MISSING"]
+
+
+def test_a_replace_that_was_confirmed_may_be_refused_as_often_again_for_the_same_quantity(desk: Desk) -> None:
+    desk.begin_long_10()
+    desk.say(desk.filled(TAKE_PROFIT, 4))
+    for _ in range(2):
+        desk.say(desk.refused(STOP, 2, "0"))
+        desk.fire("retry_replace_stop")
+    desk.say(desk.replaced(STOP))
+    desk.new()
+    desk.say(desk.restated(STOP, 10))
+    assert desk.new() == ["replace stop 6", "alert ORDER_RESTATED"]
+    desk.say(desk.refused(STOP, 2, "0"))
+    assert desk.new() == ["alert REPLACE_REJECTED", "timer retry_replace_stop"]
+
+
+def test_an_order_in_other_units_is_cancelled_where_a_person_wants_no_more_than_has_filled(desk: Desk) -> None:
+    desk.begin(single_spec())
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4))
+    desk.sent(ENTRY).cum_quantity = Decimal(8)
+    desk.say(msgspec.structs.replace(desk.restated(ENTRY, 20), limit_price=Decimal(1500), reason_code=0))
+    desk.new()
+    amend(desk, quantity="8")
+    assert desk.new() == ["cancel entry"]
+
+
+def test_an_entry_that_cannot_be_made_larger_works_on_as_it_is(desk: Desk) -> None:
+    desk.begin(single_spec())
+    desk.say(desk.accepted(ENTRY))
+    amend(desk, quantity="12")
+    refuse_three_times(desk, "replace", "entry")
+    assert desk.new()[-1] == "alert REPLACE_REJECTED"
+    assert not desk.sent(ENTRY).requests
+    assert desk.leaves(ENTRY) == 10
+
+
+def test_a_refused_cancel_of_an_order_that_is_gone_does_not_hold_up_that_of_the_next_one(desk: Desk) -> None:
+    desk.begin_long_10()
+    take_away = AmendRequested(amendment=Amendment(no_take_profit=True))
+    desk.do(take_away)
+    desk.say(desk.refused(TAKE_PROFIT, 2, "0"))
+    assert desk.new() == ["cancel take_profit", "alert CANCEL_REJECTED", "timer retry_cancel_take_profit"]
+    desk.say(desk.canceled_unasked(TAKE_PROFIT))
+    amend(desk, take_profit_price="3060")
+    desk.fire("retry_submit_take_profit")
+    assert desk.new()[-1] == "submit take_profit sell 10"
+    desk.say(desk.accepted(TAKE_PROFIT))
+    desk.do(take_away)
+    assert desk.new() == ["cancel take_profit"]
+
+
+def test_the_rounded_price_of_an_order_that_is_gone_says_nothing_of_the_next_one(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, stop_price="2960.003")
+    desk.say(msgspec.structs.replace(desk.replaced(STOP), stop_price=Decimal(2960)))
+    desk.say(desk.canceled_unasked(STOP))
+    desk.say(desk.accepted(STOP))
+    desk.new()
+    desk.say(msgspec.structs.replace(desk.restated(STOP, 10), stop_price=Decimal(2960)))
+    assert desk.new() == ["replace stop 10", "alert ORDER_RESTATED"]
