@@ -7,6 +7,7 @@ import pytest
 
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, bracket_spec, single_spec
 from trading.events import AmendRequested, CancelRequested
+from trading.lifecycles import refusal
 from trading.retry import RetryPolicy
 from trading.specs import Amendment, SpecError, amended
 
@@ -131,3 +132,9 @@ def test_what_no_repetition_can_help_is_not_tried_again(desk: Desk) -> None:
     desk.begin(single_spec(retry=RetryPolicy(attempts=2, final=("unknown symbol",))))
     desk.say(desk.rejected(ENTRY, "Unknown Symbol XYZ"))
     assert desk.new()[2:] == ["finish rejected"]
+
+
+def test_why_an_amendment_would_be_refused_is_said_before_it_is_made(desk: Desk) -> None:
+    desk.begin_long_10()
+    assert refusal(desk.state, Amendment(quantity=Decimal(20))) == "quantity: 20: is the entry's, which is over"
+    assert refusal(desk.state, Amendment(stop_price=Decimal(2960))) == ""

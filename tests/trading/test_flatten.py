@@ -93,3 +93,11 @@ def test_what_trades_too_much_is_brought_back_also_after_a_cancel(desk: Desk) ->
     desk.say(desk.filled(CLOSE, 2))
     assert desk.new()[-2:] == ["submit close buy 2", "finish double_exit"]
     assert desk.position == -10, "on top of the 10 that were held: flat"
+
+
+def test_a_cancel_of_what_has_closed_in_part_ends_as_canceled(desk: Desk) -> None:
+    desk.begin(flatten())
+    desk.say(desk.filled(CLOSE, 4))
+    desk.do(CancelRequested())
+    desk.say(desk.canceled(CLOSE))
+    assert desk.new()[-1] == "finish canceled"

@@ -250,3 +250,45 @@ def test_a_leg_at_market_is_sent_at_market() -> None:
     _, commands = start(msgspec.structs.replace(SPREAD, legs=(SPREAD.legs[0], market)), Desk().now)
     sent = [each for each in commands if isinstance(each, SubmitOrder)]
     assert [(each.order_type, each.limit_price) for each in sent] == [(OrderType.LIMIT, 50), (OrderType.MARKET, None)]
+
+
+def test_32_a_leg_is_completed_once_what_it_had_at_the_venue_is_gone(desk: Desk) -> None:
+    desk.begin(spread(OnLegFailure.COMPLETE))
+    second = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY), desk.accepted(ENTRY, second))
+    desk.say(desk.filled(ENTRY, 60), desk.filled(ENTRY, 20, of=second))
+    desk.new()
+    desk.say(desk.canceled_unasked(ENTRY, desk.sent(ENTRY)))
+    assert desk.new() == ["cancel entry_1", "alert LEG_FAILED"]
+    assert desk.alert_texts["LEG_FAILED"] == "spread-1: complete; entry=60 entry_1=20"
+    desk.say(desk.canceled(ENTRY, second))
+    assert desk.new() == ["submit completion_1 sell 40"]
+
+
+def test_32_the_leg_that_is_furthest_is_the_one_with_the_largest_share_of_its_quantity(desk: Desk) -> None:
+    simultaneous = {"execution": Execution.SIMULTANEOUS, "on_leg_failure": OnLegFailure.COMPLETE}
+    desk.begin(msgspec.structs.replace(RATIO, **simultaneous))
+    first, second = desk.sent(ENTRY), desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY), desk.accepted(ENTRY, second))
+    desk.say(desk.filled(ENTRY, 50), desk.filled(ENTRY, 40, of=second))
+    desk.say(desk.canceled_unasked(ENTRY, first))
+    desk.say(desk.canceled(ENTRY, second))
+    assert "submit completion buy 30" in desk.new()
+
+
+def test_32_an_unwinding_that_trades_too_much_is_brought_back_and_ends_as_such(desk: Desk) -> None:
+    fail(desk, OnLegFailure.UNWIND)
+    desk.say(desk.canceled(ENTRY))
+    desk.say(desk.filled(CLOSE, 65))
+    assert desk.new()[-3:] == ["submit close buy 5", "alert OVERFILL", "alert DOUBLE_EXIT"]
+    desk.say(desk.filled(CLOSE, 5))
+    assert desk.new() == ["finish double_exit"]
+
+
+def test_32_a_leg_that_is_rejected_before_anything_has_filled_ends_it_as_rejected(desk: Desk) -> None:
+    desk.begin(spread(OnLegFailure.UNWIND))
+    second = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY, second))
+    desk.say(desk.rejected(ENTRY, "no such symbol", desk.sent(ENTRY)))
+    desk.say(desk.canceled(ENTRY, second))
+    assert desk.new()[-1] == "finish rejected"

@@ -1,12 +1,15 @@
 """Scenario 31: BUY stop 3050 or SELL stop 2950; one fills, and the other is cancelled."""
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
+import pytest
 
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk
 from trading.events import CancelRequested
 from trading.orders import OrderType, Side
+from trading.retry import RetryPolicy
 from trading.specs import OcoEntry, OcoSpec
 
 BREAKOUT = OcoSpec(
@@ -161,3 +164,76 @@ def test_of_prices_that_come_together_the_first_entry_that_is_touched_is_sent(de
     desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
     desk.touch(2949, 3051)
     assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing"]
+
+
+def test_31_a_second_fill_is_told_with_what_each_leg_has_traded(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 4))
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
+    assert desk.alert_texts["BOTH_FILLED"] == "oco-1: entry=4 entry_1=10"
+
+
+@pytest.mark.parametrize(("policy", "then"), [("close", "submit close sell 10"), ("protect", "submit stop sell 10")])
+def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
+    desk: Desk, policy: Literal["protect", "close"], then: str
+) -> None:
+    begin(desk, msgspec.structs.replace(PROTECTED, when_reopened=policy))
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    trade = desk.filled(TAKE_PROFIT, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(STOP))
+    assert desk.outcome == "take_profit"
+    desk.new()
+    desk.say(desk.busted(TAKE_PROFIT, trade))
+    assert desk.new()[0] == then
+
+
+def test_the_second_of_two_that_are_kept_here_takes_its_own_profit(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(PROTECTED, synthetic=True))
+    desk.touch(2950)
+    assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing"]
+    desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
+    assert desk.new() == ["watch below 2850 above 3000"]
+    desk.touch(2850)
+    assert desk.new() == ["submit take_profit_1 buy 10", "watch above 3000"]
+    desk.say(desk.filled(TAKE_PROFIT, 10, of=desk.sent(TAKE_PROFIT, 1)))
+    assert desk.outcome == "take_profit"
+
+
+def test_an_entry_that_is_kept_here_is_sent_at_its_very_price(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(3050)
+    assert desk.new()[1:] == ["submit entry buy 10", "watch nothing"]
+    desk.say(desk.accepted(ENTRY))
+    assert desk.new() == [], "while it may trade, the other one is silent"
+
+
+def test_a_limit_entry_works_on_beside_one_that_was_kept_here_and_touched(desk: Desk) -> None:
+    limit = OcoEntry(side=Side.SELL, quantity=Decimal(10), order_type=OrderType.LIMIT, price=Decimal(3100))
+    desk.begin(msgspec.structs.replace(BREAKOUT, entries=(BREAKOUT.entries[0], limit), synthetic=True))
+    assert desk.new() == ["submit entry_1 sell 10", "watch above 3050"]
+    desk.say(desk.accepted(ENTRY, desk.sent(ENTRY, 1)))
+    desk.touch(3050)
+    assert desk.new() == ["submit entry buy 10", "watch nothing"]
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["cancel entry_1"]
+
+
+def test_of_two_that_are_kept_here_the_first_waits_again_when_the_second_is_refused(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(2950)
+    desk.say(desk.rejected(ENTRY, "halted", desk.sent(ENTRY, 1)))
+    assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing", "watch above 3050"]
+
+
+def test_of_two_that_are_kept_here_the_other_stays_silent_while_the_touched_one_waits_for_its_retry(
+    desk: Desk,
+) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True, retry=RetryPolicy(attempts=3)))
+    desk.touch(2950)
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing", "timer retry_submit_entry_1"]
+    desk.fire("retry_submit_entry_1")
+    assert desk.new() == ["submit entry_1 sell 10"]

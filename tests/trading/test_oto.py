@@ -149,3 +149,11 @@ def test_what_a_rejected_part_trades_late_is_not_asked_for_again(desk: Desk) -> 
     desk.new()
     desk.say(desk.filled(ENTRY, 4))
     assert desk.new() == ["submit entry_1 sell 5"]
+
+
+def test_a_chain_is_broken_also_where_its_first_order_has_filled_and_says_what_each_has_traded(desk: Desk) -> None:
+    desk.begin(CHAIN)
+    desk.say(desk.filled(ENTRY, 100))
+    desk.say(desk.rejected(ENTRY, "no short selling", desk.sent(ENTRY, 1)))
+    assert desk.new()[-1] == "finish broken"
+    assert desk.alert_texts["CHAIN_BROKEN"] == "chain-1: order 1 ended short; entry=100 entry_1=0"

@@ -1,6 +1,10 @@
 """A ladder of entries with one protected position."""
 
 from decimal import Decimal
+from typing import Literal
+
+import msgspec
+import pytest
 
 from tests.trading.desk import CLOSE, ENTRY, STOP, TAKE_PROFIT, Desk
 from trading.events import AmendRequested, CancelRequested
@@ -83,3 +87,54 @@ def test_unfilled_rungs_end_with_the_order() -> None:
     desk.do(CancelRequested())
     desk.say(*(desk.canceled(ENTRY, each) for each in desk.book))
     assert desk.outcome == "canceled"
+
+
+def test_a_stop_and_a_take_profit_that_both_fill_block_the_symbol(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 2, of=desk.sent(ENTRY, 0, 0)))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(STOP, 2), desk.filled(TAKE_PROFIT, 2))
+    assert "block IBM" in desk.new()
+
+
+@pytest.mark.parametrize(("policy", "then"), [("close", "submit close sell 10"), ("protect", "submit stop sell 10")])
+def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
+    desk: Desk, policy: Literal["protect", "close"], then: str
+) -> None:
+    desk.begin(msgspec.structs.replace(LADDER, when_reopened=policy))
+    for rung in desk.book[:3]:
+        desk.say(desk.filled(ENTRY, int(rung.quantity), of=rung))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    while desk.sent(STOP).requests or desk.sent(TAKE_PROFIT).requests:
+        desk.say(desk.replaced(STOP), desk.replaced(TAKE_PROFIT))
+    trade = desk.filled(TAKE_PROFIT, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(STOP))
+    assert desk.outcome == "take_profit"
+    desk.new()
+    desk.say(desk.busted(TAKE_PROFIT, trade))
+    assert desk.new()[0] == then
+
+
+@pytest.mark.parametrize(
+    ("price", "then"),
+    [(2950, ["submit close sell 10", "watch nothing"]), (3050, ["submit take_profit sell 10", "watch below 2950"])],
+)
+def test_exits_that_are_kept_here_are_sent_when_their_price_is_touched(desk: Desk, price: int, then: list[str]) -> None:
+    desk.begin(msgspec.structs.replace(LADDER, synthetic=True))
+    for rung in desk.book[:3]:
+        desk.say(desk.filled(ENTRY, int(rung.quantity), of=rung))
+    desk.new()
+    desk.touch(price)
+    assert desk.new() == then
+
+
+def test_a_ladder_that_has_filled_one_takes_its_profit(desk: Desk) -> None:
+    begin(desk)
+    desk.say(desk.filled(ENTRY, 1, of=desk.sent(ENTRY, 0, 0)))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.do(CancelRequested(mode="keep_exits"))
+    desk.say(*(desk.canceled(ENTRY, each) for each in desk.book[:3]))
+    desk.say(desk.filled(TAKE_PROFIT, 1))
+    desk.say(desk.canceled(STOP))
+    assert desk.outcome == "take_profit"

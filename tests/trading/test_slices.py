@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.trading.desk import ENTRY, Desk
-from trading.events import AmendRequested, CancelRequested
+from trading.events import AmendRequested, CancelRequested, TimerFired
 from trading.orders import Side
 from trading.specs import Amendment, AtEnd, IcebergSpec, TwapSpec
 
@@ -161,3 +161,53 @@ def test_an_iceberg_can_be_made_smaller_than_what_it_shows(desk: Desk) -> None:
     desk.new()
     desk.do(AmendRequested(amendment=Amendment(quantity=Decimal(30))))
     assert desk.new() == ["replace entry 10"]
+
+
+def test_a_part_of_the_last_slice_of_an_iceberg_changes_nothing(desk: Desk) -> None:
+    desk.begin(ICEBERG)
+    desk.say(desk.filled(ENTRY, 20))
+    desk.say(desk.filled(ENTRY, 20))
+    assert desk.order(ENTRY).limit_price == 3000
+    desk.new()
+    desk.say(desk.filled(ENTRY, 4))
+    assert desk.new() == []
+
+
+def test_an_iceberg_shows_also_a_last_share_and_then_its_time_is_no_longer_limited(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(ICEBERG, quantity=Decimal(21), valid_for=60))
+    desk.say(desk.filled(ENTRY, 20))
+    assert desk.new()[-1] == "submit entry buy 1"
+    assert "valid_until" in desk.timers
+    desk.say(desk.filled(ENTRY, 1))
+    assert desk.new() == ["finish filled"]
+    assert "valid_until" not in desk.timers
+
+
+def test_a_refused_slice_is_told_once_and_in_the_venues_words(desk: Desk) -> None:
+    desk.begin(TWAP)
+    desk.say(desk.rejected(ENTRY, "price band"))
+    assert desk.alert_texts["SLICE_REJECTED"] == "twap-1.e1: price band; its quantity goes to the next slice"
+    desk.new()
+    desk.do(CancelRequested())
+    assert desk.new() == ["finish rejected"]
+
+
+def test_only_its_own_timer_ends_a_slice_and_only_while_one_is_on(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(TWAP, slices=2, at_end=AtEnd.CROSS))
+    desk.new()
+    desk.do(TimerFired(name="another"))
+    assert desk.new() == []
+    for due in (100, 100):
+        desk.fire("slice")
+        desk.say(desk.canceled(ENTRY))
+        assert desk.new()[-1] == f"submit entry buy {due}"
+    desk.do(TimerFired(name="slice"))
+    assert desk.new() == []
+
+
+def test_slices_of_which_nothing_fills_end_as_expired_unfilled(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(TWAP, slices=2, at_end=AtEnd.LEAVE))
+    for _ in range(2):
+        desk.fire("slice")
+        desk.say(desk.canceled(ENTRY))
+    assert desk.new()[-1] == "finish expired_unfilled"

@@ -138,3 +138,16 @@ def test_a_trailing_orders_stop_entry_is_kept_here_too(desk: Desk) -> None:
     assert desk.new() == ["submit entry sell 10", "watch nothing"]
     desk.say(desk.filled(ENTRY, 10, 2985))
     assert desk.new() == ["watch below 2975 above 3035"]
+
+
+def test_a_stop_entry_that_is_kept_here_is_sent_at_its_very_price_and_not_before(desk: Desk) -> None:
+    desk.begin(bracket_spec(synthetic=True, valid_for=None, entry_type=OrderType.STOP, entry_price=Decimal(3010)))
+    desk.do(PriceTouched(symbol="IBM", watch=1, price=Decimal(3009), at=desk.now))
+    assert desk.new() == ["watch above 3010", "watch above 3010"], "it is waited for again"
+    desk.touch(3010)
+    assert desk.new() == ["submit entry buy 10", "watch nothing"]
+
+
+def test_prices_are_watched_for_exits_on_the_side_on_which_they_trade(desk: Desk) -> None:
+    long_10(desk)
+    assert desk.watches["IBM"].side is Side.SELL

@@ -270,3 +270,23 @@ def test_a_low_that_came_before_the_best_price_touches_no_stop_that_was_not_ther
     desk.begin(msgspec.structs.replace(HELD, synthetic=True))
     desk.touch(3012, 2970, 3060)
     assert desk.new()[1:] == ["watch below 3010 above 3070"]
+
+
+def test_a_stop_whose_move_is_refused_is_asked_for_its_next_move_at_once(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3012)
+    desk.say(desk.refused(STOP, 2, "0"))
+    assert "timer retry_replace_stop" in desk.new()
+    desk.touch(3060)
+    assert desk.new() == ["replace stop 10 at 3010", "watch above 3070"]
+
+
+@pytest.mark.parametrize(("prices", "stop"), [((3060, 3030), 3000), ((3060, 3061), 3001)])
+def test_another_distance_is_from_the_best_price_there_was(desk: Desk, prices: tuple[int, int], stop: int) -> None:
+    begin(desk)
+    desk.touch(*prices)
+    desk.say(desk.replaced(STOP))
+    desk.new()
+    wider = Trail(amount=Decimal(60), step=Decimal(10), tick=Decimal(1))
+    desk.do(AmendRequested(amendment=Amendment(trail=wider)))
+    assert f"replace stop 10 at {stop}" in desk.new()
