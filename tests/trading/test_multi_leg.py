@@ -7,7 +7,7 @@ import pytest
 
 from tests.trading.desk import CLOSE, ENTRY, Desk
 from trading.commands import SubmitOrder
-from trading.events import CancelRequested, TradingHalted
+from trading.events import CancelRequested, OrderRestated, TradingHalted
 from trading.identity import Role
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
@@ -15,6 +15,7 @@ from trading.retry import RetryPolicy
 from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure
 
 COMPLETION = Role.COMPLETION
+ZERO = Decimal(0)
 SPREAD = MultiLegSpec(
     order_id="spread-1",
     legs=(
@@ -292,3 +293,49 @@ def test_32_a_leg_that_is_rejected_before_anything_has_filled_ends_it_as_rejecte
     desk.say(desk.rejected(ENTRY, "no such symbol", desk.sent(ENTRY)))
     desk.say(desk.canceled(ENTRY, second))
     assert desk.new()[-1] == "finish rejected"
+
+
+@pytest.mark.parametrize("smaller", [103, 109])
+def test_33_a_part_that_the_venue_makes_smaller_is_brought_back_to_whole_lots_and_the_next_has_the_rest(
+    desk: Desk, smaller: int
+) -> None:
+    legs = tuple(msgspec.structs.replace(leg, quantity=2 * leg.quantity) for leg in RATIO.legs)
+    desk.begin(msgspec.structs.replace(RATIO, legs=legs, lot=Decimal(10)))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 226))
+    part = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY, part))
+    assert desk.new()[1:] == ["submit entry_1 sell 110"]
+    quantity = Decimal(smaller)
+    name = part.cl_ord_ids[-1]
+    desk.say(OrderRestated(cl_ord_id=name, quantity=quantity, cum_quantity=ZERO, leaves_quantity=quantity, at=desk.now))
+    assert desk.new() == ["replace entry_1 110", "alert ORDER_RESTATED"]
+    desk.say(desk.filled(ENTRY, 52))
+    assert desk.new() == ["submit entry_1 sell 20"]
+
+
+def test_33_parts_of_less_than_one_are_sent_where_the_lot_allows_it(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RATIO, lot=Decimal("0.1")))
+    desk.say(desk.filled(ENTRY, 50))
+    desk.new()
+    desk.say(desk.filled(ENTRY, 1))
+    assert desk.new() == ["submit entry_1 sell 0.5"]
+
+
+def test_32_a_bust_of_the_second_leg_unwinds_the_first(desk: Desk) -> None:
+    desk.begin(SPREAD)
+    desk.say(desk.filled(ENTRY, 100))
+    trade = desk.filled(ENTRY, 100, of=desk.sent(ENTRY, 1))
+    desk.say(trade)
+    assert desk.new()[-1] == "finish filled"
+    desk.say(desk.busted(ENTRY, trade))
+    assert desk.new() == ["submit close sell 100", "alert TRADE_BUSTED", "alert LEG_FAILED", "alert REOPENED"]
+
+
+def test_32_a_second_leg_that_is_closed_for_too_much_is_told_whatever_the_first_has_filled(desk: Desk) -> None:
+    desk.begin(SPREAD)
+    second = desk.sent(ENTRY, 1)
+    desk.say(desk.filled(ENTRY, 100), desk.filled(ENTRY, 60, of=second))
+    desk.say(desk.canceled_unasked(ENTRY, second))
+    desk.say(desk.filled(CLOSE, 65, of=desk.sent(CLOSE, 1)))
+    assert desk.new()[-1] == "alert DOUBLE_EXIT"

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from tests.trading.desk import ENTRY, Desk
+from trading.commands import SubmitOrder
 from trading.events import CancelRequested
+from trading.lifecycles import start
 from trading.orders import Side
 from trading.retry import RetryPolicy
 from trading.specs import Execution, Leg, MultiLegSpec, OtoSpec
@@ -157,3 +159,45 @@ def test_a_chain_is_broken_also_where_its_first_order_has_filled_and_says_what_e
     desk.say(desk.rejected(ENTRY, "no short selling", desk.sent(ENTRY, 1)))
     assert desk.new()[-1] == "finish broken"
     assert desk.alert_texts["CHAIN_BROKEN"] == "chain-1: order 1 ended short; entry=100 entry_1=0"
+
+
+def test_a_part_that_was_taken_back_with_what_it_followed_breaks_no_chain(desk: Desk) -> None:
+    desk.begin(CHAIN)
+    desk.say(desk.accepted(ENTRY))
+    trade = desk.filled(ENTRY, 40)
+    desk.say(trade)
+    desk.say(desk.accepted(ENTRY, desk.sent(ENTRY, 1)))
+    desk.say(desk.busted(ENTRY, trade))
+    assert "cancel entry_1" in desk.new()
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.new() == []
+
+
+def test_orders_of_a_chain_may_fill_in_parts_and_have_the_limits_of_their_own(desk: Desk) -> None:
+    desk.begin(CHAIN)
+    _, commands = start(CHAIN, desk.now)
+    assert [each.all_or_none for each in commands if isinstance(each, SubmitOrder)] == [False]
+    desk.say(desk.filled(ENTRY, 40))
+    assert desk.order(ENTRY, 1).limit_price == 60
+
+
+def test_a_later_part_that_waits_for_its_retry_is_not_sent_beside_it(desk: Desk) -> None:
+    desk.begin(RETRIED[0])
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    desk.say(desk.filled(ENTRY, 20))
+    desk.new()
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1, 1)))
+    assert desk.new() == ["timer retry_submit_entry_1_1"]
+
+
+def test_what_a_rejected_part_trades_late_does_not_hold_up_the_next_part(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RETRIED[0], lot=Decimal(5)))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    first = desk.sent(ENTRY, 1)
+    desk.say(desk.rejected(ENTRY, "busy", first))
+    desk.say(desk.filled(ENTRY, 7, of=first))
+    desk.new()
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["submit entry_1 sell 5"]

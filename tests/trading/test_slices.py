@@ -211,3 +211,19 @@ def test_slices_of_which_nothing_fills_end_as_expired_unfilled(desk: Desk) -> No
         desk.fire("slice")
         desk.say(desk.canceled(ENTRY))
     assert desk.new()[-1] == "finish expired_unfilled"
+
+
+def test_a_later_slice_whose_new_price_was_refused_for_good_is_made_larger_at_the_price_that_works(desk: Desk) -> None:
+    desk.begin(ICEBERG)
+    trade = desk.filled(ENTRY, 20)
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 20))
+    desk.say(desk.accepted(ENTRY))
+    desk.do(AmendRequested(amendment=Amendment(limit_price=Decimal(2990))))
+    for _ in range(2):
+        desk.say(desk.refused(ENTRY, 2, "0"))
+        desk.fire("retry_replace_entry_0_2")
+    desk.say(desk.refused(ENTRY, 2, "0"))
+    desk.new()
+    desk.say(desk.busted(ENTRY, trade))
+    assert desk.new() == ["replace entry 20", "alert TRADE_BUSTED"]

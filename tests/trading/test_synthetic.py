@@ -151,3 +151,9 @@ def test_a_stop_entry_that_is_kept_here_is_sent_at_its_very_price_and_not_before
 def test_prices_are_watched_for_exits_on_the_side_on_which_they_trade(desk: Desk) -> None:
     long_10(desk)
     assert desk.watches["IBM"].side is Side.SELL
+
+
+def test_a_stop_alone_is_watched_on_the_side_on_which_it_trades(desk: Desk) -> None:
+    long_10(desk)
+    desk.touch(3050)
+    assert desk.watches["IBM"].side is Side.SELL

@@ -1,6 +1,7 @@
 """Scenario 35: a stop that follows the price; distance 50, step 10, LONG 10 from 3000."""
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 import pytest
@@ -290,3 +291,15 @@ def test_another_distance_is_from_the_best_price_there_was(desk: Desk, prices: t
     wider = Trail(amount=Decimal(60), step=Decimal(10), tick=Decimal(1))
     desk.do(AmendRequested(amendment=Amendment(trail=wider)))
     assert f"replace stop 10 at {stop}" in desk.new()
+
+
+@pytest.mark.parametrize(("policy", "then"), [("close", "submit close sell 10"), ("protect", "submit stop sell 10")])
+def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
+    desk: Desk, policy: Literal["protect", "close"], then: str
+) -> None:
+    desk.begin(msgspec.structs.replace(HELD, when_reopened=policy))
+    trade = desk.filled(STOP, 10)
+    desk.say(trade)
+    assert desk.new()[-1] == "finish stop_loss"
+    desk.say(desk.busted(STOP, trade))
+    assert desk.new()[0] == then
