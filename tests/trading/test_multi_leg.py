@@ -339,3 +339,16 @@ def test_32_a_second_leg_that_is_closed_for_too_much_is_told_whatever_the_first_
     desk.say(desk.canceled_unasked(ENTRY, second))
     desk.say(desk.filled(CLOSE, 65, of=desk.sent(CLOSE, 1)))
     assert desk.new()[-1] == "alert DOUBLE_EXIT"
+
+
+def test_33_what_is_taken_back_of_one_part_makes_no_other_larger_before_it_is_confirmed(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RATIO, lot=Decimal(10)))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 40))
+    desk.say(desk.filled(ENTRY, 20))
+    first, second = desk.sent(ENTRY, 1, 0), desk.sent(ENTRY, 1, 1)
+    desk.say(desk.accepted(ENTRY, first), desk.accepted(ENTRY, second))
+    desk.new()
+    quantity, name = Decimal(17), second.cl_ord_ids[-1]
+    desk.say(OrderRestated(cl_ord_id=name, quantity=quantity, cum_quantity=ZERO, leaves_quantity=quantity, at=desk.now))
+    assert desk.new() == ["replace entry_1 10", "replace entry_1 10", "alert ORDER_RESTATED"]

@@ -237,3 +237,20 @@ def test_of_two_that_are_kept_here_the_other_stays_silent_while_the_touched_one_
     assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing", "timer retry_submit_entry_1"]
     desk.fire("retry_submit_entry_1")
     assert desk.new() == ["submit entry_1 sell 10"]
+
+
+def test_an_entry_that_is_busted_after_its_exit_is_not_counted_as_filled(desk: Desk) -> None:
+    begin(desk, PROTECTED)
+    trade = desk.filled(ENTRY, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.say(desk.filled(STOP, 10))
+    desk.say(desk.canceled(TAKE_PROFIT))
+    desk.say(desk.busted(ENTRY, trade))
+    desk.do(CancelRequested())
+    desk.say(desk.filled(CLOSE, 10))
+    if desk.sent(ENTRY, 1).requests:
+        desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))
+    assert desk.outcome == "canceled"
+    assert desk.position == 0
