@@ -26,6 +26,7 @@ from trading.events import (
     OrderReplaced,
     PriceTouched,
     TradeBusted,
+    TradingHalted,
     VenueEvent,
 )
 from trading.identity import Role
@@ -72,6 +73,7 @@ class World:
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
+        self.halted: TradingHalted | None = None
         self._order_id = spec.order_id
         self.start(encoded(Placement(spec=spec, reference_price=reference_price)))
 
@@ -137,7 +139,7 @@ class World:
             case "resume_order":
                 return {"ours": self.ours}
             case "@exposure@main.reopen":
-                return None
+                return self.halted and encoded(self.halted)
             case "end_order":
                 for event in self.after_release:
                     self.append(event)
@@ -851,6 +853,29 @@ def ended_in_profit() -> World:
     assert world.host.output["outcome"] == "take_profit"
     world.append(busted("t3", trade))
     return world
+
+
+def test_an_order_that_is_opened_again_while_trading_is_halted_asks_for_its_entry_back() -> None:
+    for halted, asked in ((None, ["e1"]), (TradingHalted(number=3), ["e1", "x2"])):
+        world = World(SINGLE)
+        world.host.run()
+        world.report(accepted("e1"), filled("e1", 10))
+        assert world.host.ended
+        bust = TradeBusted(
+            cl_ord_id=f"{ORDER}.e1",
+            exec_id="bust",
+            ref_exec_id="e1-10",
+            quantity=Decimal(10),
+            price=Decimal(3000),
+            leaves_quantity=Decimal(10),
+            at=world.host.now,
+        )
+        world.append(bust)
+        world.halted = halted
+        world.start(world.called("end_order")[-1]["resumption"])
+        world.host.run()
+        assert children(world) == asked
+        assert not world.host.ended
 
 
 def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_kept() -> None:
