@@ -1,7 +1,8 @@
 """The acceptance scenarios of brackets and single orders, by number, each in every manner of delivery.
 
-BUY 10, entry limit 3000, stop 2950, take-profit 3050; flat before. Reports said together are adjacent reports of
-different orders, and come in either order; and every report comes twice.
+BUY 10, entry limit 3000, stop 2950, take-profit 3050; flat before. Every report comes twice; reports said together come
+in either order, with the same commands; and any two adjacent ones of different orders come swapped, with the same end
+(`swapping`).
 """
 
 from collections import Counter
@@ -13,7 +14,6 @@ import pytest
 
 from tests.trading.desk import (
     CLOSE,
-    DELIVERIES,
     ENTRY,
     NOW,
     STOP,
@@ -30,11 +30,6 @@ from trading.lifecycles import handle, start
 from trading.orders import OrderType, Side
 from trading.specs import Amendment
 from trading.stakes import Stake
-
-
-@pytest.fixture(params=DELIVERIES)
-def desk(request: pytest.FixtureRequest) -> Desk:
-    return Desk(request.param)
 
 
 def test_01_the_take_profit_ends_it(desk: Desk) -> None:
