@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.journal import Journal
 from storage.orders import OrderRecord
-from storage.services import order_register, tables
+from storage.services import instructions, order_register, tables
 from trading.journal import JournalRow
 from trading.messages import (
     EXPOSURE_KEY,
@@ -42,22 +42,27 @@ class EntityBehindError(Exception):
 @bp.activity_trigger(input_name="payload")
 @bp.durable_client_input(client_name="client")
 async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> Payload:
-    """Writes how the order ended; `behind` is true, and the order stays open, where the journal has more.
+    """Writes how the order ended; `behind` is true, and the order stays open, where the journal or the instructions
+    have more: what the user was told is under way has to be refused at least.
 
     Before that, the entities have applied all rows: the record is what they go by for an order that they do not
     remember. They are told of each row before the order is, so a look at their states nearly always shows it at once,
     and costs the order's history nothing.
 
-    The journal is looked at once more after the record is written: whoever appends a trade and then finds the order
+    Both are looked at once more after the record is written: whoever appends a trade and then finds the order
     finished opens it again (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
     """
     recording = decoded(payload, Recording)
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
-    if rows and rows[-1].number > recording.last_number:
+    if (rows and rows[-1].number > recording.last_number) or await asyncio.to_thread(_was_told_more, recording):
+        # It may have got as far as the record before its process died.
+        await asyncio.to_thread(order_register().reopen, recording.order_id, recording.last_number)
         return {"behind": True}
     entities = _entities(recording, rows)
-    if not await asyncio.to_thread(_is_recorded, recording):
-        await asyncio.gather(*(_wait_for(client, entity, ended) for entity, ended in entities))
+    is_recorded, before = await asyncio.to_thread(_ends, recording)
+    if not is_recorded:
+        missing = [(entity, ended) for entity, ended in entities if ended.last_number > before]
+        await asyncio.gather(*(_wait_for(client, entity, ended) for entity, ended in missing))
         if await asyncio.to_thread(_record, recording):
             return {"behind": True}
     for entity, ended in entities:
@@ -97,22 +102,23 @@ async def _wait_for(client: Any, entity: df.EntityId, ended: OrderEnded) -> None
 
 
 async def _has_applied(client: Any, entity: df.EntityId, ended: OrderEnded) -> bool:
-    if ended.last_number == 0:
-        return True
     state = await client.read_entity_state(entity)
     applied: dict[str, int] = state.entity_state["applied"] if state.entity_exists else {}
     return applied.get(ended.order_id, 0) >= ended.last_number
 
 
-def _is_recorded(recording: Recording) -> bool:
-    """Whether this was done before, up to its answer. The entities may have forgotten the order by now."""
+def _ends(recording: Recording) -> tuple[bool, int]:
+    """Whether this was done before, up to its answer; and the last row of the order's last end, 0 where it never had
+    one. By an end all entities have applied all rows up to it, and may have forgotten the order."""
     order = order_register().get(recording.order_id)
-    ended = order.last_end() if order and order.record else None
-    return ended is not None and ended.last_number == recording.last_number
+    ended = order.last_end() if order else None
+    if order is None or ended is None:
+        return False, 0
+    return order.record is not None and ended.last_number == recording.last_number, ended.last_number
 
 
 def _record(recording: Recording) -> bool:
-    """Whether the journal has more after all."""
+    """Whether more was said after all."""
     summary = recording.summary
     detail = RecordDetail(
         last_number=recording.last_number,
@@ -129,7 +135,13 @@ def _record(recording: Recording) -> bool:
         detail=msgspec.json.encode(detail).decode(),
     )
     order_register().finish(recording.order_id, record)
-    behind = bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
+    said_more = bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
+    behind = said_more or _was_told_more(recording)
     if behind:
         order_register().reopen(recording.order_id, recording.last_number)
     return behind
+
+
+def _was_told_more(recording: Recording) -> bool:
+    instructed = recording.instructed
+    return instructed is not None and bool(instructions().read(recording.order_id, after=instructed))

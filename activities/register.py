@@ -6,17 +6,25 @@ import msgspec
 from gateway.journal import Journal
 from storage.services import alerts, instructions, order_register, tables
 from trading.messages import Alert, News, Payload, Payloads, Reading, Registering, Resuming, decoded, encoded
+from trading.specs import SpecError, check
 
 bp = df.Blueprint()
 
 
 @bp.activity_trigger(input_name="payload")
 def register_order(payload: Payload) -> Payload:
-    """Takes the order's id, once and for all; `ours` is false where another orchestration has it."""
+    """Takes the order's id, once and for all; `ours` is false where another orchestration has it.
+
+    `wrong` is what is wrong of its spec, empty where nothing is: whoever starts an orchestration may have checked none.
+    """
     wanted = decoded(payload, Registering)
     spec_json = msgspec.json.encode(wanted.spec).decode()
     registration = order_register().register(wanted.spec.order_id, wanted.token, spec_json, wanted.created_at)
-    return {"ours": registration.ours}
+    try:
+        check(wanted.spec)
+    except SpecError as error:
+        return {"ours": registration.ours, "wrong": str(error)}
+    return {"ours": registration.ours, "wrong": ""}
 
 
 @bp.activity_trigger(input_name="payload")

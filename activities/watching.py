@@ -18,13 +18,13 @@ def watch_prices(payload: Payloads) -> int:
     for plain in payload:
         wanted = decoded(plain, Watching)
         command = wanted.command
-        watches().put(
-            Watch(
-                order_id=wanted.order_id,
-                symbol=command.symbol,
-                number=command.number,
-                below=command.below,
-                above=command.above,
-            )
+        watch = Watch(
+            order_id=wanted.order_id,
+            symbol=command.symbol,
+            number=command.number,
+            below=command.below,
+            above=command.above,
+            side=command.side,
         )
+        watches().put(watch, was_heard=command.was_heard)
     return len(payload)

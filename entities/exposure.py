@@ -14,6 +14,7 @@ from storage.services import order_register, tables
 from storage.settings import settings
 from trading import exposure as rules
 from trading.commands import BlockSymbol
+from trading.identity import is_entry
 from trading.journal import JournalRow
 from trading.messages import (
     AccountMode,
@@ -26,6 +27,7 @@ from trading.messages import (
     decoded,
     encoded,
 )
+from trading.orders import Side
 from trading.specs import Spec
 from trading.stakes import Holding, Stake, holding, protects
 
@@ -69,7 +71,7 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         return _amended(stakes, decoded(given, Amending))
     if operation == "set_mode":
         wanted = decoded(given, AccountMode)
-        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request)
+        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request, flatten=wanted.flatten)
         return replace(stakes, exposure=state), None
     if operation == "block":
         block = decoded(given, BlockSymbol)
@@ -106,9 +108,10 @@ def _limits() -> rules.Limits:
 
 
 def _amended(stakes: Stakes, wanted: Amending) -> tuple[Stakes, Payload]:
-    known = OrderEnded(order_id=wanted.order_id, symbol=wanted.symbol, last_number=wanted.last_number)
-    stakes = _with_rows(stakes, rows_missing(stakes.applied, known))
-    state, decision = rules.amend(stakes.exposure, _limits(), wanted.order_id, wanted.stakes, wanted.filled)
+    # All that there is, and not what the order knows of: it may have filled more by now.
+    stakes = _with_rows(stakes, rows_since(stakes.applied, wanted.order_id))
+    filled = _filled(wanted.order_id, stakes.applied.get(wanted.order_id, 0))
+    state, decision = rules.amend(stakes.exposure, _limits(), wanted.order_id, wanted.stakes, filled)
     return replace(stakes, exposure=state), encoded(decision)
 
 
@@ -178,6 +181,18 @@ def _with_what_it_holds(order_id: str, stake: Stake, applied: int) -> rules.Rese
 def _spec(order_id: str) -> Spec | None:
     order = order_register().get(order_id)
     return None if order is None else msgspec.json.decode(order.spec_json, type=Spec)
+
+
+def _filled(order_id: str, applied: int) -> dict[tuple[str, Side], Decimal]:
+    """What the order's entries have traded up to a row of its journal."""
+    filled: dict[tuple[str, Side], Decimal] = {}
+    for row in Journal(tables()).read(order_id):
+        if row.number <= applied and is_entry(row.event.cl_ord_id):
+            for trade in trades_of(row):
+                key = trade.symbol, trade.side
+                quantity = -trade.quantity if trade.is_busted else trade.quantity
+                filled[key] = filled.get(key, Decimal(0)) + quantity
+    return filled
 
 
 def _held(order_id: str, applied: int, taken_over: Holding | None) -> dict[str, Decimal]:

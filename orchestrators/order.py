@@ -38,7 +38,7 @@ from trading.commands import (
     VenueCommand,
     WatchPrice,
 )
-from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, TimerFired
+from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, PriceTouched, TimerFired
 from trading.exposure import Decision
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -66,7 +66,7 @@ from trading.messages import (
     decoded,
     encoded,
 )
-from trading.specs import SpecError, amended, check
+from trading.specs import amended
 from trading.stakes import NoPriceError, stakes, symbols
 
 TURNS = 50
@@ -104,8 +104,10 @@ class Progress(msgspec.Struct, kw_only=True, tag="progress", tag_field="type"):
     """The last journal row that the lifecycle has handled."""
     instructed: int = 0
     """The last instruction that it has handled."""
-    amendments: list[AmendRequested] = []
-    """Asked for by the user, and not approved yet."""
+    reopened: bool = False
+    """Exposure has to hear that the order is open, of which it may have forgotten all."""
+    amendments: list[AmendRequested | PriceTouched] = []
+    """Asked for by the user, and not approved yet; and the touched prices that came after them."""
     behind: bool = False
     """Journal and instructions have to be read before anything else."""
     timers: dict[str, datetime] = {}
@@ -152,7 +154,6 @@ class _Driver:
         self._order_id = given.placement.spec.order_id
         if self._order_id != context.instance_id:
             raise ValueError(f"order_id={self._order_id}: has to be the instance id, {context.instance_id}")
-        check(given.placement.spec)  # before anything is done for it
 
     def handed_on(self) -> Progress:
         """What the next generation starts from. It may have missed events, so it has to read, and at once."""
@@ -196,8 +197,10 @@ class _Driver:
             return (yield from self._watch())
         if self._is_due(BlockSymbol):
             return (yield from self._block())
+        if progress.reopened:
+            return (yield from self._reopen())
         if progress.amendments:
-            return (yield from self._amend(progress.amendments[0]))
+            return (yield from self._amend())
         if self._is_due(RaiseAlert):
             return (yield from self._alert())
         assert progress.finish is not None
@@ -212,16 +215,22 @@ class _Driver:
     def _listens(self) -> bool:
         """Whether something has arrived, or nothing can be done before something does."""
         progress = self._progress
-        has_work = progress.behind or progress.due or progress.amendments or progress.finish is not None
+        has_work = (
+            progress.behind or progress.reopened or progress.due or progress.amendments or progress.finish is not None
+        )
         return self._inbox.has_arrived() or progress.paused_until is not None or not has_work
 
     def _pause(self) -> Steps:
         """After a failure. Of what only our own side waits for, the order goes on listening, by the market's clock: the
         pause has to be given up for an event, and `back_off` cannot be without holding up what comes after."""
         progress = self._progress
-        is_ours = (progress.due or progress.amendments) and not self._sends() and not progress.behind
-        if progress.phase == "working" and is_ours:
+        is_ours = progress.due or progress.reopened or progress.amendments
+        if progress.phase == "working" and is_ours and not self._sends() and not progress.behind:
             progress.paused_until = self._now() + timedelta(seconds=pause_after(progress.failures))
+            touched = [each for each in progress.amendments if isinstance(each, PriceTouched)]
+            progress.amendments = [each for each in progress.amendments if isinstance(each, AmendRequested)]
+            for each in touched:
+                self._tell(each)
         else:
             yield from back_off(self._context, progress.failures)
 
@@ -233,6 +242,11 @@ class _Driver:
         registration = yield from self._do("register_order", encoded(registering))
         if not registration["ours"]:
             return {"outcome": "duplicate"}
+        # Found by the activity, so that a replay finds it again, whatever the rules are by then.
+        wrong = registration.get("wrong", "")
+        if wrong:
+            self._denied(f"WRONG_SPEC: {wrong}")
+            return None
         progress.phase = "reserving"
         return None
 
@@ -248,7 +262,7 @@ class _Driver:
             self._denied(decided.reason)
             return None
         progress.phase = "working"
-        progress.state, commands = lifecycles.start(progress.placement.spec, self._now())
+        progress.state, commands = lifecycles.begin(progress.placement.spec, self._now())
         self._take(commands)
         return None
 
@@ -269,11 +283,16 @@ class _Driver:
         resuming = Resuming(order_id=self._order_id, last_number=progress.seen)
         if not (yield from self._do("resume_order", encoded(resuming)))["ours"]:
             return {"outcome": "duplicate"}
-        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
         progress.phase = "working"
+        progress.reopened = True
         return None
 
     # The work
+
+    def _reopen(self) -> Steps:
+        """What the order holds is its own to protect or to close. Exposure may have forgotten nothing of it."""
+        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        self._progress.reopened = False
 
     def _listen(self) -> Steps:
         progress = self._progress
@@ -326,27 +345,42 @@ class _Driver:
         self._tell(row.event)
 
     def _instruct(self, row: InstructionRow) -> None:
-        """Tell the lifecycle what our own side says, likewise."""
-        if self._is_next(row.number, self._progress.instructed):
-            self._progress.instructed = row.number
-            if isinstance(row.instruction, AmendRequested):
-                self._progress.amendments.append(row.instruction)
-            else:
-                self._tell(row.instruction)
+        """Tell the lifecycle what our own side says, likewise.
 
-    def _amend(self, asked: AmendRequested) -> Steps:
-        """Tell the lifecycle of an amendment, once exposure has approved what the order is to be."""
+        What comes after an amendment that waits for exposure waits with it, but for a cancel and a halt. A stop that is
+        touched waits no longer than exposure answers: while something fails, nothing is held back.
+        """
+        progress = self._progress
+        if not self._is_next(row.number, progress.instructed):
+            return
+        progress.instructed = row.number
+        told = row.instruction
+        holds_back = bool(progress.amendments) and progress.paused_until is None
+        if isinstance(told, AmendRequested) or (isinstance(told, PriceTouched) and holds_back):
+            progress.amendments.append(told)
+        else:
+            self._tell(told)
+
+    def _amend(self) -> Steps:
+        """Tell the lifecycle of the first amendment, once exposure has approved what the order is to be."""
+        asked = self._progress.amendments[0]
+        reason = ""
+        if isinstance(asked, AmendRequested):
+            reason = yield from self._refusal(asked)
+        del self._progress.amendments[0]
+        if reason:
+            self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {reason}"))
+        else:
+            self._tell(asked)
+
+    def _refusal(self, asked: AmendRequested) -> Steps:
+        """Why exposure does not approve of an amendment; empty where it does."""
         progress = self._progress
         assert progress.state is not None
-        wanted = _amending(progress.state, asked, progress.placement.reference_price, progress.seen)
-        if wanted is not None:
-            decided = decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision)
-            if not decided.approved:
-                self._add(RaiseAlert(code="AMEND_REFUSED", text=f"{self._order_id}: {decided.reason}"))
-                del progress.amendments[0]
-                return
-        del progress.amendments[0]
-        self._tell(asked)
+        wanted = _amending(progress.state, asked, progress.placement.reference_price)
+        if wanted is None:
+            return ""
+        return decoded((yield from self._ask(_EXPOSURE, "amend", wanted)), Decision).reason
 
     def _is_next(self, number: int, last: int) -> bool:
         """Whether it is a row's turn: a repeat is ignored, a gap is read up."""
@@ -408,12 +442,14 @@ class _Driver:
 
     def _end(self, finish: Finish) -> Steps:
         if (yield from self._record(finish, symbols(self._progress.placement.spec))):
-            self._progress.behind = True  # the venue has said more meanwhile
+            # More was said meanwhile, and an end that was recorded before may have been taken back.
+            self._fall_behind()
+            self._progress.reopened = True
             return None
         return _result(finish)
 
     def _record(self, finish: Finish, symbols: Sequence[str]) -> Steps:
-        """Write the order's record, once the entities of `symbols` have all of it; whether the journal has more."""
+        """Write the order's record, once the entities of `symbols` have all of it; whether more was said by then."""
         progress = self._progress
         recording = Recording(
             order_id=self._order_id,
@@ -425,6 +461,7 @@ class _Driver:
             finished_at=self._now(),
             summary=None if progress.state is None else lifecycles.summary(progress.state),
             resumption=None if progress.state is None else encoded(replace(progress, phase="resuming", behind=True)),
+            instructed=None if progress.state is None else progress.instructed,
         )
         recorded = yield from self._do("end_order", encoded(recording))
         return recorded["behind"]
@@ -511,20 +548,15 @@ def _all_encoded(messages: Iterable[msgspec.Struct]) -> Payloads:
     return [encoded(message) for message in messages]
 
 
-def _amending(
-    state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None, seen: int
-) -> Amending | None:
+def _amending(state: lifecycles.State, asked: AmendRequested, reference_price: Decimal | None) -> Amending | None:
     """What exposure is to be asked about an amendment; None where it is none of its business."""
-    filled = lifecycles.summary(state).filled_quantity
-    try:
-        after = stakes(amended(state.spec, asked.amendment, entered=bool(filled)), reference_price)
-    except SpecError:
-        return None  # the lifecycle says why
+    if lifecycles.refusal(state, asked.amendment):
+        return None  # the lifecycle says so itself
+    entered = bool(lifecycles.summary(state).filled_quantity)
+    after = stakes(amended(state.spec, asked.amendment, entered=entered), reference_price)
     if after == stakes(state.spec, reference_price):
         return None
-    return Amending(
-        order_id=state.spec.order_id, symbol=symbols(state.spec)[0], last_number=seen, stakes=after, filled=filled
-    )
+    return Amending(order_id=state.spec.order_id, stakes=after)
 
 
 def _result(finish: Finish) -> dict[str, str]:

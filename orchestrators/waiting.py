@@ -16,7 +16,7 @@ The rest of the shape follows from how the host replays: it awaits an orchestrat
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 # The SDK warns of every event that waits for its wait, which here is nothing out of the ordinary.
@@ -70,7 +70,9 @@ class Inbox:
         if until is None or self.has_arrived():
             yield self._wait
         else:
-            timer = self._context.create_timer(min(until, self._context.current_utc_datetime + LONGEST_TIMER))
+            # The SDK writes any zone's time as if it were UTC.
+            at = min(until, self._context.current_utc_datetime + LONGEST_TIMER).astimezone(UTC)
+            timer = self._context.create_timer(at)
             winner = yield self._context.task_any([self._wait, timer])
             if winner is timer:
                 return None

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import msgspec
 from azure.core.exceptions import ResourceExistsError
@@ -30,9 +31,9 @@ class Instructions:
         Raises:
             AzureError: unknown whether it is kept. Telling an order the same thing twice does no harm.
         """
-        last, token = self._last.get(order_id, 0), uuid.uuid4().hex
+        last, token, now = self._last.get(order_id, 0), uuid.uuid4().hex, datetime.now(UTC)
         while True:
-            row = InstructionRow(order_id=order_id, number=last + 1, instruction=instruction)
+            row = InstructionRow(order_id=order_id, number=last + 1, instruction=instruction, at=now)
             if self._insert(row, token):
                 break
             # There is one already: somebody else's, or our own, where the client has tried again for want of an answer.

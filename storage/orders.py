@@ -3,6 +3,7 @@
 import heapq
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -17,6 +18,7 @@ from trading.messages import RecordDetail
 _RECORD = "order"
 _OPEN = "open"
 _KNOWN_MAXIMUM = 100_000
+_UNCHANGED = MatchConditions.IfNotModified
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +68,8 @@ class OrderRegister:
         order = RegisteredOrder(order_id=order_id, token=token, spec_json=spec_json, created_at=created_at)
         existing = self.get(order_id)
         if existing is None:
-            # The index comes first: then no order is ever open and not in it, wherever the process dies.
-            self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
+            # The index comes first: whatever is registered was put into it, wherever the process dies.
+            self._put_into_index(order_id)
             try:
                 self._tables.orders.create_entity(_order_row(order))
                 existing = order
@@ -83,32 +85,44 @@ class OrderRegister:
             KeyError: nobody registered this order.
         """
         order = msgspec.structs.replace(self._required(order_id), record=record, taken_back=None)
+        entry = self._index_entry(order_id)
         self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
-        self._close(order_id)
+        if entry is not None:
+            self._take_out_of_index(entry)
 
     def reopen(self, order_id: str, last_number: int) -> None:
         """Take the record back that ended with this row: the venue has said more. That of a later end stays.
 
+        Whoever sees the record before it is taken back may take the order out of the index, where it was put first in
+        case that the process dies in between; so it is put there once more afterwards.
+
         Raises:
             KeyError: nobody registered this order.
         """
-        self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
+        self._put_into_index(order_id)
+        if self._take_back(order_id, last_number):
+            self._put_into_index(order_id)
+
+    def _take_back(self, order_id: str, last_number: int) -> bool:
+        """Whether the order is open now."""
         while True:
             row = self._required_row(order_id)
             order = _order(row)
+            if order.record is None:
+                return True
             ended = order.last_end()
-            if order.record is None or ended is None or ended.last_number != last_number:
-                return
+            if ended is None or ended.last_number != last_number:
+                return False
             try:
                 self._tables.orders.update_entity(
                     _order_row(msgspec.structs.replace(order, record=None, taken_back=order.record)),
                     mode=UpdateMode.REPLACE,
                     etag=row.metadata["etag"],
-                    match_condition=MatchConditions.IfNotModified,
+                    match_condition=_UNCHANGED,
                 )
             except ResourceModifiedError:
                 continue
-            return
+            return True
 
     def get(self, order_id: str) -> RegisteredOrder | None:
         row = self._row(order_id)
@@ -137,7 +151,7 @@ class OrderRegister:
             if order.record is None:
                 yield order
             else:
-                self._close(order.order_id)  # a late repeat of its registration had put it back
+                self._take_out_of_index(entry)  # a late repeat of its registration had put it back
 
     def _all_orders(self) -> Iterator[RegisteredOrder]:
         return (_order(row) for row in self._tables.orders.query_entities(f"RowKey eq '{_RECORD}'"))
@@ -148,8 +162,19 @@ class OrderRegister:
         except ResourceNotFoundError:
             return None
 
-    def _close(self, order_id: str) -> None:
-        self._tables.orders.delete_entity(_OPEN, table_key(order_id))
+    def _put_into_index(self, order_id: str) -> None:
+        self._tables.orders.upsert_entity({"PartitionKey": _OPEN, "RowKey": table_key(order_id)})
+
+    def _index_entry(self, order_id: str) -> TableEntity | None:
+        try:
+            return self._tables.orders.get_entity(_OPEN, table_key(order_id))
+        except ResourceNotFoundError:
+            return None
+
+    def _take_out_of_index(self, entry: TableEntity) -> None:
+        """Unless it was put there again since `entry` was read: the order may have been opened again."""
+        with suppress(ResourceModifiedError, ResourceNotFoundError):
+            self._tables.orders.delete_entity(entry, etag=entry.metadata["etag"], match_condition=_UNCHANGED)
 
     def _required(self, order_id: str) -> RegisteredOrder:
         return _order(self._required_row(order_id))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 from azure.core import MatchConditions
@@ -9,7 +10,11 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import TableEntity, UpdateMode
 
 from storage.tables import Row, Tables, table_key
-from trading.watches import Watch
+from trading.events import PriceTouched
+from trading.watches import Watch, succeeding
+
+Rule = Callable[[Watch], tuple[Watch, PriceTouched | None]]
+"""What becomes of a watch, and what its order is to be told."""
 
 _UNCHANGED = MatchConditions.IfNotModified
 
@@ -28,24 +33,33 @@ class Watches:
         self._read: dict[str, tuple[float, list[Watch]]] = {}
         self._changes = 0
 
-    def put(self, watch: Watch) -> None:
+    def put(self, watch: Watch, *, was_heard: bool = False) -> None:
         """Let the watch take the place of an older one of its order; one without prices takes it away.
 
-        May be repeated: the same changes nothing, and an older one never takes a newer one's place. One that comes
-        after it is over is there again; its order knows it by its number.
+        May be repeated: the same changes nothing, and an older one never takes a newer one's place. What the older one
+        has collected goes on with the watch; `was_heard` says whether the order knows what the older one has told it.
         """
         try:
-            while not self._put(watch):
+            while not self._put(watch, was_heard=was_heard):
                 pass
         finally:
             self._forget(watch.symbol)
 
-    def end(self, watch: Watch) -> None:
-        """The order has been told, and this watch is over; a newer one stays."""
+    def judge(self, watch: Watch, rule: Rule) -> PriceTouched | None:
+        """Change the order's watch in this symbol by the rule; what its order is to be told by that.
+
+        The rule is asked of the watch as it now is, which may be another than the one that was read: `waiting` may be
+        late.
+        """
         try:
-            row = self._find(watch)
-            if row is not None and row["number"] == watch.number:
-                self._delete(row)
+            while True:
+                row = self._find(watch)
+                if row is None:
+                    return None
+                now = _read(row)
+                after, touch = rule(now)
+                if after == now or self._replace(after, row):
+                    return touch
         finally:
             self._forget(watch.symbol)
 
@@ -58,13 +72,13 @@ class Watches:
         if read is not None and now - read[0] < self._time_to_live:
             return read[1]
         rows = self._tables.watches.query_entities(f"PartitionKey eq '{table_key(symbol)}'")
-        watches = [msgspec.json.decode(row["watch"], type=Watch) for row in rows]
+        watches = [_read(row) for row in rows]
         with self._lock:
             if changes == self._changes:  # else this may be from before what was written meanwhile
                 self._read[symbol] = now, watches
         return watches
 
-    def _put(self, watch: Watch) -> bool:
+    def _put(self, watch: Watch, *, was_heard: bool) -> bool:
         """False where somebody else was faster: look again."""
         row = self._find(watch)
         if row is not None and row["number"] >= watch.number:
@@ -72,7 +86,9 @@ class Watches:
         is_over = watch.below is None and watch.above is None
         if row is None:
             return is_over or self._create(watch)
-        return self._delete(row) if is_over else self._replace(watch, row)
+        if is_over:
+            return self._delete(row)
+        return self._replace(succeeding(watch, _read(row), was_heard=was_heard), row)
 
     def _find(self, watch: Watch) -> TableEntity | None:
         try:
@@ -108,6 +124,10 @@ class Watches:
         with self._lock:
             self._changes += 1
             self._read.pop(symbol, None)
+
+
+def _read(row: TableEntity) -> Watch:
+    return msgspec.json.decode(row["watch"], type=Watch)
 
 
 def _row(watch: Watch) -> Row:

@@ -65,7 +65,8 @@ class CancelTimer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class WatchPrice(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Wake the lifecycle with `PriceTouched` when the symbol trades at `below` or under, or at `above` or over.
 
-    An order has one watch for each symbol: a new one takes the old one's place, and one without prices ends it.
+    An order has one watch for each symbol: a new one takes the old one's place, and one without prices ends it. Whose
+    watch was touched gives a new one: what the market does until then is not lost, that one begins with it.
     """
 
     symbol: str
@@ -73,6 +74,12 @@ class WatchPrice(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Counts the order's watches, from 1."""
     below: Decimal | None = None
     above: Decimal | None = None
+    side: Side | None = None
+    """Of the exit that waits. A sale trades at the bid and is hurt by low prices, a purchase the other way round.
+
+    None where entries wait: for `below` a sale, for `above` a purchase."""
+    was_heard: bool = False
+    """Whether the order has taken in what its watch before this one told it."""
 
 
 class RaiseAlert(msgspec.Struct, frozen=True, kw_only=True, tag=True):

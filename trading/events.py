@@ -173,16 +173,27 @@ class TradingHalted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Nothing is to be added to any position of the account; with `flatten`, what is held is to be closed."""
 
     flatten: bool = False
+    number: int = 0
+    """Of the halt: an order that was open in several hears of each."""
 
 
 class PriceTouched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A price that was waited for (`WatchPrice`) has come: the market's last price is `price`, at its own time."""
+    """A price that was waited for (`WatchPrice`) has come: the market has been at `price`, and `then` went on.
+
+    `at` is the market's time of the last of them.
+    """
 
     symbol: str
     watch: int
     """The number of the watch that it answers. A late one answers an earlier watch."""
     price: Decimal
+    then: tuple[Decimal, ...] = ()
+    """Where it turned after that, in order, as far as it is known already."""
     at: datetime
+
+    @property
+    def prices(self) -> tuple[Decimal, ...]:
+        return (self.price, *self.then)
 
 
 VenueEvent = (

@@ -3,7 +3,7 @@
 Beside it the count of what works to make each position smaller, by which an order that may only reduce is judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -66,6 +66,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = "open"
     reason: str = ""
     """Of the halt, in the words of who asked for it."""
+    flatten: bool = False
+    """Whether this halt also closes what is held. Once it was asked for, it stays so until the halt is over."""
     halts: int = 0
     """How many there were: the number of the one that is on, or of the last one."""
     requests: tuple[str, ...] = ()
@@ -119,7 +121,8 @@ def reserve(
 
     An order that may only reduce (`reduce_only`, one that takes over a `holding`, and any while the account is
     reducing) has to be on the other side of the position, and for no more than nothing else works to take away. It
-    puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out.
+    puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out. While it
+    is open, no other order is approved for what it is to take away.
     """
     if order_id in state.reservations:
         return state, APPROVED
@@ -129,37 +132,53 @@ def reserve(
         protected=protected,
         held={holding.symbol: holding.side.sign * holding.quantity} if holding else {},
     )
-    judge = _reason_it_adds if wanted.reduce_only else _reason_it_is_too_much
-    reason = _reason_it_is_blocked(state, wanted) or judge(state, limits, wanted)
+    reason = _reason_it_is_blocked(state, wanted) or (
+        _reason_it_adds(state, wanted)
+        if wanted.reduce_only
+        else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+    )
     if reason:
         return state, Decision(approved=False, reason=reason)
     return _with_reservation(state, order_id, wanted), APPROVED
 
 
+Filled = Mapping[tuple[str, Side], Decimal]
+"""What an order's entries have traded in each symbol on each side."""
+
+
 def amend(
-    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Decimal
+    state: ExposureState, limits: Limits, order_id: str, stakes: Sequence[Stake], filled: Filled
 ) -> tuple[ExposureState, Decision]:
     """Approve what a user wants an open order to be, or deny it; the reservation it has stays then.
 
-    `stakes` are the whole order's, and `filled` what its entries have traded. What makes the order smaller is always
-    approved. Asking again changes nothing.
+    `stakes` are the whole order's, `filled` is what the trades that are counted here come to. What makes the order
+    smaller is always approved, but frees nothing before its end: until the venue has agreed it may fill as it was, and
+    what the venue agrees to is not looked for here. Asking again changes nothing.
     """
     reservation = state.reservations.get(order_id, Reservation())
     left = list(stakes)
-    if stakes:
-        left = _less(stakes, stakes[0].symbol, stakes[0].side, filled)
-    wanted = replace(reservation, stakes=left, held={})
+    for (symbol, side), quantity in filled.items():
+        left = _less(left, symbol, side, quantity)
+    larger = [_larger(*pair) for pair in zip(reservation.stakes or left, left, strict=True)]
+    wanted = replace(reservation, stakes=larger, held={})
     if _at_stake(wanted) > _at_stake(reservation):
         others = forget(state, order_id)
         whole = replace(wanted, stakes=list(stakes))
         reason = _reason_it_is_blocked(state, wanted) or (
-            _reason_it_adds(others, limits, wanted)
+            _reason_it_adds(others, wanted)
             if wanted.reduce_only or state.account.mode == "reducing"
-            else _reason_the_order_is_too_large(limits, whole) or _reason_it_is_too_much(others, limits, wanted)
+            else _reason_it_takes_from_reducers(others, wanted)
+            or _reason_the_order_is_too_large(limits, whole)
+            or _reason_it_is_too_much(others, limits, wanted)
         )
         if reason:
             return state, Decision(approved=False, reason=reason)
-    return _with_reservation(state, order_id, replace(reservation, stakes=left)), APPROVED
+    return _with_reservation(state, order_id, replace(reservation, stakes=larger)), APPROVED
+
+
+def _larger(was: Stake, is_to_be: Stake) -> Stake:
+    quantity, price = max(was.quantity, is_to_be.quantity), max(was.price, is_to_be.price)
+    return replace(is_to_be, quantity=quantity, price=price)
 
 
 def _at_stake(reservation: Reservation) -> tuple[Decimal, Decimal]:
@@ -174,23 +193,54 @@ def _reason_it_is_blocked(state: ExposureState, wanted: Reservation) -> str:
     return ""
 
 
-def _reason_it_adds(state: ExposureState, limits: Limits, wanted: Reservation) -> str:
-    del limits
+def _reason_it_adds(state: ExposureState, wanted: Reservation) -> str:
+    # In a halt entries are being cancelled, and what is held already is to be protected or closed: nobody is to wait
+    # for an entry then.
+    waits_for_entries = state.account.mode == "open" and not wanted.held
+    for (symbol, side), order in _orders(wanted).items():
+        position = _position(state, symbol).quantity
+        numbers = f"REDUCE_ONLY: order={_plain(order)} position={_plain(position)}"
+        if position * side.sign > 0:
+            return f"{numbers} side={side}{_which(wanted, symbol)}"
+        working = working_to_reduce(state, symbol)
+        if waits_for_entries:
+            working += _entering_against(state, symbol)
+        if order > abs(position) - working:
+            return f"{numbers}{f' working={_plain(working)}' if working else ''}{_which(wanted, symbol)}"
+    return ""
+
+
+def _reason_it_takes_from_reducers(state: ExposureState, wanted: Reservation) -> str:
+    """Of an order that may do anything: what it may not, take away what one that may only reduce was approved for."""
+    for (symbol, side), order in _orders(wanted).items():
+        position = _position(state, symbol).quantity
+        if position * side.sign >= 0 or not any(
+            each.reduce_only and each.reduces(symbol, side.opposite) for each in state.reservations.values()
+        ):
+            continue
+        working = working_to_reduce(state, symbol) + _entering_against(state, symbol)
+        if order > abs(position) - working:
+            numbers = f"order={_plain(order)} position={_plain(position)} working={_plain(working)}"
+            return f"REDUCE_ONLY_WORKS: {numbers}{_which(wanted, symbol)}"
+    return ""
+
+
+def _orders(wanted: Reservation) -> dict[tuple[str, Side], Decimal]:
+    """What an order is for in all, by symbol and side."""
     orders: dict[tuple[str, Side], Decimal] = {}
     for stake in wanted.stakes:
         key = stake.symbol, stake.side
         orders[key] = orders.get(key, ZERO) + stake.quantity
     for symbol, held in wanted.held.items():
         orders[symbol, Side.SELL if held > 0 else Side.BUY] = abs(held)
-    for (symbol, side), order in orders.items():
-        position = _position(state, symbol).quantity
-        numbers = f"REDUCE_ONLY: order={_plain(order)} position={_plain(position)}"
-        if position * side.sign > 0:
-            return f"{numbers} side={side}{_which(wanted, symbol)}"
-        working = working_to_reduce(state, symbol)
-        if order > abs(position) - working:
-            return f"{numbers}{f' working={_plain(working)}' if working else ''}{_which(wanted, symbol)}"
-    return ""
+    return orders
+
+
+def _entering_against(state: ExposureState, symbol: str) -> Decimal:
+    """What open entries on the other side of a symbol's position may take away from it, and more."""
+    sign = _position(state, symbol).quantity
+    stakes = (stake for each in state.reservations.values() if not each.reduce_only for stake in each.stakes)
+    return sum((each.quantity for each in stakes if each.symbol == symbol and sign * each.side.sign < 0), ZERO)
 
 
 def _reason_the_order_is_too_large(limits: Limits, wanted: Reservation) -> str:
@@ -297,12 +347,16 @@ def unblock(state: ExposureState, symbol: str) -> ExposureState:
 _REMEMBERED_REQUESTS = 20
 
 
-def set_mode(state: ExposureState, mode: Mode, reason: str, request: str) -> ExposureState:
+def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, flatten: bool = False) -> ExposureState:
     """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id."""
     account = state.account
+    if request in account.requests:
+        return state  # a repeat must not halt again what was let go on meanwhile
     if mode != account.mode:
         halts = account.halts + (1 if mode == "reducing" else 0)
-        account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", halts=halts)
+        account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", flatten=False, halts=halts)
+    if mode == "reducing" and flatten:
+        account = replace(account, flatten=True)
     requests = (*account.requests, request)[-_REMEMBERED_REQUESTS:]
     return replace(state, account=replace(account, requests=requests))
 

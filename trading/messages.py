@@ -176,6 +176,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """None for an order that was denied: it never had a lifecycle."""
     resumption: Payload | None = None
     """What its orchestration is started with again, should the venue say more of it; None likewise."""
+    instructed: int | None = None
+    """The last instruction that the lifecycle has handled; None likewise."""
 
 
 class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,20 +240,16 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Mode
     reason: str = ""
+    flatten: bool = False
     request: str
 
 
 class Amending(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order.
-
-    `filled` is what its entries have traded up to journal row `last_number`, which the entity applies first.
-    """
+    """The input of the exposure entity's `amend`, whose answer is a `Decision`: `stakes` are those of the whole order,
+    of which the entity knows what has filled."""
 
     order_id: str
-    symbol: str
-    last_number: int
     stakes: list[Stake]
-    filled: Decimal
 
 
 class OrderEnded(msgspec.Struct, frozen=True, kw_only=True):

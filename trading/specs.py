@@ -73,13 +73,15 @@ class BracketSpec(OneSymbol, frozen=True, kw_only=True, tag="bracket", forbid_un
 
 
 class OcoEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of two entries. With both exit prices, what it fills is protected as a bracket's entry is."""
+    """One of two entries. With exit prices, which both have or neither, its fills are protected as a bracket's are."""
 
     side: Side
     quantity: Decimal
     order_type: OrderType = OrderType.LIMIT
     price: Decimal
     """The limit of a limit order, the trigger of a stop order."""
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entry's; exits are good till cancelled."""
     exit_stop_price: Decimal | None = None
     exit_take_profit_price: Decimal | None = None
 
@@ -106,6 +108,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The limit of a limit order, the trigger of a stop order, None for an order at market."""
     reference_price: Decimal | None = None
     """Of an order at market: the price that its exposure is judged by."""
+    time_in_force: TimeInForce = TimeInForce.GTC
 
 
 class OtoSpec(Common, frozen=True, kw_only=True, tag="oto", forbid_unknown_fields=True):
@@ -209,6 +212,8 @@ class TwapSpec(OneSymbol, frozen=True, kw_only=True, tag="twap", forbid_unknown_
     """Where there is no limit: the price that the exposure is judged by."""
     at_end: AtEnd = AtEnd.LEAVE
     lot: Decimal = Decimal(1)
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each slice, and of what is crossed at the end."""
 
 
 class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_unknown_fields=True):
@@ -216,6 +221,8 @@ class IcebergSpec(OneSymbol, frozen=True, kw_only=True, tag="iceberg", forbid_un
 
     limit_price: Decimal
     display_quantity: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """Of each order that is shown: after one of which the venue ends a part, none follows."""
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -233,6 +240,8 @@ class ScaleSpec(Common, frozen=True, kw_only=True, tag="scale", forbid_unknown_f
     rungs: tuple[Rung, ...]
     stop_price: Decimal
     take_profit_price: Decimal
+    time_in_force: TimeInForce = TimeInForce.GTC
+    """The entries'; exits are good till cancelled."""
     synthetic: bool = False
     """The exits are kept here until their prices are touched, for a venue that has no stops."""
     when_reopened: Literal["protect", "close"] = "protect"
@@ -335,6 +344,22 @@ def amended(spec: _Spec, amendment: Amendment, *, entered: bool = False) -> _Spe
     is_held = isinstance(after, TrailingSpec) and after.entry_type is None
     check(after, entered=entered or is_held)
     return after
+
+
+_OF_EXITS = ("stop_price", "take_profit_price", "no_take_profit", "trail")
+
+
+def check_room(spec: Common, amendment: Amendment, *, filled: Decimal, over: str) -> None:
+    """Raise `SpecError` where an order has gone too far for an amendment.
+
+    `filled` is what its entries have traded, `over` says of the entry why there is none to amend (`which is complete`);
+    it is empty where there is one.
+    """
+    if amendment.quantity is not None and amendment.quantity < filled:
+        raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
+    for name, value in amendment.values().items():
+        if over and (isinstance(spec, SingleSpec) or name not in _OF_EXITS):
+            raise SpecError(name, value, f"is the entry's, {over}")
 
 
 def check_amendment(amendment: Amendment) -> None:
@@ -451,6 +476,11 @@ def _check_oco(spec: OcoSpec) -> None:
             names = (where + "exit_stop_price", where + "exit_take_profit_price")
             _check_exits(entry.side, stop, profit, *names)
             _check_between(where + "price", entry.price, entry.side, stop, profit, *names)
+    bare = [number for number, entry in enumerate(spec.entries) if entry.exit_stop_price is None]
+    if len(bare) == 1:
+        # Whether an order protects what it holds is one answer: by it a halt that flattens decides what it closes.
+        message = "is needed too: both entries have exits, or neither has"
+        raise SpecError(f"entries[{bare[0]}].exit_stop_price", None, message)
 
 
 def _check_oto(spec: OtoSpec) -> None:

@@ -112,7 +112,7 @@ def protects(spec: Spec) -> bool:
         case BracketSpec() | TrailingSpec() | ScaleSpec() | FlattenSpec():
             return True
         case OcoSpec():
-            return any(entry.exit_stop_price is not None for entry in spec.entries)
+            return all(entry.exit_stop_price is not None for entry in spec.entries)
         case _:
             return False
 

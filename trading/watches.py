@@ -1,12 +1,23 @@
-"""Prices that open orders wait for, and which of them the market has come to."""
+"""Prices that open orders wait for, and what orders are told of the market when it has come to one.
 
-from collections.abc import Iterable
+Nothing between two watches of an order is lost: a watch that was touched goes on collecting where the market turns, and
+the next one begins with that.
+"""
+
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
+from msgspec.structs import replace
 
 from trading.events import PriceTouched
 from trading.market import Bar, MarketData
+from trading.messages import Numbered
+from trading.orders import Side
+
+MOST_TURNS = 50
+"""Of the market, that are kept for an order: those of the largest swings."""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,34 +29,95 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Counts the order's watches in this symbol, from 1: the last one stands."""
     below: Decimal | None = None
     above: Decimal | None = None
+    side: Side | None = None
+    """Of the exit that waits: it says which prices count (`prices_for`). None where entries wait."""
+    told: PriceTouched | None = None
+    """What its order was told. From then on it only collects for the order's next one."""
+    since: tuple[Decimal, ...] = ()
+    """Where the market turned that the order has not been told yet."""
+    seen: dict[str, int] = {}
+    """The last message that is in `told` or `since`, by partition: it may come again."""
+
+    def is_touched_at(self, price: Decimal) -> bool:
+        return (self.below is not None and price <= self.below) or (self.above is not None and price >= self.above)
 
 
-Touch = tuple[Watch, PriceTouched]
+def judged(watch: Watch, partition: str, messages: Sequence[Numbered]) -> tuple[Watch, PriceTouched | None]:
+    """The watch after messages of its symbol, the very same if nothing is new; and what its order is to be told.
 
-
-def touched(watches: Iterable[Watch], data: MarketData) -> list[Touch]:
-    """The watches that this tick or bar has come to, each with what its order is to be told.
-
-    A bar has been at its low and at its high. A tick is where it has traded; without a trade, where one could: at the
-    bid for `below`, at the ask for `above`, and at the other where there is only one of them. A price of 0 is none. One
-    bar may have come to both prices of a watch, in an order that nobody knows: then `below` is told.
+    It is told again where the messages come again, since nobody knows whether it was.
     """
-    low, high = _range(data)
-    found = []
-    for watch in watches:
-        if watch.symbol != data.symbol:
-            continue
-        if low and watch.below is not None and low <= watch.below:
-            price = low
-        elif high and watch.above is not None and high >= watch.above:
-            price = high
-        else:
-            continue
-        found.append((watch, PriceTouched(symbol=watch.symbol, watch=watch.number, price=price, at=data.ts)))
-    return found
+    last = watch.seen.get(partition, -1)
+    fresh = [message for message in messages if message.number > last]
+    path = [*watch.since, *(price for message in fresh for price in prices_for(watch, message.data))]
+    seen = {**watch.seen, partition: messages[-1].number}
+    if watch.told is not None:
+        since = turning_points(path)
+        after = watch if since == watch.since else replace(watch, since=since, seen=seen)
+        return after, watch.told if len(fresh) < len(messages) else None
+    first = next((number for number, price in enumerate(path) if watch.is_touched_at(price)), None)
+    if first is None:
+        return watch, None
+    price, *then = turning_points(path[first:])
+    at = messages[-1].data.ts
+    touch = PriceTouched(symbol=watch.symbol, watch=watch.number, price=price, then=tuple(then), at=at)
+    return replace(watch, told=touch, since=(), seen=seen), touch
 
 
-def _range(data: MarketData) -> tuple[Decimal | None, Decimal | None]:
+def succeeding(watch: Watch, before: Watch, *, was_heard: bool) -> Watch:
+    """The watch in the place of the one before: it begins with what the order has not heard of the market yet."""
+    unheard = before.told.prices if before.told is not None and not was_heard else ()
+    # Where it is of another side, other prices count for it.
+    since = turning_points([*unheard, *before.since]) if watch.side is before.side else ()
+    return replace(watch, since=since, seen=before.seen)
+
+
+def prices_for(watch: Watch, data: MarketData) -> list[Decimal]:
+    """The prices of a tick or a bar that count for a watch, one after another. A price of 0 is none.
+
+    - A trade is where the market is. Without one, an exit is judged by the quote at which it would trade; where that
+      is missing, the other one counts if it shows that the stop's side is reached. Entries are judged by both
+      quotes: the bid is what has to fall to `below`, the ask what has to rise to `above`.
+    - A bar was at its open first and at its close last. In between, what hurts an exit comes first: the low where
+      it sells, the high where it buys.
+    """
+    found: list[Decimal | None]
     if isinstance(data, Bar):
-        return data.low, data.high
-    return data.last or data.bid or data.ask, data.last or data.ask or data.bid
+        middle = (data.high, data.low) if watch.side is Side.BUY else (data.low, data.high)
+        found = [data.open, *middle, data.close]
+    elif data.last:
+        found = [data.last]
+    elif watch.side is None:
+        found = [data.bid, data.ask]
+    else:
+        own, other = (data.bid, data.ask) if watch.side is Side.SELL else (data.ask, data.bid)
+        stop = watch.below if watch.side is Side.SELL else watch.above
+        hurts = other and stop is not None and watch.side.sign * (other - stop) >= 0
+        found = [own or (other if hurts else None)]
+    return [price for price in found if price]
+
+
+def turning_points(path: Iterable[Decimal]) -> tuple[Decimal, ...]:
+    """Where a path of prices begins, turns and ends. Of too many turns the smallest swings are left out."""
+    turns: list[Decimal] = []
+    for price in path:
+        if turns and price == turns[-1]:
+            continue
+        if len(turns) > 1 and (turns[-1] > turns[-2]) is (price > turns[-1]):
+            turns[-1] = price
+        else:
+            turns.append(price)
+        if len(turns) > MOST_TURNS:
+            _leave_out_smallest_swing(turns)
+    return tuple(turns)
+
+
+def _leave_out_smallest_swing(turns: list[Decimal]) -> None:
+    swings = [abs(after - before) for before, after in pairwise(turns)]
+    smallest = swings.index(min(swings))
+    if smallest == 0:
+        del turns[0]
+    elif smallest == len(swings) - 1:
+        del turns[-1]
+    else:
+        del turns[smallest : smallest + 2]

@@ -8,9 +8,18 @@ from trading.events import AmendRequested, CancelRequested, TradingHalted
 from trading.identity import Role
 from trading.instructions import InstructionRow
 from trading.messages import LiveStatus
-from trading.specs import Amendment, BracketSpec, OneSymbol, SingleSpec, Spec, SpecError, TrailingSpec, amended
+from trading.specs import (
+    Amendment,
+    BracketSpec,
+    OneSymbol,
+    SingleSpec,
+    Spec,
+    SpecError,
+    TrailingSpec,
+    amended,
+    check_room,
+)
 
-_OF_EXITS = frozenset({"stop_price", "take_profit_price", "no_take_profit", "trail"})
 _OVER = frozenset(
     {OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.NOT_SENT, OrderStatus.UNKNOWN}
 )
@@ -37,16 +46,10 @@ def what_it_becomes(spec: Spec, rows: Sequence[InstructionRow], live: LiveStatus
     told = [row.instruction for row in rows]
     if any(isinstance(each, CancelRequested) for each in told):
         raise SpecError("id", spec.order_id, "cannot be amended: the order was told to end")
-    if live.phase in ("denied", "ending"):
-        raise SpecError("id", spec.order_id, "cannot be amended: the order is about to end")
     before = what_it_is(spec, rows, live)
     after = amended(before, amendment, entered=_has_entered(live))
-    if isinstance(after, OneSymbol) and after.quantity < live.filled_quantity:
-        raise SpecError("quantity", after.quantity, f"must be at least {live.filled_quantity}, which has filled")
     over = _why_over(before, live, halted=any(isinstance(each, TradingHalted) for each in told))
-    for name, value in amendment.values().items():
-        if over and _is_of_entry(spec, name):
-            raise SpecError(name, value, f"cannot be amended any more: {over}")
+    check_room(before, amendment, filled=live.filled_quantity, over=over)
     return after
 
 
@@ -54,17 +57,13 @@ def _has_entered(live: LiveStatus) -> bool:
     return live.filled_quantity > 0
 
 
-def _is_of_entry(spec: Spec, name: str) -> bool:
-    return isinstance(spec, SingleSpec) or name not in _OF_EXITS
-
-
 def _why_over(spec: Spec, live: LiveStatus, *, halted: bool) -> str:
-    """Why there is no entry to amend; empty where there is."""
+    """As `check_room` wants it."""
     if isinstance(spec, OneSymbol) and live.filled_quantity >= spec.quantity:
-        return f"the entry is complete, {live.filled_quantity} have filled"
+        return f"which is complete: {live.filled_quantity} have filled"
     if halted:
-        return "trading was halted, and the entry is no longer wanted"
+        return "which is no longer wanted: trading was halted"
     entries = [child for child in live.children if child.role is Role.ENTRY]
     # Where an entry is sent in parts, that one of them is over says nothing of the next.
     in_one = isinstance(spec, SingleSpec | BracketSpec | TrailingSpec)
-    return f"the entry is {entries[-1].status}" if in_one and entries and entries[-1].status in _OVER else ""
+    return f"which is {entries[-1].status}" if in_one and entries and entries[-1].status in _OVER else ""

@@ -10,16 +10,19 @@ from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
+import msgspec
+from msgspec.structs import replace
 
-from storage.services import order_register
+from storage.orders import RegisteredOrder
+from storage.services import instructions, order_register
 from trading.events import TradingHalted
-from trading.exposure import ExposureState, Mode, unprotected, unsettled
+from trading.exposure import Account, ExposureState, Mode, unprotected, unsettled
 from trading.identity import HALT_PREFIX, halt_order_id
 from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
-from trading.specs import FlattenSpec
-from trading.stakes import Holding
+from trading.specs import FlattenSpec, Spec
+from trading.stakes import Holding, symbols
 from triggers.answers import answer, refusal
-from triggers.instances import start
+from triggers.instances import is_running, is_unattended, start
 from triggers.instructing import tell
 from triggers.orders import exposure_state
 from triggers.requests import BadRequestError, read_halt
@@ -40,23 +43,31 @@ _log = logging.getLogger(__name__)
 async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
     """Halts trading, tells all open orders, and with `flatten` closes what none of them protects or closes: 202.
 
-    The orders are told when exposure approves nothing new any more: an order is in the register before it asks.
+    The orders are told when exposure approves nothing new any more: an order is in the register before it asks. From
+    then on the halt is exposure's to remember and the sweep's to see through, whatever becomes of this process.
     """
     try:
         asked = read_halt(req.get_body())
     except BadRequestError as error:
         return refusal(400, error.field, error.value, error.message)
-    exposure = await _with_mode(client, "reducing", asked.reason)
+    exposure = await _with_mode(client, "reducing", asked.reason, flatten=asked.flatten)
     if exposure is None:
         return _not_seen("reducing")
-    orders = await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER)
-    order_ids = [order.order_id for order in orders if not order.order_id.startswith(HALT_PREFIX)]
-    untold = await _tell_all(client, order_ids, TradingHalted(flatten=asked.flatten))
-    if untold:
-        return refusal(503, "orders", untold, "trading is halted, but these orders could not be told: ask again")
     account = exposure.account
-    halted = Halted(mode=account.mode, reason=account.reason, number=account.halts, told=len(order_ids))
-    return answer(await _flattened(client, halted) if asked.flatten else halted, 202)
+    order_ids = [order.order_id for order in await _open_orders() if not order.order_id.startswith(HALT_PREFIX)]
+    untold = await _tell_all(client, order_ids, _halted(account))
+    if untold:
+        message = "trading is halted, but these orders could not be told yet: the sweep tells them, or ask again"
+        return refusal(503, "orders", untold, message)
+    told = Halted(
+        mode=account.mode,
+        reason=account.reason,
+        flatten=account.flatten,
+        number=account.halts,
+        told=len(order_ids),
+        unattended=await _unattended(client, order_ids),
+    )
+    return answer(await _flattened(client, told) if account.flatten else told, 202)
 
 
 @bp.route(route="halt", methods=["GET"])
@@ -76,10 +87,62 @@ async def resume_trading(req: func.HttpRequest, client: df.DurableOrchestrationC
     return _not_seen("open") if exposure is None else answer(_view(exposure))
 
 
-async def _with_mode(client: Any, mode: Mode, reason: str = "") -> ExposureState | None:
+async def keep_halt(client: Any) -> None:
+    """While trading is halted, do what is not done of it: for the sweep.
+
+    The process that was asked for the halt may have died on the way, orders that had ended may have been opened again,
+    and what is to be closed may have had to wait.
+    """
+    exposure = await exposure_state(client)
+    if exposure.account.mode == "open":
+        return
+    halted = _halted(exposure.account)
+    orders = await _open_orders()
+    missing = [
+        order.order_id
+        for order in orders
+        if _is_concerned(order, exposure) and not await asyncio.to_thread(_has_heard, order.order_id, halted)
+    ]
+    await _tell_all(client, missing, halted)
+    if halted.flatten:
+        await _close_all(client, exposure, orders)
+
+
+def _is_concerned(order: RegisteredOrder, exposure: ExposureState) -> bool:
+    """Whether the halt that is on is about an order.
+
+    One that only reduces may be placed during a halt, and stays unless all is to be closed. One that exposure does not
+    know has not been approved yet, and will not be to add to a position; unless it has been opened again just now.
+    """
+    if order.order_id.startswith(HALT_PREFIX):
+        return False
+    reservation = exposure.reservations.get(order.order_id)
+    if reservation is None:
+        return order.taken_back is not None
+    return exposure.account.flatten or not reservation.reduce_only
+
+
+def _has_heard(order_id: str, halted: TradingHalted) -> bool:
+    """Whether an order was told of this halt, and of closing where it is to."""
+    told = [row.instruction for row in instructions().read(order_id)]
+    return any(
+        isinstance(each, TradingHalted) and each.number == halted.number and each.flatten >= halted.flatten
+        for each in told
+    )
+
+
+def _halted(account: Account) -> TradingHalted:
+    return TradingHalted(flatten=account.flatten, number=account.halts)
+
+
+async def _open_orders() -> list[RegisteredOrder]:
+    return await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER)
+
+
+async def _with_mode(client: Any, mode: Mode, reason: str = "", *, flatten: bool = False) -> ExposureState | None:
     """What exposure shows once it has taken the mode on; None where it did not in time, and may yet."""
     request = uuid.uuid4().hex
-    wanted = AccountMode(mode=mode, reason=reason, request=request)
+    wanted = AccountMode(mode=mode, reason=reason, flatten=flatten, request=request)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "set_mode", encoded(wanted))
     # Its own request: the mode alone may still be there from before, and about to change.
     exposure = await _exposure_when(client, lambda state: request in state.account.requests)
@@ -109,14 +172,45 @@ async def _tell_all(client: Any, order_ids: Sequence[str], halted: TradingHalted
     return untold
 
 
-async def _flattened(client: Any, halted: Halted) -> Halted:
-    """The answer after what is held has its closing order, where it needs one and can have one.
+async def _unattended(client: Any, order_ids: Sequence[str]) -> list[str]:
+    """The open orders that keep what they are told, and have nobody to hear it."""
+    found = []
+    for first in range(0, len(order_ids), _AT_ONCE):
+        some = order_ids[first : first + _AT_ONCE]
+        are_unattended = await asyncio.gather(*(_is_unattended(client, each) for each in some))
+        found += [order_id for order_id, is_so in zip(some, are_unattended, strict=True) if is_so]
+    return found
 
-    What an order without exits leaves behind is known when it has ended; until then its symbol is left alone, or the
-    same quantity might be closed twice.
-    """
+
+async def _is_unattended(client: Any, order_id: str) -> bool:
+    status = await client.get_status(order_id)
+    if is_running(status):
+        return False
+    order = await asyncio.to_thread(order_register().get, order_id)  # afterwards: it may just have ended
+    return order is not None and is_unattended(order, status)
+
+
+async def _flattened(client: Any, halted: Halted) -> Halted:
+    """The answer after what is held has its closing order, where it needs one and can have one."""
     exposure = await _exposure_when(client, lambda state: not unsettled(state))
+    closing, waiting, blocked = await _close_all(client, exposure, await _open_orders())
+    return replace(halted, closing=closing, waiting=waiting, blocked=blocked)
+
+
+async def _close_all(
+    client: Any, exposure: ExposureState, orders: Sequence[RegisteredOrder]
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """Have closed what no order protects or closes: by symbol the order that does, then the symbols that have to wait,
+    then those that are blocked.
+
+    What an order without exits leaves behind is known when it has ended, and what one protects that has been opened
+    again, when exposure has heard of it; until then its symbol is left alone, or the same quantity might be closed
+    twice. So `orders`, the open ones, are to be looked up after `exposure`.
+    """
     waiting = unsettled(exposure)
+    for order in orders:
+        if order.taken_back is not None and order.order_id not in exposure.reservations:
+            waiting.update(symbols(msgspec.json.decode(order.spec_json, type=Spec)))
     closing: dict[str, str] = {}
     blocked = []
     for holding in unprotected(exposure):
@@ -126,16 +220,8 @@ async def _flattened(client: Any, halted: Halted) -> Halted:
         if symbol in exposure.blocked:
             blocked.append(symbol)
         else:
-            closing[symbol] = await _close(client, halted.number, holding, exposure)
-    return Halted(
-        mode=halted.mode,
-        reason=halted.reason,
-        number=halted.number,
-        told=halted.told,
-        closing=closing,
-        waiting=sorted(waiting),
-        blocked=blocked,
-    )
+            closing[symbol] = await _close(client, exposure.account.halts, holding, exposure)
+    return closing, sorted(waiting), blocked
 
 
 async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureState) -> str:
@@ -163,7 +249,7 @@ async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureSta
 
 def _view(exposure: ExposureState) -> HaltView:
     account = exposure.account
-    return HaltView(mode=account.mode, reason=account.reason, number=account.halts)
+    return HaltView(mode=account.mode, reason=account.reason, flatten=account.flatten, number=account.halts)
 
 
 def _not_seen(mode: Mode) -> func.HttpResponse:

@@ -4,6 +4,8 @@ from typing import Any
 
 import azure.durable_functions as df
 
+from storage.orders import RegisteredOrder
+
 _ENDED = (
     df.OrchestrationRuntimeStatus.Completed,
     df.OrchestrationRuntimeStatus.Failed,
@@ -15,6 +17,19 @@ _ENDED = (
 def is_running(status: Any) -> bool:
     """Whether an instance, by its `get_status`, exists and has not ended."""
     return bool(status) and status.runtime_status not in _ENDED
+
+
+def is_unattended(order: RegisteredOrder | None, status: Any) -> bool:
+    """Whether an order is open, has no orchestration that runs, and none that the sweep will start.
+
+    `order` is what the register has, None where the orchestration has failed before it came to it. It is to be looked
+    up after `status`, since the order may just have ended.
+    """
+    if is_running(status) or (order is not None and order.record is not None):
+        return False
+    ended = order.last_end() if order else None
+    has_failed = bool(status) and status.runtime_status is not df.OrchestrationRuntimeStatus.Completed
+    return has_failed or ended is None or ended.resumption is None
 
 
 async def start(client: Any, orchestrator: str, instance_id: str, given: object) -> bool:

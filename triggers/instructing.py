@@ -9,6 +9,9 @@ from trading.events import Instruction
 from trading.instructions import InstructionRow
 from trading.messages import Instructed, encoded
 
+_PAUSES = (0.05, 0.2, 0.5)
+"""Seconds between the attempts to wake an order: a stop that is kept here is not to wait a minute for the sweep."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -21,8 +24,13 @@ async def tell(client: Any, order_id: str, instruction: Instruction) -> Instruct
         AzureError: unknown whether it is kept. It may be repeated.
     """
     row = await asyncio.to_thread(instructions().append, order_id, instruction)
-    try:
-        await client.raise_event(order_id, "event", encoded(Instructed(row=row)))
-    except Exception:
-        _log.exception("instruction %d of %s is kept, and the sweep will tell the order", row.number, order_id)
+    for pause in (*_PAUSES, None):
+        try:
+            await client.raise_event(order_id, "event", encoded(Instructed(row=row)))
+            break
+        except Exception:
+            if pause is None:
+                _log.exception("instruction %d of %s is kept, and the sweep will tell the order", row.number, order_id)
+                break
+        await asyncio.sleep(pause)
     return row

@@ -3,9 +3,9 @@
 Orders that wait for a price are told, and then the signals of the batch are started.
 
 Where this partition is, nobody need write down here. The truth is the strategy's state, which is stored together with
-the last sequence number it has seen, and which leaves out what it has seen; and a watch, which is over once its order
-was told. The cursors below only save the work for messages that come again; a process that has just started knows none
-and loses nothing by it.
+the last sequence number it has seen, and which leaves out what it has seen; and a watch, which knows what its order was
+told, and of which messages. The cursors below only save the work for messages that come again; a process that has just
+started knows none and loses nothing by it.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import typing
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -21,11 +22,11 @@ import msgspec
 
 from storage.services import alerts, watches
 from storage.settings import settings
-from trading.events import PriceTouched
+from storage.watches import Rule
 from trading.market import MarketData, Tick
 from trading.messages import MarketBatch, Numbered, encoded
 from trading.specs import SpecError, check_symbol
-from trading.watches import Touch, Watch, touched
+from trading.watches import Watch, judged
 from triggers.instances import start
 from triggers.instructing import tell
 
@@ -81,7 +82,7 @@ async def market_data(
     telling: Exception | None = None
     try:
         # First, since a position may be waiting for it.
-        await _tell_touched(client, [event for event in numbered if event.number > _told.get(partition, -1)])
+        await _tell_touched(client, partition, [event for event in numbered if event.number > _told.get(partition, -1)])
         _told[partition] = last
     except Exception as error:
         _log.exception("partition %s: orders that wait for a price could not be told, the batch comes again", partition)
@@ -140,28 +141,28 @@ def conflated(events: Sequence[Numbered]) -> list[Numbered]:
     return kept[::-1]
 
 
-async def _tell_touched(client: df.DurableOrchestrationClient, events: Sequence[Numbered]) -> None:
-    """Tell each order whose price was touched, by the first message that did, and end its watch."""
-    waiting: dict[str, list[Watch]] = {}
-    touches: list[Touch] = []
+async def _tell_touched(client: df.DurableOrchestrationClient, partition: str, events: Sequence[Numbered]) -> None:
+    """Tell each order whose price was touched what the market did from then on."""
+    by_symbol: dict[str, list[Numbered]] = {}
     for event in events:
-        symbol = event.data.symbol
-        if symbol not in waiting:
-            waiting[symbol] = await asyncio.to_thread(watches().waiting, symbol)
-        now = touched(waiting[symbol], event.data)
-        if now:
-            over = [watch for watch, _ in now]
-            waiting[symbol] = [watch for watch in waiting[symbol] if watch not in over]
-            touches += now
-    told = await asyncio.gather(*(_tell_one(client, *touch) for touch in touches), return_exceptions=True)
+        by_symbol.setdefault(event.data.symbol, []).append(event)
+    telling = []
+    for symbol, messages in by_symbol.items():
+        rule = partial(judged, partition=partition, messages=messages)
+        for watch in await asyncio.to_thread(watches().waiting, symbol):
+            # Nearly always nothing: then storage need not be asked.
+            if rule(watch) != (watch, None):
+                telling.append(_tell_one(client, watch, rule))
+    told = await asyncio.gather(*telling, return_exceptions=True)
     for failure in told:
         if isinstance(failure, BaseException):
             raise failure  # the others have been told
 
 
-async def _tell_one(client: df.DurableOrchestrationClient, watch: Watch, touch: PriceTouched) -> None:
-    await tell(client, watch.order_id, touch)
-    await asyncio.to_thread(watches().end, watch)
+async def _tell_one(client: df.DurableOrchestrationClient, watch: Watch, rule: Rule) -> None:
+    touch = await asyncio.to_thread(watches().judge, watch, rule)
+    if touch is not None:
+        await tell(client, watch.order_id, touch)
 
 
 async def _decoded(events: Sequence[func.EventHubEvent], partition: str) -> list[Numbered]:

@@ -12,7 +12,7 @@ from trading.messages import UnblockSymbol
 from trading.specs import Amendment
 from triggers.requests import SPECS, HaltRequest
 from triggers.views import (
-    Amending,
+    AmendmentNoted,
     Cancelling,
     ExposureView,
     Halted,
@@ -27,7 +27,7 @@ from triggers.views import (
 
 _SHOWN = (
     Placed,
-    Amending,
+    AmendmentNoted,
     Cancelling,
     OrderView,
     OrderList,
@@ -100,7 +100,7 @@ def _paths() -> dict[str, Any]:
                 "summary": "Amend an open order: the new values; what is left out or null stays as it is",
                 "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(Amendment)}}},
                 "responses": _responses(
-                    {202: (Amending, "Noted: what the order is to be")},
+                    {202: (AmendmentNoted, "Noted: what the order is to be")},
                     {
                         400: "A field is wrong",
                         404: "No such order",
@@ -120,7 +120,11 @@ def _paths() -> dict[str, Any]:
                 ],
                 "responses": _responses(
                     {202: (Cancelling, "Noted; it is carried out in any case")},
-                    {400: "The mode is wrong", 404: "No such order", 409: "The order has ended"},
+                    {
+                        400: "The mode is wrong",
+                        404: "No such order",
+                        409: "It has ended, is about to, or its orchestration has died",
+                    },
                 ),
             },
         },

@@ -33,12 +33,12 @@ from trading.messages import (
 from trading.specs import Spec, SpecError, check_time
 from triggers.amending import what_it_becomes, what_it_is
 from triggers.answers import answer, refusal
-from triggers.instances import is_running, start
+from triggers.instances import is_running, is_unattended, start
 from triggers.instructing import tell
 from triggers.openapi import document
 from triggers.requests import BadRequestError, read_amendment, read_order
 from triggers.views import (
-    Amending,
+    AmendmentNoted,
     Cancelling,
     ExposureView,
     OrderLine,
@@ -99,8 +99,8 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
     order_id = req.route_params["id"]
     if not ORDER_ID.fullmatch(order_id):
         return _unknown(order_id)  # the SDK puts it into a URL as it is
+    status = await client.get_status(order_id, show_input=True)
     order = await asyncio.to_thread(order_register().get, order_id)
-    status = await client.get_status(order_id)
     if order is not None:
         rows, told = await asyncio.gather(
             asyncio.to_thread(Journal(tables()).read, order_id), asyncio.to_thread(instructions().read, order_id)
@@ -109,7 +109,8 @@ async def show_order(req: func.HttpRequest, client: df.DurableOrchestrationClien
     if not _is_order(status):
         return _unknown(order_id)
     spec = decoded(status.input_, Placement).spec
-    return answer(OrderView(order_id=order_id, spec=spec, created_at=status.created_time, phase="registering"))
+    phase = "unattended" if is_unattended(None, status) else "registering"
+    return answer(OrderView(order_id=order_id, spec=spec, created_at=status.created_time, phase=phase))
 
 
 @bp.route(route="orders/{id}", methods=["PATCH"])
@@ -136,7 +137,7 @@ async def amend_placed_order(req: func.HttpRequest, client: df.DurableOrchestrat
     except SpecError as error:
         return refusal(409, error.field, msgspec.to_builtins(error.value), error.message)
     row = await tell(client, order_id, AmendRequested(amendment=amendment))
-    return answer(Amending(order_id=order_id, number=row.number, spec=after), 202)
+    return answer(AmendmentNoted(order_id=order_id, number=row.number, spec=after), 202)
 
 
 @bp.route(route="orders/{id}", methods=["DELETE"])
@@ -229,14 +230,22 @@ async def exposure_state(client: Any) -> ExposureState:
 
 
 async def _open_order(client: Any, order_id: str) -> tuple[Spec, LiveStatus] | func.HttpResponse:
-    """What an open order was placed as and how it stands; or the answer where there is none."""
+    """What an open order was placed as and how it stands; or the answer where there is none that could be told."""
     status = await client.get_status(order_id, show_input=True)
     order = await asyncio.to_thread(order_register().get, order_id)
     if order is None and not _is_order(status):
         return _unknown(order_id)
     if order is not None and order.record is not None:
         return refusal(409, "id", order_id, f"the order has ended: {order.record.outcome}")
-    return _spec(order) if order else await _placed(order_id, status), _live(status)
+    if is_unattended(order, status):
+        found = status.runtime_status.name if status else "missing"
+        return refusal(
+            409, "id", order_id, f"its orchestration is {found}: the order is open, and nobody looks after it"
+        )
+    live = _live(status)
+    if is_running(status) and live.phase in ("denied", "ending"):
+        return refusal(409, "id", order_id, "the order is about to end")
+    return _spec(order) if order else await _placed(order_id, status), live
 
 
 async def _placed(order_id: str, status: Any) -> Spec:
@@ -284,6 +293,12 @@ def _live(status: Any) -> LiveStatus:
     return msgspec.convert(status.custom_status, LiveStatus) if status and status.custom_status else LiveStatus()
 
 
+def _phase(order: RegisteredOrder, status: Any, live: LiveStatus) -> str:
+    if is_running(status):
+        return live.phase
+    return "unattended" if is_unattended(order, status) else "resuming"
+
+
 def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[InstructionRow], status: Any) -> OrderView:
     if order.record is None:
         live = _live(status)
@@ -291,7 +306,7 @@ def _view(order: RegisteredOrder, rows: list[JournalRow], told: list[Instruction
             order_id=order.order_id,
             spec=what_it_is(_spec(order), told, live),
             created_at=order.created_at,
-            phase=live.phase if is_running(status) else "unattended",
+            phase=_phase(order, status, live),
             children=live.children,
             journal=rows,
             instructions=told,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -34,6 +35,9 @@ from trading.specs import (
 
 RESERVED = ("fix-session", HALT_PREFIX, "orphan-", "signals-", "sma-")
 """How the app's own instances, orders, orphans and signals are named: an order must not take one of these ids."""
+
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+"""Of a time in a request. A time at the end of the calendar cannot be written in another zone."""
 
 _Wanted = TypeVar("_Wanted")
 
@@ -182,7 +186,9 @@ def read_order(body: bytes, generated_id: str) -> tuple[Spec, Decimal | None]:
     request: OrderRequest = _decoded(body, OrderRequest)
     reference_price = _reference_price(request)
     spec = msgspec.convert(request, SPECS[type(request)], from_attributes=True)
-    spec = msgspec.structs.replace(spec, order_id=request.order_id or generated_id)
+    spec = msgspec.structs.replace(
+        spec, order_id=request.order_id or generated_id, good_till=_good_till(request.good_till)
+    )
     if spec.order_id.startswith(RESERVED):
         message = f"must not begin with {', '.join(RESERVED)}: these names are the app's own"
         raise BadRequestError("order_id", spec.order_id, message)
@@ -221,12 +227,24 @@ def _decoded(body: bytes, kind: Any) -> Any:
         raise _wrong_field(body, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from None
+    plain = msgspec.json.decode(body)
     try:
         for field, number in _numbers(request, ""):
+            _check_written(field, _found(plain, _steps(field)))
             check_digits(field, number)
     except SpecError as error:
         raise as_bad_request(error) from None
     return request
+
+
+def _good_till(at: datetime | None) -> datetime | None:
+    """The time in UTC, as all that is kept; `check` says what is wrong of one without a zone."""
+    if at is None or at.tzinfo is None:
+        return at
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        message = f"must be a time from the year {FIRST_YEAR} to {LAST_YEAR}"
+        raise BadRequestError("good_till", msgspec.to_builtins(at), message)
+    return at.astimezone(UTC)
 
 
 def _reference_price(request: OrderRequest) -> Decimal | None:
@@ -262,11 +280,20 @@ def _numbers(value: object, field: str) -> Iterator[tuple[str, Decimal]]:
             yield from _numbers(getattr(value, name), f"{field}.{name}" if field else name)
 
 
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def _check_written(field: str, value: object) -> None:
+    """A string is a number as JSON has them: `Decimal` would take `1_0` too, and the digits of any script."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise BadRequestError(field, value, "has to be a decimal number, as in 3000.25")
+
+
 def _wrong_field(body: bytes, problem: str) -> BadRequestError:
     """`msgspec` names the place at the end of its text (``- at `$.legs[1].quantity` ``), and a field that is missing
     or unknown at its beginning."""
     message, _, place = problem.partition(" - at `$")
-    path = re.findall(r"[^.\[\]`]+", place)
+    path = _steps(place)
     named = re.search(r"(?:required|unknown) field `([^`]+)`", message)
     if named:
         path.append(named[1])
@@ -276,12 +303,22 @@ def _wrong_field(body: bytes, problem: str) -> BadRequestError:
         return _not_json(error)
     if not path:
         return BadRequestError("body", None, message)
-    for step in path:
-        value = _within(value, step)
+    value = _found(value, path)
     if path[-1] in _CHOICES:
         message = f"has to be one of {', '.join(_CHOICES[path[-1]])}"
     field = "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
     return BadRequestError(field, value, message)
+
+
+def _steps(place: str) -> list[str]:
+    """The way to a field: `legs[1].quantity` is `legs`, `1`, `quantity`."""
+    return re.findall(r"[^.\[\]`]+", place)
+
+
+def _found(value: Any, path: list[str]) -> Any:
+    for step in path:
+        value = _within(value, step)
+    return value
 
 
 def _within(value: Any, step: str) -> Any:

@@ -20,6 +20,7 @@ from trading.child import OrderStatus
 from trading.events import OrderReported
 from trading.messages import EXPOSURE_KEY, LiveStatus, OrderEnded, RecordDetail, Woken, encoded
 from triggers.answers import answer, refusal
+from triggers.halts import keep_halt
 from triggers.instances import is_running, start
 from triggers.views import Released
 
@@ -67,14 +68,19 @@ async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestr
 @bp.durable_client_input(client_name="client")
 async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
     """The second line behind wake-ups: wakes each open order that has missed something, starts one that was opened
-    again and does not run, alerts on one that has died, and on what the venue leaves unanswered."""
+    again and does not run, alerts on one that has died, and on what the venue leaves unanswered; sees a halt through.
+    """
     del timer
-    await _let_go(client)
     for order in await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER):
         try:
             await _look_after(client, order.order_id)
         except Exception:
             _log.exception("the sweep could not look after %s; it will be tried again", order.order_id)
+    for rest in (keep_halt, _let_go):
+        try:
+            await rest(client)
+        except Exception:
+            _log.exception("the sweep could not do its %s; it will be tried again", rest.__name__)
 
 
 async def _let_go(client: Any) -> None:
@@ -84,13 +90,21 @@ async def _let_go(client: Any) -> None:
     if not state.entity_exists:
         return
     for order_id in state.entity_state["exposure"].get("reservations", {}):
-        order: RegisteredOrder | None = await asyncio.to_thread(order_register().get, order_id)
-        if order is None or order.record is None:
-            continue
-        last = msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
-        if state.entity_state["applied"].get(order_id, 0) <= last:  # else it is about to be opened again
-            ended = OrderEnded(order_id=order_id, symbol="", last_number=last)
-            await client.signal_entity(exposure, "forget", encoded(ended))
+        try:
+            ended = await asyncio.to_thread(_end_of, order_id)
+            # Where more is applied than the record knows of, the order is about to be opened again.
+            if ended is not None and state.entity_state["applied"].get(order_id, 0) <= ended.last_number:
+                await client.signal_entity(exposure, "forget", encoded(ended))
+        except Exception:
+            _log.exception("the sweep could not have exposure forget %s; it will be tried again", order_id)
+
+
+def _end_of(order_id: str) -> OrderEnded | None:
+    order = order_register().get(order_id)
+    if order is None or order.record is None:
+        return None
+    last = msgspec.json.decode(order.record.detail, type=RecordDetail).last_number
+    return OrderEnded(order_id=order_id, symbol="", last_number=last)
 
 
 async def _look_after(client: Any, order_id: str) -> None:

@@ -28,7 +28,7 @@ class Cancelling(msgspec.Struct, frozen=True, kw_only=True):
     mode: CancelMode
 
 
-class Amending(msgspec.Struct, frozen=True, kw_only=True):
+class AmendmentNoted(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to amending an order: the number of the instruction, and what the order is to be."""
 
     order_id: str
@@ -40,8 +40,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order: what is asked for, how it stands, its children, what the venue and our own side have said to it.
 
     `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
-    `working`, `ending` or `ended`; `unattended` is one whose orchestration has died. From `outcome` on, fields are null
-    until the end.
+    `denied`, `working`, `ending` or `ended`, and `resuming` where an order that had ended goes on; `unattended` is one
+    whose orchestration has died. From `outcome` on, fields are null until the end.
     """
 
     order_id: str
@@ -113,18 +113,24 @@ class HaltView(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Mode
     reason: str
+    flatten: bool
+    """Whether the halt that is on also closes what is held."""
     number: int
 
 
 class Halted(HaltView, frozen=True, kw_only=True):
     """The answer to a halt. `told` is how many open orders were told.
 
+    `unattended` are open orders that were told and cannot hear it, since their orchestration has died: a human has to
+    look after what they have at the venue.
+
     The rest is about `flatten`. `closing` names by symbol the order that closes what no other order does. `waiting` are
     the symbols in which an order may still trade that has no exits of its own, `blocked` those in which new orders are
-    denied: what is held of either is closed when the halt is asked for again, after that order's end or the unblocking.
+    denied: after that order's end, or the unblocking, the sweep closes what is held of either, as does asking again.
     """
 
     told: int
+    unattended: list[str] = []
     closing: dict[str, str] = {}
     waiting: list[str] = []
     blocked: list[str] = []

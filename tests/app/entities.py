@@ -13,7 +13,7 @@ import entities.position
 from gateway.journal import Journal, Origin
 from storage.orders import OrderRecord
 from storage.services import order_register, tables
-from trading.events import OrderAccepted, OrderFilled, VenueEvent
+from trading.events import OrderAccepted, OrderFilled, TradeBusted, VenueEvent
 from trading.journal import JournalRow
 from trading.messages import OrderEnded, RecordDetail, Reserving, Timing, encoded
 from trading.orders import Side
@@ -65,13 +65,13 @@ class Order:
         self._journal = Journal(tables())
         self._messages = 0
 
-    def add(self, event: VenueEvent, side: Side | None = None) -> JournalRow:
+    def add(self, event: VenueEvent, side: Side | None = None, symbol: str = "") -> JournalRow:
         self._messages += 1
         row, _ = self._journal.append(
             self.order_id,
             event,
             origin=Origin(f"test-{self.order_id}", 0, self._messages),
-            symbol=self._symbol,
+            symbol=symbol or self._symbol,
             side=side or self._side,
             received_at=AT,
         )
@@ -80,7 +80,9 @@ class Order:
     def accepted(self) -> JournalRow:
         return self.add(OrderAccepted(cl_ord_id=f"{self.order_id}.e1", at=AT))
 
-    def filled(self, quantity: int, price: int, *, child: str = "e1", side: Side | None = None) -> JournalRow:
+    def filled(
+        self, quantity: int, price: int, *, child: str = "e1", side: Side | None = None, symbol: str = ""
+    ) -> JournalRow:
         event = OrderFilled(
             cl_ord_id=f"{self.order_id}.{child}",
             exec_id=f"{self.order_id}-{self._messages}",
@@ -90,7 +92,20 @@ class Order:
             leaves_quantity=Decimal(0),
             at=AT,
         )
-        return self.add(event, side)
+        return self.add(event, side, symbol)
+
+    def busted(self, trade: JournalRow) -> JournalRow:
+        event = trade.event
+        assert isinstance(event, OrderFilled)
+        bust = TradeBusted(
+            cl_ord_id=event.cl_ord_id,
+            exec_id=f"bust-{event.exec_id}",
+            ref_exec_id=event.exec_id,
+            quantity=event.quantity,
+            price=event.price,
+            at=AT,
+        )
+        return self.add(bust, trade.side, trade.symbol)
 
     def ended(self, last_number: int) -> dict[str, Any]:
         return encoded(OrderEnded(order_id=self.order_id, symbol=self._symbol, last_number=last_number))

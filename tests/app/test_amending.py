@@ -35,7 +35,7 @@ def rows(*instructions: Instruction) -> list[InstructionRow]:
     ]
 
 
-def live(filled: int = 0, status: OrderStatus = OrderStatus.NEW, phase: str = "working") -> LiveStatus:
+def live(filled: int = 0, status: OrderStatus = OrderStatus.NEW) -> LiveStatus:
     entry = ChildSummary(
         cl_ord_ids=["o.e1"],
         role=Role.ENTRY,
@@ -45,7 +45,7 @@ def live(filled: int = 0, status: OrderStatus = OrderStatus.NEW, phase: str = "w
         average_price=Decimal(0),
         status=status,
     )
-    return LiveStatus(phase=phase, filled_quantity=Decimal(filled), children=[entry])
+    return LiveStatus(phase="working", filled_quantity=Decimal(filled), children=[entry])
 
 
 def test_an_amendment_builds_on_those_before_it() -> None:
@@ -98,11 +98,10 @@ def test_an_exit_may_go_beyond_the_entry_once_that_has_filled_something() -> Non
         ),
         (SINGLE, (), live(), amendment(stop_price=1), "stop_price", "must be left out: the order has none"),
         (BRACKET, (CancelRequested(mode="keep_exits"),), live(), amendment(stop_price=2900), "id", "told to end"),
-        (BRACKET, (), live(phase="ending"), amendment(stop_price=2900), "id", "about to end"),
         (BRACKET, (), live(4), amendment(quantity=3), "quantity", "must be at least 4"),
-        (BRACKET, (), live(10, OrderStatus.FILLED), amendment(quantity=12), "quantity", "the entry is complete, 10"),
+        (BRACKET, (), live(10, OrderStatus.FILLED), amendment(quantity=12), "quantity", "which is complete: 10"),
         (BRACKET, (TradingHalted(),), live(4), amendment(quantity=12), "quantity", "trading was halted"),
-        (BRACKET, (), live(4, OrderStatus.EXPIRED), amendment(entry_price=2990), "entry_price", "the entry is expired"),
+        (BRACKET, (), live(4, OrderStatus.EXPIRED), amendment(entry_price=2990), "entry_price", "which is expired"),
         (SINGLE, (), live(4, OrderStatus.CANCELED), amendment(limit_price=2990), "limit_price", "is canceled"),
     ],
 )

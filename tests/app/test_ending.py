@@ -10,8 +10,9 @@ import pytest
 from activities import ending
 from gateway.journal import Journal
 from storage.orders import RegisteredOrder
-from storage.services import order_register, tables
+from storage.services import instructions, order_register, tables
 from tests.app.entities import AT, Entity, Order, apply
+from trading.events import CancelRequested
 from trading.messages import RecordDetail, Recording, Timing, encoded
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -28,12 +29,15 @@ class Client:
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         self.signals.append((entity.name, operation))
         if operation not in self.losing:
-            self.entities[entity.name].batch((operation, given))
+            self._entity(entity).batch((operation, given))
 
     async def read_entity_state(self, entity: df.EntityId) -> Any:
-        raw = self.entities[entity.name].raw
+        raw = self._entity(entity).raw
         state = None if raw is None else msgspec.json.decode(raw)
         return type("State", (), {"entity_exists": raw is not None, "entity_state": state})()
+
+    def _entity(self, entity: df.EntityId) -> Entity:
+        return self.entities.get(f"{entity.name}/{entity.key}") or self.entities[entity.name]
 
     @property
     def position(self) -> str:
@@ -61,7 +65,7 @@ def order(client: Client) -> Order:
     return order
 
 
-def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Recording:
+def _recording(order: Order, last_number: int, symbols: tuple[str, ...], instructed: int | None = None) -> Recording:
     return Recording(
         order_id=order.order_id,
         symbols=list(symbols),
@@ -70,11 +74,18 @@ def _recording(order: Order, last_number: int, symbols: tuple[str, ...]) -> Reco
         text="",
         timing=Timing(),
         finished_at=AT,
+        instructed=instructed,
     )
 
 
-async def end(client: Client, order: Order, last_number: int, symbols: tuple[str, ...] = ("IBM",)) -> Any:
-    recording = _recording(order, last_number, symbols)
+async def end(
+    client: Client,
+    order: Order,
+    last_number: int,
+    symbols: tuple[str, ...] = ("IBM",),
+    instructed: int | None = None,
+) -> Any:
+    recording = _recording(order, last_number, symbols, instructed)
     return await ending.end_order._function._func.client_function(encoded(recording), client)
 
 
@@ -159,6 +170,56 @@ async def test_a_row_that_comes_while_the_record_is_written_takes_it_back(
     assert order.order_id in client.reservations
     assert await end(client, order, 3) == {"behind": False}
     assert (client.position, client.reservations) == ("7", {})
+
+
+async def test_an_order_in_several_symbols_that_was_opened_again_ends_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "PATIENCE", 0.2)
+    client.entities["position/AAPL"] = Entity("position")
+    order, both = Order(), ("IBM", "AAPL")
+    order_register().register(order.order_id, "token", "{}", AT)
+    order.filled(4, 200, symbol="AAPL")
+    trade = order.filled(4, 3000)
+    assert await end(client, order, 2, both) == {"behind": False}
+    order.busted(trade)
+    order_register().reopen(order.order_id, 2)
+    assert await end(client, order, 3, both) == {"behind": False}
+    assert client.position == "0"
+    assert client.entities["position/AAPL"].state["position"]["quantity"] == "4"
+
+
+async def test_a_process_that_died_after_it_wrote_the_record_has_it_taken_back_by_its_repetition(
+    client: Client, order: Order
+) -> None:
+    assert await end(client, order, 2) == {"behind": False}
+    order.filled(3, 3000)
+    assert await end(client, order, 2) == {"behind": True}
+    assert registered(order).record is None
+    assert order.order_id in {each.order_id for each in order_register().list(open_only=True)}
+
+
+async def test_an_order_stays_open_while_it_was_told_something_that_its_lifecycle_has_not_heard(
+    client: Client, order: Order
+) -> None:
+    instructions().append(order.order_id, CancelRequested())
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    assert registered(order).record is None
+    assert await end(client, order, 2, instructed=1) == {"behind": False}
+
+
+async def test_what_an_order_is_told_while_the_record_is_written_takes_it_back(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = order_register().finish
+
+    def crossed(order_id: str, record: Any) -> None:
+        instructions().append(order_id, CancelRequested())
+        finish(order_id, record)
+
+    monkeypatch.setattr(order_register(), "finish", crossed)
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    assert registered(order).record is None
 
 
 async def test_an_order_that_was_denied_is_recorded_and_no_entity_hears_of_it(client: Client) -> None:

@@ -11,10 +11,10 @@ from tests.app.entities import AT, Entity, Order, apply
 from trading.events import OrderFilled, TradeBusted, TradeCorrected
 from trading.exposure import ExposureState, unprotected
 from trading.journal import JournalRow
-from trading.messages import AccountMode, encoded, position_key
+from trading.messages import AccountMode, Amending, encoded, position_key
 from trading.orders import Side
 from trading.specs import BracketSpec, SingleSpec
-from trading.stakes import Holding
+from trading.stakes import Holding, Stake
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -292,7 +292,52 @@ def test_while_trading_is_halted_only_what_reduces_is_approved() -> None:
         None,
         "",
     ]
-    assert entity.state["exposure"]["account"] == {"mode": "open", "reason": "", "halts": 1, "requests": ["1", "2"]}
+    assert entity.state["exposure"]["account"] == {
+        "mode": "open",
+        "reason": "",
+        "flatten": False,
+        "halts": 1,
+        "requests": ["1", "2"],
+    }
+
+
+def test_what_an_order_has_filled_counts_when_it_is_amended_whether_or_not_the_order_knows_of_it_yet() -> None:
+    order, entity = Order(), Entity("exposure")
+    entity.batch(("reserve", order.reserving(10, 100)), apply(order.filled(4, 100)))
+    order.filled(3, 100)  # nobody has heard of it
+    whole = [Stake(symbol="IBM", side=Side.BUY, quantity=Decimal(20), price=Decimal(100))]
+    amending = encoded(Amending(order_id=order.order_id, stakes=whole))
+    for _ in range(2):
+        assert entity.batch(("amend", amending)) == [{"approved": True, "reason": ""}]
+        state = msgspec.convert(entity.state["exposure"], ExposureState)
+        assert state.positions["IBM"].quantity == 7
+        assert [each.quantity for each in state.reservations[order.order_id].stakes] == [13]
+
+
+def test_what_an_exit_has_filled_leaves_an_amended_entry_as_it_is_and_a_trade_that_was_busted_counts_no_more() -> None:
+    order, entity = Order(), Entity("exposure")
+    trade = order.filled(4, 100)
+    order.filled(4, 110, child="t3", side=Side.SELL)
+    entity.batch(("reserve", order.reserving(10, 100, protected=True)), apply(trade))
+    assert isinstance(trade.event, OrderFilled)
+    busted = TradeBusted(
+        cl_ord_id=trade.event.cl_ord_id,
+        exec_id="bust",
+        ref_exec_id=trade.event.exec_id,
+        quantity=Decimal(4),
+        price=Decimal(100),
+        at=AT,
+    )
+    whole = [Stake(symbol="IBM", side=Side.BUY, quantity=Decimal(20), price=Decimal(100))]
+    amending = encoded(Amending(order_id=order.order_id, stakes=whole))
+
+    def left() -> list[str]:
+        entity.batch(("amend", amending))
+        return [each["quantity"] for each in entity.state["exposure"]["reservations"][order.order_id]["stakes"]]
+
+    assert left() == ["16"]
+    order.add(busted)
+    assert left() == ["20"]
 
 
 def test_a_state_of_before_there_were_several_stakes_is_read_and_knows_who_protects_what_is_held() -> None:

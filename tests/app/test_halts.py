@@ -22,7 +22,7 @@ from trading.commands import BlockSymbol
 from trading.events import Instruction, TradingHalted
 from trading.exposure import Account, ExposureState
 from trading.identity import ORDER_ID, halt_order_id
-from trading.messages import Placement, decoded, encoded
+from trading.messages import OrderReopened, Placement, RecordDetail, Timing, decoded, encoded
 from trading.orders import Side
 from trading.specs import BracketSpec, FlattenSpec, SingleSpec
 from triggers import halts, requests
@@ -43,6 +43,7 @@ class Client:
         self.events: list[str] = []
         self.placed: list[FlattenSpec] = []
         self.deaf = False
+        self.dead: set[str] = set()
 
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         assert (entity.name, entity.key) == ("exposure", "main")
@@ -56,6 +57,10 @@ class Client:
     async def raise_event(self, instance_id: str, name: str, payload: Any) -> None:
         assert name == "event"
         self.events.append(instance_id)
+
+    async def get_status(self, instance_id: str) -> Any:
+        statuses = df.OrchestrationRuntimeStatus
+        return SimpleNamespace(runtime_status=statuses.Failed if instance_id in self.dead else statuses.Running)
 
     async def start_new(self, name: str, instance_id: str, given: Any) -> str:
         assert name == "order"
@@ -125,6 +130,13 @@ def single(client: Client, *, filled: int, symbol: str = "IBM", side: Side = Sid
     return order
 
 
+def opened_again(order: Order) -> None:
+    """After an end of which exposure has forgotten the order: the venue has said more, and exposure does not know."""
+    detail = msgspec.json.encode(RecordDetail(last_number=1, timing=Timing())).decode()
+    order_register().finish(order.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
+    order_register().reopen(order.order_id, 1)
+
+
 def end(client: Client, order: Order, last_number: int = 1) -> None:
     ended = order.ended(last_number)
     client.exposure.batch(("release", ended), ("forget", ended))
@@ -142,7 +154,7 @@ async def test_28_a_halt_lets_nothing_in_but_what_reduces_and_tells_every_open_o
         client.halt,
     )
     assert answer["told"] == 2
-    assert told(waiting) == told(filled) == [TradingHalted(flatten=False)]
+    assert told(waiting) == told(filled) == [TradingHalted(number=client.halt)]
     assert told(over) == []
     assert sorted(client.events) == sorted([waiting.order_id, filled.order_id])
     assert client.placed == []
@@ -167,7 +179,7 @@ async def test_28_with_flatten_what_no_open_order_protects_is_closed_and_once_ho
     end(client, short)
     for _ in range(2):
         assert (await ask(client, "POST", {"flatten": True}))[0] == 202
-    assert told(protected) == [TradingHalted(flatten=True)] * 2
+    assert told(protected) == [TradingHalted(flatten=True, number=client.halt)] * 2
     assert [(each.order_id, each.symbol, each.side, each.quantity) for each in client.placed] == [
         (f"halt-{client.halt}-EUR_2fUSD", "EUR/USD", Side.SELL, Decimal(3)),
         (f"halt-{client.halt}-IBM", "IBM", Side.BUY, Decimal(6)),
@@ -211,11 +223,11 @@ async def test_a_blocked_symbol_is_named_and_left_until_it_is_unblocked(client: 
 
 async def test_trading_goes_on_after_the_halt_and_the_next_one_is_another(client: Client) -> None:
     number = client.halt
-    assert await ask(client, "GET") == (200, {"mode": "open", "reason": "", "number": number - 1})
+    assert await ask(client, "GET") == (200, {"mode": "open", "reason": "", "flatten": False, "number": number - 1})
     await ask(client, "POST", {"reason": "news"})
-    assert await ask(client, "GET") == (200, {"mode": "reducing", "reason": "news", "number": number})
+    assert await ask(client, "GET") == (200, {"mode": "reducing", "reason": "news", "flatten": False, "number": number})
     for _ in range(2):
-        assert await ask(client, "DELETE") == (200, {"mode": "open", "reason": "", "number": number})
+        assert await ask(client, "DELETE") == (200, {"mode": "open", "reason": "", "flatten": False, "number": number})
     assert (await ask(client, "POST"))[1]["number"] == number + 1
 
 
@@ -243,8 +255,104 @@ async def test_an_order_that_cannot_be_told_is_named_and_the_others_are_told(
     status, answer = await ask(client, "POST", {"flatten": True})
     assert status == 503
     assert (answer["error"]["field"], answer["error"]["value"]) == ("orders", [first.order_id])
-    assert told(second) == [TradingHalted(flatten=True)]
+    assert told(second) == [TradingHalted(flatten=True, number=client.halt)]
     assert (await ask(client, "GET"))[1]["mode"] == "reducing"
+
+
+async def test_a_halt_is_seen_through_by_the_sweep_where_the_process_that_was_asked_for_it_dies(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = bracket(client, filled=4)
+    end(client, single(client, filled=6))
+
+    async def die(*_: object) -> list[str]:
+        raise SystemError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(halts, "_tell_all", die)
+        with pytest.raises(SystemError):
+            await ask(client, "POST", {"flatten": True})
+    assert told(protected) == []
+    for _ in range(2):
+        await halts.keep_halt(client)
+    assert told(protected) == [TradingHalted(flatten=True, number=client.halt)]
+    assert [(each.symbol, each.quantity) for each in client.placed] == [("IBM", Decimal(6))]
+
+
+async def test_the_sweep_closes_what_had_to_wait_when_the_halt_was_asked_for(client: Client) -> None:
+    order = single(client, filled=4)
+    await ask(client, "POST", {"flatten": True})
+    await halts.keep_halt(client)
+    assert client.placed == []
+    end(client, order)
+    await halts.keep_halt(client)
+    assert [each.quantity for each in client.placed] == [4]
+
+
+async def test_an_order_that_is_opened_again_while_trading_is_halted_hears_of_the_halt(client: Client) -> None:
+    order = single(client, filled=10)
+    end(client, order)
+    await ask(client, "POST", {"reason": "news"})
+    opened_again(order)
+    for _ in range(2):
+        await halts.keep_halt(client)
+    assert told(order) == [TradingHalted(number=client.halt)]
+
+
+async def test_an_order_hears_of_each_halt_and_once_more_where_it_is_to_close_after_all(client: Client) -> None:
+    order, number = bracket(client, filled=4), client.halt
+    for halt, body in ((number, {}), (number, {"flatten": True}), (number + 1, {})):
+        if halt > number:
+            await ask(client, "DELETE")
+        await ask(client, "POST", body)
+        await halts.keep_halt(client)
+    assert told(order) == [
+        TradingHalted(number=number),
+        TradingHalted(number=number, flatten=True),
+        TradingHalted(number=number + 1),
+    ]
+
+
+async def test_the_sweep_tells_nobody_of_a_halt_that_is_over_nor_an_order_that_may_be_placed_in_one(
+    client: Client,
+) -> None:
+    held = single(client, filled=10)
+    end(client, held)
+    await ask(client, "POST", {})
+    reducing, denied = Order(side=Side.SELL), Order()
+    client.exposure.batch(("reserve", reducing.reserving(4, 100)))
+    for order in (reducing, denied):
+        order_register().register(order.order_id, "token", "{}", AT)
+    await halts.keep_halt(client)
+    assert told(reducing) == told(denied) == []
+    await ask(client, "DELETE")
+    order = bracket(client)
+    await halts.keep_halt(client)
+    assert told(order) == []
+
+
+async def test_what_an_order_holds_that_was_opened_again_is_not_closed_before_exposure_knows_whose_it_is(
+    client: Client,
+) -> None:
+    order = bracket(client, filled=4)
+    end(client, order)
+    opened_again(order)
+    client.exposure.batch(apply(order.filled(1, 3000)))
+    status, answer = await ask(client, "POST", {"flatten": True})
+    assert (status, answer["closing"], answer["waiting"]) == (202, {}, ["IBM"])
+    await halts.keep_halt(client)
+    assert client.placed == []
+    client.exposure.batch(("reopen", encoded(OrderReopened(order_id=order.order_id))))
+    _, answer = await ask(client, "POST", {"flatten": True})
+    assert (answer["closing"], answer["waiting"]) == ({}, [])
+
+
+async def test_a_halt_names_the_open_orders_whose_orchestration_has_died(client: Client) -> None:
+    alive, dead = bracket(client), bracket(client)
+    client.dead = {dead.order_id}
+    status, answer = await ask(client, "POST", {})
+    assert (status, answer["told"], answer["unattended"]) == (202, 2, [dead.order_id])
+    assert told(alive) == told(dead) == [TradingHalted(number=client.halt)]
 
 
 @pytest.mark.parametrize(
@@ -283,13 +391,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_on_the_host_an_order_is_denied_while_trading_is_halted_and_placed_after(stack: Stack) -> None:
     api = Api(stack.host_port)
-    assert api("GET", "/api/halt") == (200, {"mode": "open", "reason": "", "number": 0})
+    assert api("GET", "/api/halt") == (200, {"mode": "open", "reason": "", "flatten": False, "number": 0})
     status, answer = api("POST", "/api/halt", {"reason": "news"})
     assert (status, answer["mode"], answer["told"]) == (202, "reducing", 0)
     denied = placed(api)
     until(lambda: api("GET", f"/api/orders/{denied}")[1].get("outcome") == "denied")
     assert api.order(denied)["text"] == "REDUCE_ONLY: order=10 position=0"
-    assert api("DELETE", "/api/halt") == (200, {"mode": "open", "reason": "", "number": 1})
+    assert api("DELETE", "/api/halt") == (200, {"mode": "open", "reason": "", "flatten": False, "number": 1})
     approved = f"t-{uuid.uuid4().hex}"
     assert api("POST", "/api/orders", {**BRACKET, "order_id": approved})[0] == 202
     working(api, approved)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from orchestrators import order as driver
 from tests.app.host import Host, OrchestrationFailedError
+from trading import lifecycles
 from trading.child import OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
@@ -43,7 +44,7 @@ from trading.messages import (
 )
 from trading.orders import OrderType, Side
 from trading.retry import RetryPolicy
-from trading.specs import MOST_RUNGS, Amendment, BracketSpec, Rung, ScaleSpec, SingleSpec, Spec
+from trading.specs import MOST_RUNGS, Amendment, BracketSpec, Rung, ScaleSpec, SingleSpec, Spec, SpecError
 
 ORDER = "order-1"
 BRACKET = BracketSpec(
@@ -66,6 +67,7 @@ class World:
         self.journal: list[JournalRow] = []
         self.instructions: list[InstructionRow] = []
         self.ours = True
+        self.wrong = ""
         self.decision: dict[str, Any] = {"approved": True, "reason": ""}
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
@@ -123,7 +125,7 @@ class World:
         self.calls.append((name, given))
         match name:
             case "register_order":
-                return {"ours": self.ours}
+                return {"ours": self.ours, "wrong": self.wrong}
             case "read_journal":
                 rows = [encoded(row) for row in self.journal if row.number > given["after"]]
                 told = self.instructions[given["after_instruction"] :]
@@ -140,7 +142,8 @@ class World:
                 for event in self.after_release:
                     self.append(event)
                 self.after_release = []
-                return {"behind": len(self.journal) > given["last_number"]}
+                told_more = given["instructed"] is not None and len(self.instructions) > given["instructed"]
+                return {"behind": told_more or len(self.journal) > given["last_number"]}
             case "raise_alerts" | "watch_prices":
                 return len(given)
             case "backoff":
@@ -243,6 +246,28 @@ def test_an_order_id_that_another_orchestration_has_taken_ends_as_a_duplicate() 
     assert [name for name, _ in world.calls] == ["register_order"]
 
 
+def test_an_order_whose_spec_is_wrong_is_denied_on_the_record() -> None:
+    world = World(BRACKET)
+    world.wrong = "quantity=10: must be more"
+    world.host.run()
+    assert world.host.output == {"outcome": "denied", "text": "WRONG_SPEC: quantity=10: must be more"}
+    assert [name for name, _ in world.calls] == ["register_order", "end_order"]
+
+
+def test_a_rule_that_is_newer_than_an_order_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"))
+
+    def stricter(spec: Spec) -> None:
+        raise SpecError("quantity", spec, "must be more")
+
+    for module in (driver, lifecycles):
+        monkeypatch.setattr(module, "check", stricter, raising=False)
+    world.report(filled("e1", 10))
+    assert children(world) == ["e1", "s2", "t3"]
+
+
 @pytest.mark.parametrize(
     ("spec", "reference_price", "price"),
     [
@@ -340,7 +365,7 @@ def test_a_stop_does_not_wait_for_an_alert_that_cannot_be_raised() -> None:
     world.failing["raise_alerts"] = 3
     world.host.raise_event("nothing that makes sense")
     world.host.raise_event(encoded(Reported(row=world.append(filled("e1", 10)))))
-    assert what_comes_before_the_stop(world) == []
+    assert what_comes_before_the_stop(world) == ["read_journal"]
 
 
 def test_a_closing_order_does_not_wait_for_a_watch_that_fails() -> None:
@@ -586,7 +611,7 @@ def test_an_amendment_that_adds_is_told_to_the_lifecycle_only_if_exposure_approv
     world.decision = {"approved": True, "reason": ""}
     world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(12))))
     asked = world.called("@exposure@main.amend")[-1]
-    assert (asked["filled"], asked["last_number"], asked["stakes"][0]["quantity"]) == ("4", 2, "12")
+    assert [each["quantity"] for each in asked["stakes"]] == ["12"]
     assert [each.quantity for each in world.commands() if isinstance(each, ReplaceOrder)] == [Decimal(12)]
 
 
@@ -606,6 +631,58 @@ def test_the_status_shows_what_the_order_has_become_and_not_what_it_has_refused(
     world.tell(AmendRequested(amendment=Amendment(limit_price=Decimal(2990))))
     status = decoded(world.host.custom_status, LiveStatus)
     assert (status.spec, status.undecided) == (replace(SINGLE, limit_price=Decimal(2990)), 0)
+
+
+def synthetic_and_filled() -> tuple[World, int]:
+    """A bracket whose stop at 2950 is kept here, and the number of the watch for it."""
+    world = World(replace(BRACKET, synthetic=True))
+    world.host.run()
+    world.report(accepted("e1"), filled("e1", 10))
+    number: int = world.called("watch_prices")[-1][-1]["command"]["number"]
+    return world, number
+
+
+def touched(number: int) -> PriceTouched:
+    return PriceTouched(symbol="IBM", watch=number, price=Decimal(2949), at=_AT)
+
+
+def test_a_price_that_is_touched_after_an_amendment_of_the_stop_is_told_after_it() -> None:
+    world, number = synthetic_and_filled()
+    world.keep(AmendRequested(amendment=Amendment(stop_price=Decimal(2900))))
+    world.keep(touched(number))
+    world.host.raise_event(encoded(Woken()))
+    world.host.run()
+    assert children(world) == ["e1"]
+    assert world.called("watch_prices")[-1][-1]["command"]["below"] == "2900"
+
+
+def test_a_price_that_is_touched_waits_for_no_amendment_that_exposure_cannot_be_asked_about() -> None:
+    for late in (False, True):
+        world = World(replace(BRACKET, synthetic=True))
+        world.host.run()
+        world.report(accepted("e1"), filled("e1", 4))
+        number = world.called("watch_prices")[-1][-1]["command"]["number"]
+        world.failing["@exposure@main.amend"] = 2
+        world.keep(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+        if late:
+            world.host.raise_event(encoded(Woken()))
+            world.host.run()
+            world.tell(touched(number))
+        else:
+            world.keep(touched(number))
+            world.host.raise_event(encoded(Woken()))
+            world.host.run()
+        assert children(world) == ["e1", "x2", "c3"]
+        assert not world.called("@exposure@main.amend")
+
+
+def test_a_cancel_waits_for_no_amendment() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.report(accepted("e1"))
+    world.failing["@exposure@main.amend"] = 2
+    world.tell(AmendRequested(amendment=Amendment(quantity=Decimal(20))), CancelRequested())
+    assert children(world) == ["e1", "x2"]
 
 
 def test_exposure_is_not_asked_about_exits() -> None:
@@ -628,6 +705,29 @@ def test_what_the_venue_says_while_the_record_is_written_still_counts() -> None:
     assert (first["last_number"], second["last_number"]) == (2, 3)
     assert second["summary"]["filled_quantity"] == "3"
     assert "LATE_FILL" in {alert["code"] for alert in world.alerts()}
+    # Had the first end been recorded, up to its answer, exposure would have forgotten the order.
+    assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
+
+
+def test_an_amendment_that_comes_when_the_order_is_about_to_end_is_refused_and_not_forgotten() -> None:
+    world = World(SINGLE)
+    world.host.run()
+    world.report(accepted("e1"))
+    told = world.keep(AmendRequested(amendment=Amendment(quantity=Decimal(20))))
+    world.host.raise_event(encoded(Reported(row=world.append(filled("e1", 10)))))
+    world.host.run()
+    assert world.host.output["outcome"] == "filled"
+    assert world.called("end_order")[-1]["instructed"] == told.number
+    assert [alert["code"] for alert in world.alerts()] == ["AMEND_REFUSED"]
+
+
+def test_an_order_that_was_denied_ends_whatever_it_was_told() -> None:
+    world = World(BRACKET)
+    world.decision = {"approved": False, "reason": "MAX_NOTIONAL: order=30000 limit=100"}
+    world.keep(CancelRequested())
+    world.host.run()
+    assert world.host.output["outcome"] == "denied"
+    assert world.called("end_order")[-1]["instructed"] is None
 
 
 def test_an_order_under_another_instance_id_is_refused_before_anything_is_done() -> None:
@@ -760,7 +860,7 @@ def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_k
     world.host.run()
     world.host.advance(10)
     world.host.run()
-    assert [given["last_number"] for given in world.called("resume_order")] == [6, 6]
+    assert [given["last_number"] for given in world.called("resume_order")] == [6]
     assert world.called("@exposure@main.reopen") == [{"order_id": ORDER}]
     assert children(world)[4:] == ["s5", "t6"]
     assert [alert["code"] for alert in world.alerts()] == ["TRADE_BUSTED", "REOPENED"]

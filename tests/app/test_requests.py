@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from trading.specs import Amendment, BracketSpec, Trail
+from trading.specs import Amendment, BracketSpec, SingleSpec, Trail
 from triggers.requests import SPECS, BadRequestError, read_amendment, read_order
 
 ONE = {"symbol": "IBM", "side": "buy", "quantity": "10"}
@@ -77,6 +77,8 @@ def test_all_kinds_are_tried_here() -> None:
         ("single", {"order_type": "market", "limit_price": None}, "reference_price", None),
         ("single", {"order_type": "market", "limit_price": None, "reference_price": "0"}, "reference_price", "0"),
         ("single", {"good_till": "2030-01-02T15:04:05"}, "good_till", "2030-01-02T15:04:05"),
+        ("single", {"good_till": "0001-01-01T00:00:00+14:00"}, "good_till", "0001-01-01T00:00:00+14:00"),
+        ("single", {"good_till": "9999-12-31T23:59:59-12:00"}, "good_till", "9999-12-31T23:59:59-12:00"),
         ("single", {"good_till": "tomorrow"}, "good_till", "tomorrow"),
         ("twap", {"limit_price": None}, "reference_price", None),
         ("iceberg", {"display_quantity": "11"}, "display_quantity", "11"),
@@ -90,9 +92,34 @@ def test_what_is_wrong_is_named_also_within(kind: str, changes: dict[str, Any], 
     assert wrong.value.message
 
 
+@pytest.mark.parametrize("written", ["1_0", "١٠", " 10", "１０", "10\n", "0x10", "1 0"])
+def test_a_number_is_written_as_json_has_them(written: str) -> None:
+    for kind, changes, field in (
+        ("single", {"quantity": written}, "quantity"),
+        ("trailing", {"trail": {"amount": written}}, "trail.amount"),
+        ("scale", {"rungs": [{"quantity": "4", "price": written}]}, "rungs[0].price"),
+    ):
+        with pytest.raises(BadRequestError) as wrong:
+            read(kind, **changes)
+        assert (wrong.value.field, wrong.value.value) == (field, written)
+
+
+@pytest.mark.parametrize("written", ["10", "+10", "10.0", "10.", "1e1", "1.0E+1", 10, 10.0])
+def test_a_number_may_be_a_string_or_not(written: object) -> None:
+    spec, _ = read("single", quantity=written)
+    assert isinstance(spec, SingleSpec)
+    assert spec.quantity == 10
+
+
 def test_a_market_entry_that_trails_has_the_price_that_it_is_judged_by() -> None:
     _, price = read("trailing", entry_type="market", entry_price=None, reference_price="3010")
     assert price == Decimal(3010)
+
+
+def test_a_time_in_any_zone_is_kept_in_utc() -> None:
+    spec, _ = read("single", good_till="2030-01-02T15:04:05-05:00")
+    assert spec.good_till is not None
+    assert spec.good_till.isoformat() == "2030-01-02T20:04:05+00:00"
 
 
 def test_an_unknown_kind_is_answered_with_those_there_are() -> None:

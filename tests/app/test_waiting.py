@@ -1,7 +1,7 @@
 """The one way to wait, against the SDK's own executor."""
 
 import random
-from datetime import timedelta
+from datetime import timedelta, timezone
 from functools import partial
 from typing import Any
 
@@ -82,3 +82,14 @@ def test_a_wait_beyond_what_the_host_can_cancel_is_cut_into_pieces() -> None:
     host.run()
     assert host.ended
     assert host.output is None
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+def test_a_time_in_any_zone_is_waited_for(hours: int) -> None:
+    def wait(context: Any) -> Steps:
+        until = (context.current_utc_datetime + timedelta(hours=1)).astimezone(timezone(timedelta(hours=hours)))
+        return (yield from Inbox(context, "event").receive(until))
+
+    host = Host(df.Orchestrator.create(wait), None, partial(_note, []))
+    host.run()
+    assert host.next_timer == host.now + timedelta(hours=1)

@@ -1,5 +1,6 @@
 """What the gateway's wake-ups do, and what the sweep does where one was lost."""
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import azure.durable_functions as df
 import pytest
 
 from activities import wake_ups
-from activities.register import resume_order
+from activities.register import register_order, resume_order
 from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
@@ -20,12 +21,21 @@ from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
 from trading.child import OrderStatus
 from trading.commands import SubmitOrder
-from trading.events import CancelRequested, OrderAccepted, OrderFilled, OrderReported, VenueEvent
+from trading.events import (
+    CancelRequested,
+    OrderAccepted,
+    OrderFilled,
+    OrderReplaced,
+    OrderReported,
+    OrderRestated,
+    VenueEvent,
+)
 from trading.identity import Role
 from trading.journal import JournalRow
 from trading.lifecycles import ChildSummary
-from trading.messages import CancelMode, LiveStatus, RecordDetail, Resuming, Timing, encoded
+from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
+from trading.specs import SingleSpec
 from triggers import instructing, session
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -49,6 +59,7 @@ class Client:
         self.events: list[tuple[str, str]] = []
         self.exposure: Any = None
         self.forgotten: list[str] = []
+        self.reopened: list[str] = []
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -59,6 +70,9 @@ class Client:
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         if operation == "forget":
             self.forgotten.append(given["order_id"])
+            return
+        if operation == "reopen":
+            self.reopened.append(given["order_id"])
             return
         self.signals.append((f"{entity.name}/{entity.key}", operation, given["number"]))
 
@@ -177,8 +191,8 @@ def is_open(order_id: str) -> bool:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wake_ups, "_TRIES", 3)
-    monkeypatch.setattr(wake_ups, "_BETWEEN_TRIES", 0.0)
+    monkeypatch.setattr(wake_ups, "PATIENCE", 0.1)
+    monkeypatch.setattr(wake_ups, "_FIRST_PAUSE", 0.01)
 
 
 async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> None:
@@ -187,11 +201,35 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert is_open(order_id)
     assert client.started == [(order_id, RESUMPTION)]
+    assert client.reopened == [order_id]
     assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
     # As the gateway does it where the process died before it knew of this.
     await tell(client, [row(order_id, fill(order_id), number=3)])
     assert client.started == [(order_id, RESUMPTION)] * 2
     assert len(alerts_of(order_id)) == 1
+
+
+def restated(order_id: str, leaves: int) -> OrderRestated:
+    quantity, cum = Decimal(10 + leaves), Decimal(10)
+    return OrderRestated(
+        cl_ord_id=f"{order_id}.e1", quantity=quantity, cum_quantity=cum, leaves_quantity=Decimal(leaves), at=AT
+    )
+
+
+def replaced(order_id: str, leaves: int) -> OrderReplaced:
+    name, quantity, cum = f"{order_id}.e1", Decimal(10 + leaves), Decimal(10)
+    return OrderReplaced(cl_ord_id=name, orig_cl_ord_id=name, quantity=quantity, cum_quantity=cum, at=AT)
+
+
+@pytest.mark.parametrize("report", [restated, replaced])
+@pytest.mark.parametrize("leaves", [0, 2])
+async def test_a_report_that_a_child_works_again_opens_its_order_again(report: Any, leaves: int) -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    await tell(client, [row(order_id, report(order_id, leaves), number=3)])
+    assert is_open(order_id) == (leaves > 0)
+    assert client.started == ([(order_id, RESUMPTION)] if leaves else [])
+    assert alerts_of(order_id) == []  # the lifecycle tells of it
 
 
 async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -> None:
@@ -205,17 +243,30 @@ async def test_an_order_that_runs_again_or_has_ended_once_more_is_left_alone() -
     assert (client.tried, is_open(order_id)) == (1, False)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_an_orchestration_that_is_just_ending_is_waited_for() -> None:
+async def test_an_orchestration_that_is_just_ending_is_waited_for_beside_the_wake_ups_of_others() -> None:
     order_id = an_order_id()
     ended(order_id)
     client = Client(running_instead=True, live=LiveStatus(phase="ending"))
     await tell(client, [row(order_id, fill(order_id), number=3)])
-    assert (client.tried, client.started, is_open(order_id)) == (3, [], True)
+    assert (client.tried, client.started, is_open(order_id)) == (1, [], True)
+    client._running_instead = False
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.started == [(order_id, RESUMPTION)]
+    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_orchestration_that_does_not_end_is_left_to_the_sweep() -> None:
+    order_id = an_order_id()
+    ended(order_id)
+    client = Client(running_instead=True, live=LiveStatus(phase="ending"))
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    await asyncio.gather(*wake_ups._resuming)
+    assert client.tried > 1
+    assert client.started == []
     client = Client(status=Completed)
     await session._look_after(client, order_id)
     assert client.started == [(order_id, RESUMPTION)]
-    assert [alert.code for alert in alerts_of(order_id)] == ["LATE_EXECUTION"]
 
 
 async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_on_and_not_started_for_ever() -> None:
@@ -232,6 +283,16 @@ async def test_a_start_that_fails_is_the_gateways_to_repeat() -> None:
     ended(order_id)
     with pytest.raises(Exception, match="409"):
         await tell(Client(running_instead=True, status=Completed), [row(order_id, fill(order_id), number=3)])
+
+
+def test_an_order_is_registered_also_where_its_spec_is_wrong_and_that_is_said() -> None:
+    for quantity, wrong in ((Decimal(10), ""), (Decimal(0), "quantity")):
+        order_id = an_order_id()
+        spec = SingleSpec(order_id=order_id, symbol="IBM", side=Side.BUY, quantity=quantity, limit_price=Decimal(100))
+        answer = register_order._function._func(encoded(Registering(token="t", spec=spec, created_at=AT)))
+        assert answer["ours"]
+        assert answer["wrong"].partition(":")[0] == wrong
+        assert is_open(order_id)
 
 
 async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end() -> None:
@@ -321,6 +382,23 @@ async def test_an_instruction_is_kept_whether_or_not_its_event_comes_through() -
     assert instructions().read(order_id) == [first, second]
 
 
+async def test_an_instruction_whose_event_fails_wakes_the_order_soon_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructing, "_PAUSES", (0.0, 0.0, 0.0))
+    order_id, client = an_order_id(), Client(failing="Webhook returned unrecognized status code 503")
+    raise_event, tried = client.raise_event, 0
+
+    async def comes_back(*given: Any) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 3:
+            client._failing = ""
+        await raise_event(*given)
+
+    monkeypatch.setattr(client, "raise_event", comes_back)
+    await instructing.tell(client, order_id, CancelRequested())
+    assert (tried, client.events) == (3, [(order_id, "instruction")])
+
+
 async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() -> None:
     order_id, client = an_order_id(), Client(status=Failed)
     register(order_id)
@@ -403,3 +481,33 @@ async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -
     }
     await session._let_go(client)
     assert client.forgotten == [ended]
+
+
+async def test_the_sweep_looks_after_every_order_whatever_fails_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other, client = an_order_id(), an_order_id(), Client()
+    for order_id in (one, other):
+        register(order_id, ended_after=2)
+    client.exposure = {"exposure": {"reservations": {one: {}, other: {}}}, "applied": {}}
+    get, done = session._end_of, list[str]()
+
+    def failing(order_id: str) -> Any:
+        if order_id == one:
+            raise OSError("storage is not there")
+        return get(order_id)
+
+    async def looked_after(client: Any, order_id: str) -> None:
+        done.append(order_id)
+
+    async def fails(client: Any) -> None:
+        done.append("halt")
+        raise OSError("storage is not there")
+
+    monkeypatch.setattr(session, "_end_of", failing)
+    monkeypatch.setattr(session, "keep_halt", fails)
+    monkeypatch.setattr(session, "_look_after", looked_after)
+    open_one = an_order_id()
+    register(open_one)
+    await session.sweep_orders._function._func.client_function(None, client)
+    assert done[-1] == "halt"
+    assert open_one in done[:-1]
+    assert client.forgotten == [other]

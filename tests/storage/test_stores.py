@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from azure.data.tables import TableEntity
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,6 +160,59 @@ def test_a_record_is_taken_back_only_where_it_is_of_the_end_that_is_meant(tables
     assert register.list(open_only=True) == []
 
 
+def open_ids(tables: Tables) -> list[str]:
+    return [order.order_id for order in OrderRegister(tables).list(open_only=True)]
+
+
+def test_an_order_that_is_opened_again_while_somebody_lists_the_open_ones_stays_among_them(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(7))
+    read = register._required_row
+
+    def listed(order_id: str) -> TableEntity:
+        row = read(order_id)
+        assert open_ids(tables) == []  # and takes what it finds ended out of the index
+        return row
+
+    monkeypatch.setattr(register, "_required_row", listed)
+    register.reopen("sma-1", 7)
+    assert open_ids(tables) == ["sma-1"]
+
+
+@pytest.mark.parametrize("function", ["finish", "list"])
+def test_an_order_that_is_opened_again_before_its_end_has_left_the_index_stays_in_it(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    take_out = register._take_out_of_index
+
+    def later(entry: TableEntity) -> None:
+        OrderRegister(tables).reopen("sma-1", 7)
+        take_out(entry)
+
+    if function == "list":
+        register.finish("sma-1", ended_after(7))
+        register._put_into_index("sma-1")
+    monkeypatch.setattr(register, "_take_out_of_index", later)
+    if function == "list":
+        assert register.list(open_only=True) == []
+    else:
+        register.finish("sma-1", ended_after(7))
+    assert open_ids(tables) == ["sma-1"]
+
+
+def test_an_order_may_be_finished_twice(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    for _ in range(2):
+        register.finish("sma-1", ended_after(7))
+    assert open_ids(tables) == []
+
+
 def test_a_record_that_changes_while_it_is_taken_back_stays(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     register = OrderRegister(tables)
     register.register("sma-1", "t", "{}", AT)
@@ -226,6 +280,16 @@ def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tabl
     assert [row.number for row in second.read("sma-1")] == [1, 2, 3]
     assert [row.instruction for row in first.read("sma-1", after=1)] == [TradingHalted(), CancelRequested()]
     assert first.read("sma-2") == []
+
+
+def test_an_instruction_says_when_it_was_given_unless_it_is_of_before_they_did(tables: Tables) -> None:
+    instructions, before = Instructions(tables), datetime.now(UTC)
+    row = instructions.append("sma-1", CancelRequested())
+    assert row.at is not None
+    assert before <= row.at <= datetime.now(UTC)
+    assert instructions.read("sma-1") == [row]
+    old = b'{"order_id":"sma-1","number":2,"instruction":{"type":"TradingHalted","flatten":true}}'
+    assert msgspec.json.decode(old, type=InstructionRow).at is None
 
 
 def test_an_instruction_may_be_given_again_also_by_who_has_missed_what_came_between(

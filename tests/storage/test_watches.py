@@ -2,12 +2,15 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from storage.tables import Tables
 from storage.watches import Watches
+from trading.events import PriceTouched
 from trading.watches import Watch
 
 
@@ -22,14 +25,20 @@ def watch(number: int, below: int | None = 95, *, order_id: str = "o-1", symbol:
     return Watch(order_id=order_id, symbol=symbol, number=number, below=price)
 
 
+def touch(watch: Watch) -> tuple[Watch, PriceTouched | None]:
+    """A rule: it is touched, if it was not."""
+    told = PriceTouched(symbol=watch.symbol, watch=watch.number, price=Decimal(90), at=datetime(2026, 1, 5, tzinfo=UTC))
+    return (watch, None) if watch.told else (replace(watch, told=told, seen={"0": 7}), told)
+
+
 def test_a_watch_is_found_by_its_symbol_until_it_is_over(tables: Tables) -> None:
     watches = Watches(tables, 0)
     for each in (watch(1), watch(1, order_id="o-2"), watch(1, symbol="IBM")):
         watches.put(each)
     assert watches.waiting("EUR/USD") == [watch(1), watch(1, order_id="o-2")]
-    watches.end(watch(1))
+    watches.put(watch(2, None))
     assert watches.waiting("EUR/USD") == [watch(1, order_id="o-2")]
-    watches.end(watch(1))
+    watches.put(watch(2, None))
     assert watches.waiting("GBP/USD") == []
 
 
@@ -39,7 +48,6 @@ def test_an_older_watch_never_takes_a_newer_ones_place(tables: Tables) -> None:
         watches.put(watch(number, 90 + number))
     assert watches.waiting("EUR/USD") == [watch(2, 92)]
     watches.put(watch(1, None))
-    watches.end(watch(1))
     assert watches.waiting("EUR/USD") == [watch(2, 92)]
     watches.put(watch(3, None))
     assert watches.waiting("EUR/USD") == []
@@ -61,6 +69,45 @@ def test_what_was_read_is_good_for_a_while_and_ones_own_watch_is_seen_at_once(ta
     ours.put(watch(1))
     assert ours.waiting("EUR/USD") == [watch(1)]
     assert theirs.waiting("EUR/USD") == []
-    ours.end(watch(1))
+    ours.put(watch(2, None))
     assert ours.waiting("EUR/USD") == []
     assert Watches(tables, 0).waiting("EUR/USD") == []
+
+
+def test_a_watch_that_was_touched_stays_until_its_orders_next_one_which_goes_on_from_it(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.put(watch(1))
+    told = watches.judge(watch(1), touch)
+    assert told is not None
+    assert watches.judge(watch(1), touch) is None
+    assert watches.waiting("EUR/USD") == [replace(watch(1), told=told, seen={"0": 7})]
+    watches.put(watch(2, 80), was_heard=False)
+    assert watches.waiting("EUR/USD") == [replace(watch(2, 80), since=(Decimal(90),), seen={"0": 7})]
+    watches.put(watch(3, 70), was_heard=True)
+    assert watches.waiting("EUR/USD") == [replace(watch(3, 70), since=(Decimal(90),), seen={"0": 7})]
+
+
+def test_a_rule_is_asked_of_the_watch_as_it_now_is(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.put(watch(2, 80))
+    told = watches.judge(watch(1), touch)
+    assert told is not None
+    assert told.watch == 2
+    assert watches.judge(watch(1, order_id="o-2"), touch) is None
+    assert watches.judge(watch(1, symbol="IBM"), touch) is None
+
+
+def test_a_watch_that_changes_while_a_rule_is_asked_is_asked_again(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.put(watch(1))
+    asked = []
+
+    def slow(now: Watch) -> tuple[Watch, PriceTouched | None]:
+        asked.append(now.number)
+        if now.number == 1:
+            Watches(tables, 0).put(watch(2, 80))
+        return touch(now)
+
+    told = watches.judge(watch(1), slow)
+    assert told is not None
+    assert (told.watch, asked) == (2, [1, 2])

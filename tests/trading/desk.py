@@ -234,14 +234,15 @@ class Desk:
             each for each in reversed(self.book) if each.role is role and each.leg == leg and rung in (None, each.rung)
         )
 
-    def touch(self, price: int | str, symbol: str = "IBM") -> None:
-        """Let the market trade at a price; the watch of the symbol, if any, is told where it waits for that."""
+    def touch(self, price: int | str, *then: int, symbol: str = "IBM") -> None:
+        """Let the market trade at prices; the watch of the symbol, if any, is told where it waits for the first."""
         watch = self.watches.get(symbol)
         at = Decimal(price)
         if watch is None:
             return
         if (watch.below is not None and at <= watch.below) or (watch.above is not None and at >= watch.above):
-            self.do(PriceTouched(symbol=symbol, watch=watch.number, price=at, at=self.now))
+            went = tuple(map(Decimal, then))
+            self.do(PriceTouched(symbol=symbol, watch=watch.number, price=at, then=went, at=self.now))
 
     @property
     def position(self) -> Decimal:
@@ -351,7 +352,9 @@ class Desk:
 
     @_said
     def busted(self, role: Role, trade: OrderFilled, of: Sent | None = None) -> TradeBusted:
-        (of or self.sent(role)).cum_quantity -= trade.quantity
+        del of  # the trade tells
+        order = next(each for each in self.book if trade.cl_ord_id in each.cl_ord_ids)
+        order.cum_quantity -= trade.quantity
         return TradeBusted(
             cl_ord_id=trade.cl_ord_id,
             exec_id=f"{trade.exec_id}-bust",

@@ -103,8 +103,8 @@ def _ocos(**changes: object) -> list[Spec]:
     pairs = [
         (_entry(buy, 3050, at_stop=True, stop=3000), _entry(sell, 2950, at_stop=True, stop=3000)),
         (_entry(buy, 3050, at_stop=True), _entry(sell, 2950, at_stop=True)),
-        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True)),
-        (_entry(sell, 3040), _entry(buy, 2960, stop=2900)),
+        (_entry(buy, 2950, stop=2920), _entry(buy, 3050, at_stop=True, stop=3000)),
+        (_entry(sell, 3040), _entry(buy, 2960)),
     ]
     ocos = [OcoSpec(order_id="oco-1", symbol="IBM", entries=pair, valid_for=60) for pair in pairs]
     return [
@@ -188,6 +188,7 @@ def _trailings(**changes: object) -> list[Spec]:
         _changed(held, **entered, take_profit_price=Decimal(3080)),
         _changed(held, **entered, side=Side.SELL, trail=percent, when_reopened="close"),
         _changed(held, entry_type=OrderType.MARKET, start_price=None, trail=percent, take_profit_price=Decimal(3100)),
+        _changed(held, entry_type=OrderType.STOP, entry_price=Decimal(3020), start_price=None),
     ]
     return [_changed(each, **changes) for each in trailings]
 

@@ -101,7 +101,20 @@ def _protected(
     profit: Decimal | None,
     held: Decimal = ZERO,
 ) -> LegRules:
-    return LegRules(spec.symbol, side, quantity, held, stop, profit, is_protected=True, is_synthetic=spec.synthetic)
+    entry_at = None
+    if not isinstance(spec, ScaleSpec) and spec.synthetic and spec.entry_type is OrderType.STOP:
+        entry_at = spec.entry_price
+    return LegRules(
+        spec.symbol,
+        side,
+        quantity,
+        held,
+        stop,
+        profit,
+        is_protected=True,
+        is_synthetic=spec.synthetic,
+        entry_at=entry_at,
+    )
 
 
 # What the game knows
@@ -155,6 +168,8 @@ def check_step(game: "Game", before: State, event: Event) -> None:
         may_fall = isinstance(event, TradeBusted | TradeCorrected)
         for was, now in zip(before.orders, state.orders, strict=False):
             assert may_fall or now.cum_quantity >= was.cum_quantity, f"{now.cl_ord_id}: what is filled fell"
+        if [order.value for order in before.of(Role.ENTRY)] != [order.value for order in state.of(Role.ENTRY)]:
+            game.asked_stop = None  # a trailing stop that has not moved yet follows what the entry has paid
     for order, known in zip(state.orders, game.orders, strict=False):
         assert order.cum_quantity == known.known_cum, (
             f"{known.name} has filled {order.cum_quantity}, and was told of {known.known_cum}"
@@ -207,18 +222,22 @@ def _check_trail(game: "Game", spec: TrailingSpec, stop: Decimal) -> None:
 
 
 def beyond(game: "Game", touch: PriceTouched) -> set[tuple[int, Role]]:
-    """Which orders that are kept here are to be sent at a price: leg and role; a stop's is sent as a close."""
+    """Which orders that are kept here are to be sent at prices: leg and role; a stop's is sent as a close."""
     found: set[tuple[int, Role]] = set()
     for number, rules in enumerate(legs(game.state)):
-        sign = rules.side.sign
         if rules.symbol != touch.symbol:
             continue
-        if rules.stop is not None and sign * (touch.price - rules.stop) <= 0:
-            found.add((number, Role.STOP))
-        if rules.profit is not None and sign * (touch.price - rules.profit) >= 0:
-            found.add((number, Role.TAKE_PROFIT))
-        if rules.entry_at is not None and sign * (touch.price - rules.entry_at) >= 0:
-            found.add((number, Role.ENTRY))
+        sign, stop = rules.side.sign, rules.stop
+        for price in touch.prices:
+            if stop is not None and isinstance(game.spec, TrailingSpec):
+                trailed = game.spec.trail.stop_for(price, rules.side)
+                stop = trailed if sign * (trailed - stop) > 0 else stop
+            if stop is not None and sign * (price - stop) <= 0:
+                found.add((number, Role.STOP))
+            if rules.profit is not None and sign * (price - rules.profit) >= 0:
+                found.add((number, Role.TAKE_PROFIT))
+            if rules.entry_at is not None and sign * (price - rules.entry_at) >= 0:
+                found.add((number, Role.ENTRY))
     return found
 
 
@@ -249,8 +268,9 @@ def check_submit(game: "Game", order: "VenueOrder") -> None:
         assert order.side is (rules.side.opposite if held > 0 else rules.side), f"{order.name} on the wrong side"
         assert order.quantity == abs(held), f"{order.name} for {order.quantity}, held is {held}"
         for each in game.orders:
+            hurries = game.state.legs[order.leg].closing is Closing.STOP_TOUCHED
             refused = game.state.hold("cancel", *each.slot)
-            stuck = each.role is Role.ENTRY and refused is not None and refused.failures >= 3
+            stuck = each.role is Role.ENTRY and (hurries or (refused is not None and refused.failures >= 3))
             is_over = not each.known_open and not each.asked
             assert each.leg != order.leg or is_over or stuck, f"{order.name} while {each.name} works"
     if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and order.price is not None:
@@ -427,7 +447,9 @@ def _check_exits(game: "Game", leg: int, rules: LegRules) -> None:
         if order.is_open and order.role in EXITS:
             assert order.leaves == held, f"{order.name} for {order.leaves}, held is {held}"
             price = rules.stop if order.role is Role.STOP else rules.profit
-            assert order.price == price, f"{order.name} at {order.price} instead of {price}"
+            terms = game.state.terms_of(*order.slot)
+            is_venues = terms is not None and terms.is_answered
+            assert is_venues or order.price == price, f"{order.name} at {order.price} instead of {price}"
     if held <= 0:
         assert held == 0, f"leg {leg} holds {held}"
         return

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.exposure import (
@@ -229,7 +229,9 @@ def test_38_the_same_holds_for_all_orders_while_the_account_is_reducing() -> Non
     state, decision = reserve(state, LIMITS, "a", [stake(6, S)])
     assert decision.approved
     assert reserve(state, LIMITS, "b", [stake(5, S)])[1].reason == "REDUCE_ONLY: order=5 position=10 working=6"
-    assert reserve(set_mode(state, "open", "", "2"), LIMITS, "b", [stake(5, S)])[1].approved
+    state = set_mode(state, "open", "", "2")
+    assert reserve(state, LIMITS, "b", [stake(5, S)])[1].reason == "REDUCE_ONLY_WORKS: order=5 position=10 working=6"
+    assert reserve(state, LIMITS, "b", [stake(4, S)])[1].approved
 
 
 def test_38_working_exits_count_against_the_position_a_stop_and_take_profit_pair_once() -> None:
@@ -252,8 +254,39 @@ def test_busts_and_corrections_keep_what_works_right() -> None:
     assert working_to_reduce(corrected, "IBM") == 5
 
 
+def test_what_an_order_that_may_only_reduce_is_to_take_away_no_other_order_takes() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(10, S)], reduce_only=True)
+    reason = reserve(state, LIMITS, "other", [stake(5, S)])[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=5 position=10 working=10"
+    assert reserve(state, LIMITS, "other", [stake(5, B)])[1].approved, "it adds"
+    assert reserve(release(state, "reducer"), LIMITS, "other", [stake(5, S)])[1].approved
+
+
+def test_orders_that_may_do_anything_share_what_one_that_may_only_reduce_leaves() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(4, S)], reduce_only=True)
+    state, decision = reserve(state, LIMITS, "first", [stake(5, S)])
+    assert decision.approved
+    reason = reserve(state, LIMITS, "second", [stake(2, S)])[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=2 position=10 working=9"
+    assert amend(state, LIMITS, "first", [stake(6, S)], {})[1].approved
+    reason = amend(state, LIMITS, "first", [stake(7, S)], {})[1].reason
+    assert reason == "REDUCE_ONLY_WORKS: order=7 position=10 working=4"
+
+
+def test_entries_against_the_position_count_before_one_that_may_only_reduce() -> None:
+    state, _ = reserve(held(10), LIMITS, "entry", [stake(6, S)])
+    assert denial(state, stake(5, S)) == "REDUCE_ONLY: order=5 position=10 working=6"
+    assert denial(state, stake(4, S)) == ""
+
+
+def test_in_a_halt_and_for_what_is_held_no_entry_is_waited_for() -> None:
+    state, _ = reserve(held(10), LIMITS, "entry", [stake(6, S)])
+    assert denial(state, holding=Holding(symbol="IBM", side=B, quantity=Decimal(10))) == ""
+    assert denial(set_mode(state, "reducing", "news", "1"), stake(10, S)) == ""
+
+
 def test_exits_of_the_other_side_do_not_work_to_reduce_a_position() -> None:
-    state = bracket(held(10), 3, side=S)
+    state = bracket(held(10), 3, of=3, side=S)
     assert denial(state, stake(7, S)) == ""
 
 
@@ -298,6 +331,12 @@ def test_an_order_that_takes_over_a_position_works_for_all_of_it_until_it_is_clo
 # Halts
 
 
+def test_a_request_that_is_repeated_after_a_later_one_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1")
+    open_again = set_mode(halted, "open", "", "2")
+    assert set_mode(open_again, "reducing", "news", "1") == open_again
+
+
 def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
     state = set_mode(ExposureState(), "reducing", "news", "1")
     state = set_mode(state, "reducing", "other news", "2")
@@ -305,6 +344,15 @@ def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
     assert (account.mode, account.reason, account.halts, account.requests) == ("reducing", "news", 1, ("1", "2"))
     account = set_mode(set_mode(state, "open", "", "3"), "reducing", "again", "4").account
     assert (account.mode, account.reason, account.halts) == ("reducing", "again", 2)
+
+
+def test_a_halt_that_is_to_close_what_is_held_stays_so_until_it_is_over() -> None:
+    state = set_mode(ExposureState(), "reducing", "news", "1")
+    assert not state.account.flatten
+    state = set_mode(set_mode(state, "reducing", "", "2", flatten=True), "reducing", "", "3")
+    assert state.account.flatten
+    assert not set_mode(state, "open", "", "4").account.flatten
+    assert set_mode(state, "open", "", "4").account.halts == 1
 
 
 def test_what_no_open_order_protects_or_closes_is_unprotected() -> None:
@@ -322,35 +370,44 @@ def test_symbols_are_unsettled_while_an_order_without_exits_is_open_in_them() ->
     assert unsettled(bracket(held(4), 6)) == set()
 
 
+@settings(max_examples=300)
 @given(
     st.lists(
-        st.tuples(st.sampled_from("abcd"), st.sampled_from([B, S]), st.integers(1, 20), st.booleans(), st.booleans()),
+        st.tuples(
+            st.sampled_from(["plain 1", "plain 2", "reducer 1", "reducer 2"]),
+            st.sampled_from([B, S]),
+            st.integers(1, 8),
+        ),
         max_size=25,
     ),
-    st.integers(-20, 20).filter(bool),
+    st.integers(-10, 10).filter(bool),
 )
 def test_orders_that_may_only_reduce_never_turn_a_position_whatever_fills(
-    steps: list[tuple[str, Side, int, bool, bool]], position: int
+    steps: list[tuple[str, Side, int]], position: int
 ) -> None:
     state = held(position)
-    for order_id, side, quantity, asks, in_full in steps:
-        if asks:
-            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only=True)
-        elif order_id in state.reservations:
+    for order_id, side, quantity in steps:
+        is_reducer = "reducer" in order_id
+        if order_id not in state.reservations:
+            state, _ = reserve(state, LIMITS, order_id, [stake(quantity, side)], reduce_only=is_reducer)
+        else:
             entry = state.reservations[order_id].stakes[0]
-            filled_quantity = entry.quantity if in_full else min(entry.quantity, Decimal(quantity))
+            filled_quantity = min(entry.quantity, Decimal(quantity))
             state = apply_fill(state, order_id, True, "IBM", entry.side, filled_quantity, Decimal(100))
-        assert state.positions["IBM"].quantity * position >= 0
+            if is_reducer and filled_quantity:
+                assert state.positions["IBM"].quantity * entry.side.sign <= 0
+            if filled_quantity == entry.quantity:
+                state = forget(state, order_id)
         assert msgspec.json.decode(msgspec.json.encode(state), type=ExposureState) == state
 
 
 def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state, _ = reserved(state, "second", 500)
-    after, decision = amend(state, LIMITS, "second", [stake(950)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(950)], {})
     assert decision.reason == "MAX_SYMBOL_NOTIONAL: exposure=60000 order=95000 limit=150000"
     assert after == state
-    after, decision = amend(state, LIMITS, "second", [stake(900)], Decimal(0))
+    after, decision = amend(state, LIMITS, "second", [stake(900)], {})
     assert decision.approved
     assert gross_exposure(after) == 150_000
 
@@ -358,32 +415,53 @@ def test_an_amendment_is_judged_with_all_that_is_at_stake_besides() -> None:
 def test_what_an_order_has_filled_counts_against_its_own_limit_when_it_is_amended() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     state = filled(state, "first", 400)
-    after, decision = amend(state, LIMITS, "first", [stake(1100)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1100)], {("IBM", B): Decimal(400)})
     assert decision.reason == "MAX_NOTIONAL: order=110000 limit=100000"
-    after, decision = amend(state, LIMITS, "first", [stake(1000)], Decimal(400))
+    after, decision = amend(state, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)})
     assert decision.approved
     assert after.reservations["first"].stakes == [stake(600)]
-    assert amend(after, LIMITS, "first", [stake(1000)], Decimal(400)) == (after, decision), "asked again"
+    assert amend(after, LIMITS, "first", [stake(1000)], {("IBM", B): Decimal(400)}) == (after, decision), "asked again"
 
 
 def test_an_amendment_that_makes_an_order_smaller_is_approved_whatever_is_at_stake() -> None:
     state, _ = reserved(ExposureState(), "first", 600)
     small = msgspec.structs.replace(LIMITS, max_order_notional=Decimal(1), max_gross_notional=Decimal(1))
-    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], Decimal(0))
+    after, decision = amend(block(state, "IBM", "why"), small, "first", [stake(500)], {})
     assert decision.approved
-    assert gross_exposure(after) == 50_000
-    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], Decimal(0))[1].reason.startswith("SYMBOL_")
+    assert gross_exposure(after) == 60_000, "the venue has not agreed yet"
+    assert amend(block(state, "IBM", "why"), LIMITS, "first", [stake(601)], {})[1].reason.startswith("SYMBOL_")
+
+
+def test_an_order_that_was_amended_counts_as_the_larger_of_what_it_was_and_is_to_be_until_it_ends() -> None:
+    state, _ = reserved(ExposureState(), "first", 600)
+    for quantity, price in ((500, 100), (600, 90)):
+        state, decision = amend(state, LIMITS, "first", [stake(quantity, price=price)], {})
+        assert decision.approved
+        assert state.reservations["first"].stakes == [stake(600)]
+    state, decision = amend(state, LIMITS, "first", [stake(700, price=90)], {})
+    assert decision.approved
+    assert state.reservations["first"].stakes == [stake(700)], "700 at 90, or before that 600 at 100"
+    state = filled(state, "first", 600)
+    assert gross_exposure(state) == 70_000
+    assert gross_exposure(release(state, "first")) == 60_000
+
+
+def test_an_order_that_reduces_works_for_all_it_was_until_it_ends_also_when_it_is_amended_to_less() -> None:
+    state, _ = reserve(held(10), LIMITS, "reducer", [stake(6, S)], reduce_only=True)
+    state, decision = amend(state, LIMITS, "reducer", [stake(2, S)], {})
+    assert decision.approved
+    assert denial(state, stake(5, S)) == "REDUCE_ONLY: order=5 position=10 working=6"
 
 
 def test_an_order_that_may_only_reduce_is_not_amended_beyond_the_position() -> None:
     state = filled(reserved(ExposureState(), "first", 10)[0], "first", 10)
     state, decision = reserve(forget(state, "first"), LIMITS, "second", [stake(6, S)], reduce_only=True)
     assert decision.approved
-    assert amend(state, LIMITS, "second", [stake(11, S)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=10"
-    assert amend(state, LIMITS, "second", [stake(10, S)], Decimal(0))[1].approved
+    assert amend(state, LIMITS, "second", [stake(11, S)], {})[1].reason == "REDUCE_ONLY: order=11 position=10"
+    assert amend(state, LIMITS, "second", [stake(10, S)], {})[1].approved
 
 
 def test_nothing_is_made_larger_while_the_account_is_reducing() -> None:
     state, _ = reserved(ExposureState(), "first", 10)
     state = set_mode(state, "reducing", "news", "r1")
-    assert amend(state, LIMITS, "first", [stake(11)], Decimal(0))[1].reason == "REDUCE_ONLY: order=11 position=0"
+    assert amend(state, LIMITS, "first", [stake(11)], {})[1].reason == "REDUCE_ONLY: order=11 position=0"

@@ -11,6 +11,7 @@ from trading.events import CancelRequested, TradingHalted
 from trading.identity import Role
 from trading.lifecycles import start
 from trading.orders import OrderType, Side
+from trading.retry import RetryPolicy
 from trading.specs import Execution, Leg, MultiLegSpec, OnLegFailure
 
 COMPLETION = Role.COMPLETION
@@ -139,6 +140,19 @@ def test_33_a_following_leg_that_fails_is_unwound_with_its_lead(desk: Desk) -> N
     desk.say(desk.filled(CLOSE, 120))
     assert desk.new() == ["submit close sell 120", "finish unwound"]
     assert [desk.position_in(each) for each in "AB"] == [0, 0]
+
+
+def test_33_a_lead_that_a_bust_has_put_behind_fails_also_while_its_follower_waits_for_a_retry(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(RATIO, retry=RetryPolicy(attempts=2, delay=60)))
+    desk.say(desk.accepted(ENTRY))
+    trade = desk.filled(ENTRY, 140)
+    desk.say(desk.filled(ENTRY, 60))
+    desk.say(desk.rejected(ENTRY, "busy", desk.sent(ENTRY, 1)))
+    desk.say(trade)
+    desk.say(desk.filled(ENTRY, 70, of=desk.sent(ENTRY, 1)))
+    desk.new()
+    desk.say(desk.busted(ENTRY, trade))
+    assert "alert LEG_FAILED" in desk.new()
 
 
 def test_34_neither_fills_in_time(desk: Desk) -> None:

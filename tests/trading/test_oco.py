@@ -129,7 +129,7 @@ def test_stops_of_a_venue_without_stops_are_sent_at_market_when_their_price_is_t
     desk.touch(3049)
     assert desk.new() == []
     desk.touch(3052)
-    assert desk.new() == ["submit entry buy 10", "watch below 2950"]
+    assert desk.new() == ["submit entry buy 10", "watch nothing"]
     desk.say(desk.filled(ENTRY, 10))
     assert desk.new() == ["watch below 3000 above 3150"]
     desk.touch(2999)
@@ -137,3 +137,28 @@ def test_stops_of_a_venue_without_stops_are_sent_at_market_when_their_price_is_t
     desk.say(desk.filled(CLOSE, 10))
     assert desk.new() == ["finish stop_loss"]
     assert desk.position == 0
+
+
+def test_of_two_that_are_kept_here_the_touched_one_silences_the_other_while_it_may_trade(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(3051)
+    assert desk.new() == ["watch below 2950 above 3050", "submit entry buy 10", "watch nothing"]
+    desk.touch(2949)
+    assert desk.new() == []
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["finish filled"]
+
+
+def test_of_two_that_are_kept_here_the_other_waits_again_when_the_touched_one_is_refused(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(3051)
+    desk.say(desk.rejected(ENTRY, "halted"))
+    assert desk.new()[1:] == ["submit entry buy 10", "watch nothing", "watch below 2950"]
+    desk.touch(2949)
+    assert desk.new() == ["submit entry_1 sell 10", "watch nothing"]
+
+
+def test_of_prices_that_come_together_the_first_entry_that_is_touched_is_sent(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(BREAKOUT, synthetic=True))
+    desk.touch(2949, 3051)
+    assert desk.new()[1:] == ["submit entry_1 sell 10", "watch nothing"]

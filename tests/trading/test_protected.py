@@ -17,7 +17,14 @@ BREAKOUT = OcoSpec(
     order_id="oco-1",
     symbol="IBM",
     entries=(
-        OcoEntry(side=Side.BUY, quantity=Decimal(10), order_type=OrderType.STOP, price=Decimal(3050)),
+        OcoEntry(
+            side=Side.BUY,
+            quantity=Decimal(10),
+            order_type=OrderType.STOP,
+            price=Decimal(3050),
+            exit_stop_price=Decimal(3000),
+            exit_take_profit_price=Decimal(3150),
+        ),
         OcoEntry(
             side=Side.SELL,
             quantity=Decimal(10),

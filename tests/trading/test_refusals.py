@@ -190,3 +190,37 @@ def test_a_price_that_the_venue_changes_is_asked_back_once_and_then_left_alone(d
     desk.say(restated)
     assert desk.new() == ["alert ORDER_RESTATED"]
     assert desk.order(STOP).stop_price == 2960
+
+
+def test_an_order_of_which_the_venue_counts_more_than_it_has_reported_is_not_over(desk: Desk) -> None:
+    desk.begin(bracket_spec(valid_for=None))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(msgspec.structs.replace(desk.canceled_unasked(ENTRY), cum_quantity=Decimal(4)))
+    assert desk.new()[1:] == ["alert CUM_MISMATCH"]
+    assert desk.outcome == "(open)"
+    desk.say(desk.filled(ENTRY, 4))
+    assert desk.new() == ["submit stop sell 4", "submit take_profit sell 4"]
+
+
+def test_executions_that_are_never_reported_are_waited_for_until_a_person_ends_it(desk: Desk) -> None:
+    desk.begin(single_spec(valid_for=None))
+    desk.say(msgspec.structs.replace(desk.canceled_unasked(ENTRY), cum_quantity=Decimal(4)))
+    assert desk.outcome == "(open)"
+    desk.do(CancelRequested())
+    assert desk.outcome == "canceled"
+
+
+def test_what_a_split_has_put_into_other_units_is_left_to_a_person(desk: Desk) -> None:
+    desk.begin_long_10()
+    split = msgspec.structs.replace(desk.restated(STOP, 20), stop_price=Decimal(1475), reason_code=0)
+    desk.say(split)
+    assert desk.new() == ["alert ORDER_RESCALED", "alert ORDER_RESTATED"]
+    assert desk.leaves(STOP) == 20
+    desk.do(CancelRequested(mode="flatten"))
+    assert "cancel stop" in desk.new()
+
+
+def test_a_stop_may_go_to_where_nothing_is_lost_any_more(desk: Desk) -> None:
+    desk.begin_long_10()
+    amend(desk, stop_price="3010")
+    assert desk.new() == ["replace stop 10 at 3010"]

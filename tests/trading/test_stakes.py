@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from trading.orders import OrderType, Side
@@ -18,6 +19,7 @@ from trading.specs import (
     ScaleSpec,
     SingleSpec,
     Spec,
+    SpecError,
     Trail,
     TrailingSpec,
     TwapSpec,
@@ -61,22 +63,12 @@ def bracket(
 
 
 def oco(*, exits: bool) -> OcoSpec:
-    stop, profit = (D(100), D(120)) if exits else (None, None)
-    return OcoSpec(
-        order_id="o",
-        symbol="IBM",
-        entries=(
-            OcoEntry(
-                side=B,
-                quantity=D(4),
-                order_type=STOP,
-                price=D(110),
-                exit_stop_price=stop,
-                exit_take_profit_price=profit,
-            ),
-            OcoEntry(side=S, quantity=D(5), order_type=STOP, price=D(90)),
-        ),
-    )
+    buy = OcoEntry(side=B, quantity=D(4), order_type=STOP, price=D(110))
+    sell = OcoEntry(side=S, quantity=D(5), order_type=STOP, price=D(90))
+    if exits:
+        buy = msgspec.structs.replace(buy, exit_stop_price=D(100), exit_take_profit_price=D(120))
+        sell = msgspec.structs.replace(sell, exit_stop_price=D(100), exit_take_profit_price=D(80))
+    return OcoSpec(order_id="o", symbol="IBM", entries=(buy, sell))
 
 
 LEGS = (
@@ -185,6 +177,18 @@ def test_what_gets_exits_of_its_own_or_is_being_closed_is_protected() -> None:
     assert all(protects(spec) for spec in protected)
     plain = (single(LIMIT, limit=1), oco(exits=False), MultiLegSpec(order_id="o", legs=LEGS), twap(100, None), ICEBERG)
     assert not any(protects(spec) for spec in plain)
+
+
+@pytest.mark.parametrize("bare", [0, 1])
+def test_an_oco_of_which_one_entry_alone_has_exits_is_refused(bare: int) -> None:
+    check(oco(exits=True))
+    entries = list(oco(exits=True).entries)
+    entries[bare] = oco(exits=False).entries[bare]
+    spec = msgspec.structs.replace(oco(exits=True), entries=tuple(entries))
+    right = "None: is needed too: both entries have exits, or neither has"
+    with pytest.raises(SpecError, match=rf"^entries\[{bare}\]\.exit_stop_price: {right}$"):
+        check(spec)
+    assert not protects(spec), "one that was begun before: a halt that flattens waits for its end"
 
 
 def test_a_position_that_is_held_is_taken_over_by_a_flatten_and_by_a_trailing_stop_without_entry() -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from tests.trading.desk import CLOSE, ENTRY, TAKE_PROFIT, Desk, bracket_spec, single_spec
 from trading.events import AmendRequested, CancelRequested, PriceTouched
 from trading.orders import OrderType, Side
-from trading.specs import Amendment
+from trading.specs import Amendment, Trail, TrailingSpec
 
 
 def long_10(desk: Desk) -> None:
@@ -39,14 +39,19 @@ def test_a_touched_take_profit_is_sent_as_a_limit_and_the_stop_is_waited_for_on(
     assert desk.new() == ["finish stop_loss"]
 
 
-def test_the_rest_of_the_entry_is_cancelled_before_the_stop_is_sent(desk: Desk) -> None:
+def test_a_touched_stop_does_not_wait_for_the_cancel_of_the_rest_of_the_entry(desk: Desk) -> None:
     desk.begin(bracket_spec(synthetic=True, valid_for=None))
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 4))
     desk.touch(2950)
-    assert desk.new()[2:] == ["cancel entry", "watch nothing"]
+    assert desk.new()[2:] == ["cancel entry", "submit close sell 4", "watch nothing"]
+    desk.say(desk.filled(ENTRY, 2))
+    desk.say(desk.filled(CLOSE, 4))
+    assert desk.new() == ["submit close sell 2"], "what the entry added is closed too"
     desk.say(desk.canceled(ENTRY))
-    assert desk.new() == ["submit close sell 4"]
+    desk.say(desk.filled(CLOSE, 2))
+    assert desk.new() == ["finish stop_loss"]
+    assert desk.position == 0
 
 
 def test_a_moved_stop_is_waited_for_where_it_then_is(desk: Desk) -> None:
@@ -88,3 +93,48 @@ def test_a_stop_entry_whose_time_runs_out_was_never_sent(desk: Desk) -> None:
     desk.begin(spec)
     desk.fire("valid_until")
     assert desk.new()[2:] == ["watch nothing", "finish expired_unfilled"]
+
+
+def test_of_prices_that_come_together_the_stop_ends_it_whatever_comes_before_and_after(desk: Desk) -> None:
+    long_10(desk)
+    desk.touch(3051, 2949, 3060)
+    assert desk.new() == ["submit close sell 10", "watch nothing"]
+
+
+def test_of_prices_that_come_together_those_after_the_take_profit_change_nothing_between_the_exits(desk: Desk) -> None:
+    long_10(desk)
+    desk.touch(3051, 2951)
+    assert desk.new() == ["submit take_profit sell 10", "watch below 2950"]
+
+
+def test_a_brackets_stop_entry_is_kept_here_too(desk: Desk) -> None:
+    entry = {"entry_type": OrderType.STOP, "entry_price": Decimal(3010)}
+    desk.begin(bracket_spec(synthetic=True, valid_for=None, **entry))
+    assert desk.new() == ["watch above 3010"]
+    desk.touch(3011, 2940, 3055)
+    assert desk.new() == ["submit entry buy 10", "watch nothing"], "its exits begin with what it fills"
+    assert desk.order(ENTRY).order_type is OrderType.MARKET
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["watch below 2950 above 3050"]
+    desk.touch(2949)
+    assert desk.new() == ["submit close sell 10", "watch nothing"]
+
+
+def test_a_trailing_orders_stop_entry_is_kept_here_too(desk: Desk) -> None:
+    desk.begin(
+        TrailingSpec(
+            order_id="trail-1",
+            symbol="IBM",
+            side=Side.SELL,
+            quantity=Decimal(10),
+            entry_type=OrderType.STOP,
+            entry_price=Decimal(2990),
+            trail=Trail(amount=Decimal(50), step=Decimal(10), tick=Decimal(1)),
+            synthetic=True,
+        )
+    )
+    assert desk.new() == ["watch below 2990"]
+    desk.touch(2989)
+    assert desk.new() == ["submit entry sell 10", "watch nothing"]
+    desk.say(desk.filled(ENTRY, 10, 2985))
+    assert desk.new() == ["watch below 2975 above 3035"]

@@ -83,13 +83,79 @@ def test_it_trails_from_what_the_entry_paid(desk: Desk) -> None:
     assert desk.sent(STOP).price == 2940
     desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
     desk.say(desk.filled(ENTRY, 6, 3000))
-    assert desk.new() == ["replace stop 10", "replace take_profit 10"]
+    assert desk.new() == ["replace stop 10 at 2946", "replace take_profit 10", "watch above 3006"]
     desk.say(desk.replaced(STOP), desk.replaced(TAKE_PROFIT))
     desk.say(desk.filled(TAKE_PROFIT, 10))
     assert desk.new() == ["cancel stop", "watch nothing"]
     desk.say(desk.canceled(STOP))
     assert desk.new() == ["finish take_profit"]
     assert desk.position == 0
+
+
+def test_until_the_stop_has_moved_it_follows_the_entrys_average_price(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(ENTERED, take_profit_price=None))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 1, 2900))
+    desk.say(desk.accepted(STOP))
+    assert desk.sent(STOP).price == 2850
+    desk.new()
+    last = desk.filled(ENTRY, 9, 3000)
+    desk.say(last)
+    assert desk.new() == ["replace stop 10 at 2940", "watch above 3000"]
+    desk.say(desk.replaced(STOP))
+    desk.say(desk.corrected(last, 9, 3100))
+    assert desk.new() == ["replace stop 10 at 3030", "watch above 3090"]
+
+
+def test_once_the_stop_has_moved_it_follows_the_best_price_alone(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(ENTERED, take_profit_price=None))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4, 3000))
+    desk.say(desk.accepted(STOP))
+    desk.touch(3060)
+    desk.say(desk.replaced(STOP))
+    desk.new()
+    desk.say(desk.filled(ENTRY, 6, 2990))
+    assert desk.new() == ["replace stop 10"]
+
+
+def test_what_the_entry_fills_after_the_stop_has_filled_trails_from_its_own_price(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(ENTERED, take_profit_price=None))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 4, 3000))
+    desk.say(desk.accepted(STOP))
+    desk.touch(3100)
+    desk.say(desk.replaced(STOP))
+    desk.say(desk.filled(STOP, 4, 3050))
+    desk.new()
+    desk.say(desk.filled(ENTRY, 2, 2980))
+    desk.say(desk.accepted(STOP))
+    assert desk.new() == ["submit stop sell 2", "watch above 2990"]
+    assert desk.sent(STOP).price == 2930
+    desk.say(desk.filled(ENTRY, 4, 2995))
+    assert desk.new() == ["replace stop 6 at 2940", "watch above 3000"]
+
+
+def test_a_position_that_is_held_again_by_a_bust_keeps_its_stop(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3100)
+    desk.say(desk.replaced(STOP))
+    trade = desk.filled(STOP, 10, 3050)
+    desk.say(trade)
+    desk.say(desk.busted(STOP, trade))
+    assert "submit stop sell 10" in desk.new()
+    assert desk.sent(STOP).price == 3050
+
+
+def test_the_stop_is_never_below_a_tick(desk: Desk) -> None:
+    wide = Trail(amount=Decimal(99), tick=Decimal("0.5"))
+    desk.begin(msgspec.structs.replace(ENTERED, entry_price=Decimal(100), trail=wide))
+    desk.say(desk.accepted(ENTRY))
+    desk.say(desk.filled(ENTRY, 10, 50))
+    assert desk.sent(STOP).price == Decimal("0.5")
+    desk.say(desk.accepted(STOP))
+    desk.touch(100)
+    assert desk.new()[-2:] == ["replace stop 10 at 1.0", "watch above 100.5"]
 
 
 def test_an_entry_that_never_fills_waits_for_no_price(desk: Desk) -> None:
@@ -107,6 +173,27 @@ def test_a_short_position_is_the_mirror_image(desk: Desk) -> None:
     desk.say(desk.accepted(STOP))
     desk.touch(2985)
     assert desk.new() == ["replace stop 10 at 3035", "watch below 2975"]
+
+
+@pytest.mark.parametrize(("held", "exit_side"), [(Side.BUY, Side.SELL), (Side.SELL, Side.BUY)])
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_prices_are_waited_for_where_the_position_could_be_closed(
+    held: Side, exit_side: Side, *, synthetic: bool
+) -> None:
+    desk = Desk()
+    desk.begin(msgspec.structs.replace(HELD, side=held, synthetic=synthetic))
+    assert desk.watches["IBM"].side is exit_side
+
+
+def test_a_new_watch_says_whether_the_touch_before_it_was_heard(desk: Desk) -> None:
+    begin(desk)
+    said = [desk.watches["IBM"].was_heard]
+    desk.touch(3012)
+    said.append(desk.watches["IBM"].was_heard)
+    desk.do(AmendRequested(amendment=Amendment(trail=Trail(amount=Decimal(50), step=Decimal(20), tick=Decimal(1)))))
+    said.append(desk.watches["IBM"].was_heard)
+    assert said == [False, True, False]
+    assert desk.watches["IBM"].number == 3
 
 
 @pytest.mark.parametrize(
@@ -164,3 +251,22 @@ def test_flatten_closes_what_is_held(desk: Desk) -> None:
     desk.say(desk.canceled(STOP))
     desk.say(desk.filled(CLOSE, 10))
     assert desk.new() == ["submit close sell 10", "finish closed"]
+
+
+def test_of_prices_that_come_together_a_stop_kept_here_moves_to_the_best_and_is_then_touched(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, synthetic=True))
+    desk.touch(3012, 3060, 2940, 3005)
+    assert desk.new() == ["watch below 2950 above 3010", "submit close sell 10", "watch nothing"]
+    assert desk.state.legs[0].stop_price == 3010
+
+
+def test_of_prices_that_come_together_the_best_moves_a_stop_that_works_at_the_venue(desk: Desk) -> None:
+    begin(desk)
+    desk.touch(3012, 3060, 3005)
+    assert desk.new() == ["replace stop 10 at 3010", "watch above 3070"]
+
+
+def test_a_low_that_came_before_the_best_price_touches_no_stop_that_was_not_there_yet(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, synthetic=True))
+    desk.touch(3012, 2970, 3060)
+    assert desk.new()[1:] == ["watch below 3010 above 3070"]

@@ -1,5 +1,6 @@
-"""Which of the prices that are waited for the market has come to."""
+"""Which of the prices that are waited for the market has come to, and what orders are told of it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -7,69 +8,201 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
-from trading.watches import Watch, touched
+from trading.messages import Numbered
+from trading.orders import Side
+from trading.watches import MOST_TURNS, Watch, judged, prices_for, succeeding, turning_points
 
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 PRICES = st.one_of(st.none(), st.integers(0, 20).map(Decimal))
-TICKS = st.builds(Tick, ts=st.just(AT), symbol=st.just("IBM"), bid=PRICES, ask=PRICES, last=PRICES)
+SIDES = st.sampled_from([None, *Side])
+PATHS = st.lists(st.integers(1, 40).map(Decimal), max_size=200)
+BUY, SELL = Side.BUY, Side.SELL
 
 
-def watch(below: Decimal | int | None = None, above: Decimal | int | None = None, symbol: str = "IBM") -> Watch:
-    prices = {"below": below, "above": above}
-    given_prices = {name: None if price is None else Decimal(price) for name, price in prices.items()}
-    return Watch(order_id="o", symbol=symbol, number=3, **given_prices)
+def watch(below: int | None = None, above: int | None = None, side: Side | None = None) -> Watch:
+    return Watch(order_id="o", symbol="IBM", number=3, below=_price(below), above=_price(above), side=side)
 
 
 def tick(last: int | None = None, bid: int | None = None, ask: int | None = None) -> Tick:
-    def price(value: int | None) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-    return Tick(ts=AT, symbol="IBM", last=price(last), bid=price(bid), ask=price(ask))
+    return Tick(ts=AT, symbol="IBM", last=_price(last), bid=_price(bid), ask=_price(ask))
 
 
-def bar(low: int, high: int) -> Bar:
-    middle = Decimal(low + high) / 2
-    return Bar(ts=AT, symbol="IBM", open=middle, high=Decimal(high), low=Decimal(low), close=middle)
+def bar(low: int, high: int, close: int = 100) -> Bar:
+    return Bar(ts=AT, symbol="IBM", open=Decimal(100), high=Decimal(high), low=Decimal(low), close=Decimal(close))
+
+
+def _price(value: int | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
+def judge(waiting: Watch, data: Sequence[MarketData], first: int = 1) -> tuple[Watch, list[int] | None]:
+    """What becomes of the watch, and the prices that its order is told."""
+    messages = [Numbered(number=first + number, data=each) for number, each in enumerate(data)]
+    after, touch = judged(waiting, "0", messages)
+    return after, None if touch is None else [int(price) for price in touch.prices]
+
+
+def trades(*prices: int) -> list[Tick]:
+    return [tick(last=price) for price in prices]
 
 
 @pytest.mark.parametrize(
-    ("data", "waiting", "price"),
+    ("data", "waiting", "told"),
     [
-        (tick(last=95), watch(below=95), 95),
+        (tick(last=95), watch(below=95), [95]),
         (tick(last=96), watch(below=95), None),
-        (tick(last=105), watch(above=105), 105),
+        (tick(last=105), watch(above=105), [105]),
         (tick(last=104), watch(above=105), None),
         (tick(last=96, bid=94, ask=106), watch(below=95, above=105), None),  # where it trades goes before quotes
-        (tick(bid=95, ask=97), watch(below=95), 95),
+        (tick(bid=95, ask=97), watch(below=95), [95, 97]),
         (tick(bid=96, ask=97), watch(below=95), None),
-        (tick(bid=104, ask=105), watch(above=105), 105),
-        (tick(ask=94), watch(below=95), 94),
-        (tick(bid=106), watch(above=105), 106),
+        (tick(bid=104, ask=105), watch(above=105), [105]),
+        (tick(ask=94), watch(below=95), [94]),
+        (tick(bid=106), watch(above=105), [106]),
         (tick(bid=0, ask=97), watch(below=95), None),
-        (tick(last=0, bid=94), watch(below=95), 94),
+        (tick(last=0, bid=94), watch(below=95), [94]),
         (tick(), watch(below=95, above=105), None),
-        (bar(95, 100), watch(below=95), 95),
-        (bar(96, 105), watch(below=95, above=105), 105),
-        (bar(90, 110), watch(below=95, above=105), 90),
-        (bar(0, 100), watch(below=95), None),
-        (tick(last=95), watch(below=95, symbol="MSFT"), None),
         (tick(last=95), watch(), None),
+        (bar(95, 100), watch(below=95), [95, 100]),
+        (bar(0, 100), watch(below=95), None),
     ],
 )
-def test_a_watch_is_touched_where_the_market_has_been(data: MarketData, waiting: Watch, price: int | None) -> None:
-    told = [] if price is None else [PriceTouched(symbol="IBM", watch=3, price=Decimal(price), at=AT)]
-    assert [touch for _, touch in touched([waiting], data)] == told
+def test_a_watch_is_touched_where_the_market_has_been(data: MarketData, waiting: Watch, told: list[int] | None) -> None:
+    assert judge(waiting, [data])[1] == told
 
 
-@given(
-    st.builds(watch, PRICES, PRICES), st.builds(Tick, ts=st.just(AT), symbol=st.just("IBM"), bid=PRICES, last=PRICES)
+@pytest.mark.parametrize(
+    ("data", "waiting", "told"),
+    [
+        (tick(bid=99, ask=150), watch(95, 105, SELL), None),  # an ask far away is no gain of a long position
+        (tick(bid=105, ask=106), watch(95, 105, SELL), [105]),
+        (tick(bid=95, ask=104), watch(95, 105, SELL), [95]),
+        (tick(bid=50, ask=101), watch(95, 105, BUY), None),  # nor is a bid far away one of a short position
+        (tick(bid=94, ask=95), watch(95, 105, BUY), [95]),
+        (tick(bid=94, ask=105), watch(95, 105, BUY), [105]),
+        (tick(ask=150), watch(95, 105, SELL), None),
+        (tick(ask=95), watch(95, 105, SELL), [95]),  # whoever would buy does so for no more
+        (tick(bid=50), watch(95, 105, BUY), None),
+        (tick(bid=105), watch(95, 105, BUY), [105]),
+        (tick(ask=95), watch(above=105, side=SELL), None),
+    ],
 )
-def test_what_is_told_is_always_at_or_beyond_what_was_waited_for(waiting: Watch, data: Tick) -> None:
-    for each, touch in touched([waiting], data):
-        assert each is waiting
+def test_an_exit_is_judged_by_the_quote_at_which_it_would_trade(
+    data: Tick, waiting: Watch, told: list[int] | None
+) -> None:
+    assert judge(waiting, [data])[1] == told
+
+
+@pytest.mark.parametrize(("side", "told"), [(SELL, [90, 110, 102]), (BUY, [110, 90, 102])], ids=["long", "short"])
+def test_of_a_bar_over_both_prices_the_one_that_hurts_comes_first(side: Side, told: list[int]) -> None:
+    assert judge(watch(95, 105, side), [bar(90, 110, 102)])[1] == told
+
+
+def test_an_order_is_told_where_the_market_turned_after_the_touch() -> None:
+    waiting = watch(2950, 3010, SELL)
+    after, told = judge(waiting, trades(3000, 3005, 3012, 3030, 3060, 2990, 2940, 3005))
+    assert told == [3012, 3060, 2940, 3005]
+    assert after.told is not None
+    assert after.told.at == AT
+
+
+def test_what_the_market_does_until_the_next_watch_is_what_that_one_begins_with() -> None:
+    told, _ = judge(watch(2950, 3010, SELL), trades(3012))
+    collecting, again = judge(told, trades(3060, 2940, 3005), first=2)
+    assert again is None
+    following = succeeding(watch(3010, 3070, SELL), collecting, was_heard=True)
+    _, prices = judge(following, trades(3006), first=5)
+    assert prices == [2940, 3006]
+
+
+def test_what_an_order_did_not_hear_is_judged_again_by_its_next_watch() -> None:
+    told, _ = judge(watch(2950, 3010, SELL), trades(2949))
+    assert succeeding(watch(2950, 3020, SELL), told, was_heard=True).since == ()
+    after = succeeding(watch(2950, 3020, SELL), told, was_heard=False)
+    assert judge(after, trades(3000), first=2)[1] == [2949, 3000]
+
+
+def test_a_watch_of_another_side_does_not_begin_with_prices_that_do_not_count_for_it() -> None:
+    told, _ = judge(watch(above=105), [tick(bid=100, ask=105)])
+    assert succeeding(watch(95, 110, SELL), told, was_heard=False).since == ()
+
+
+def test_messages_that_come_again_are_told_again_and_not_judged_by_the_next_watch() -> None:
+    batch = trades(3012, 2970, 3060)
+    told, prices = judge(watch(2950, 3010, SELL), batch)
+    assert judge(told, batch) == (told, prices), "nobody knows whether the order was told"
+    following = succeeding(watch(3010, 3070, SELL), told, was_heard=True)
+    assert judge(following, batch) == (following, None)
+
+
+def test_a_watch_that_nothing_touches_stays_the_very_same() -> None:
+    waiting = watch(95, 105, SELL)
+    assert judge(waiting, trades(96, 100, 104))[0] is waiting
+    told, _ = judge(waiting, trades(95))
+    after, _ = judge(told, trades(96), first=2)
+    assert judge(after, trades(96), first=3)[0] is after
+
+
+@given(PRICES, PRICES, SIDES, st.lists(PRICES, min_size=1), st.lists(PRICES, min_size=1))
+def test_what_is_told_is_always_at_or_beyond_what_was_waited_for(
+    below: Decimal | None,
+    above: Decimal | None,
+    side: Side | None,
+    bids: list[Decimal | None],
+    lasts: list[Decimal | None],
+) -> None:
+    waiting = Watch(order_id="o", symbol="IBM", number=3, below=below, above=above, side=side)
+    data = [Tick(ts=AT, symbol="IBM", bid=bid, last=last) for bid, last in zip(bids, lasts, strict=False)]
+    messages = [Numbered(number=number, data=each) for number, each in enumerate(data)]
+    after, touch = judged(waiting, "0", messages)
+    touching = [price for each in data for price in prices_for(waiting, each) if waiting.is_touched_at(price)]
+    assert (touch is None) is (not touching)
+    assert (after is waiting) is (touch is None)
+    if touch is not None:
         assert touch.price > 0
-        beyond_below = waiting.below is not None and touch.price <= waiting.below
-        beyond_above = waiting.above is not None and touch.price >= waiting.above
-        assert beyond_below or beyond_above
+        assert waiting.is_touched_at(touch.price) or len(touch.prices) == MOST_TURNS
+        assert min(touch.prices) <= min(touching)
+        assert max(touch.prices) >= max(touching)
+
+
+@given(PATHS)
+def test_turning_points_keep_the_extremes_and_the_largest_fall_and_rise_and_are_never_too_many(
+    path: list[Decimal],
+) -> None:
+    turns = turning_points(path)
+    assert len(turns) <= MOST_TURNS
+    assert turning_points(turns) == turns
+    if path:
+        assert (min(turns), max(turns)) == (min(path), max(path))
+    for sign in (1, -1):
+        assert _largest_fall([sign * price for price in turns]) == _largest_fall([sign * price for price in path])
+
+
+def _largest_fall(path: Sequence[Decimal]) -> Decimal:
+    best, most = Decimal(-1000), Decimal(0)
+    for price in path:
+        best = max(best, price)
+        most = max(most, best - price)
+    return most
+
+
+@given(PATHS, st.integers(1, 199))
+def test_turning_points_of_two_parts_are_those_of_the_whole(path: list[Decimal], cut: int) -> None:
+    assert turning_points([*turning_points(path[:cut]), *path[cut:]]) == turning_points(path)
+
+
+@given(st.lists(st.integers(1, 40).map(Decimal), max_size=MOST_TURNS), st.integers(1, 20))
+def test_a_stop_that_follows_is_touched_by_turning_points_where_the_whole_path_touches_it(
+    path: list[Decimal], distance: int
+) -> None:
+    assert _follows(path, distance) == _follows(turning_points(path), distance)
+
+
+def _follows(path: Sequence[Decimal], distance: int) -> tuple[Decimal | None, bool]:
+    best: Decimal | None = None
+    for price in path:
+        best = price if best is None else max(best, price)
+        if price <= best - distance:
+            return best, True
+    return best, False

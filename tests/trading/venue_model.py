@@ -289,7 +289,7 @@ class Game:
         return True
 
     def _touches(self, touch: PriceTouched) -> None:
-        self._tell(f"{touch.symbol} has touched {touch.price} of watch {touch.watch}")
+        self._tell(f"{touch.symbol} has touched {', '.join(map(str, touch.prices))} of watch {touch.watch}")
         watch = self.watches.get(touch.symbol)
         key = (touch.symbol, touch.watch)
         if watch is not None and watch.number == touch.watch and key not in self.taken:
@@ -309,6 +309,13 @@ class Game:
         self._tell(f"{symbol} trades at {price}")
         watch = self.watches[symbol]
         if (symbol, watch.number) in self.seen:
+            # As long as it was not told of it, an order is told what came after it too.
+            self.touches = [
+                msgspec.structs.replace(each, then=(*each.then, price))
+                if (each.symbol, each.watch) == (symbol, watch.number)
+                else each
+                for each in self.touches
+            ]
             return
         if (watch.below is not None and price <= watch.below) or (watch.above is not None and price >= watch.above):
             self.seen.add((symbol, watch.number))
@@ -378,7 +385,7 @@ class Game:
         told = len(self.alerts)
         self._deliver(AmendRequested(amendment=amendments[choice]))
         wanted = amendments[choice].values()
-        is_done = all(value == getattr(self.spec, name, None) for name, value in wanted.items())
+        is_done = wanted and all(getattr(self.spec, name, None) == value for name, value in wanted.items())
         assert is_done or "AMEND_REFUSED" in self.alerts[told:], "an amendment came to nothing and nobody was told"
         return True
 

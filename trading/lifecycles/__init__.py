@@ -46,7 +46,7 @@ from trading.specs import (
     check,
 )
 
-__all__ = ["ChildSummary", "OrderSummary", "State", "handle", "is_finished", "refusal", "start", "summary"]
+__all__ = ["ChildSummary", "OrderSummary", "State", "begin", "handle", "is_finished", "refusal", "start", "summary"]
 
 KINDS: dict[type[Common], Kind] = {
     SingleSpec: single.KIND,
@@ -91,6 +91,11 @@ class OrderSummary(msgspec.Struct, frozen=True, kw_only=True):
 def start(spec: Spec, now: datetime) -> tuple[State, list[Command]]:
     """Begin an order; `now` is the market's clock. Raises `trading.specs.SpecError` for a spec that is wrong."""
     check(spec)
+    return begin(spec, now)
+
+
+def begin(spec: Spec, now: datetime) -> tuple[State, list[Command]]:
+    """Begin an order whose spec was found right when it was placed: a rule that is newer than it does not end it."""
     return engine.begin(KINDS[type(spec)], spec, now)
 
 

@@ -11,6 +11,7 @@ from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all
 from trading.lifecycles.entries import entry, unfilled_outcome
 from trading.lifecycles.state import Plan, State
+from trading.orders import OrderType
 from trading.specs import BracketSpec
 
 
@@ -25,6 +26,7 @@ def _plan(state: State, spec: BracketSpec) -> Plan:
         order_type=spec.entry_type,
         price=spec.entry_price,
         time_in_force=spec.time_in_force,
+        synthetic=spec.synthetic,
     )
     protected.exits(
         plan,
@@ -46,7 +48,15 @@ def _judge(before: State, state: State, spec: BracketSpec) -> Judgement:
 
 def _heed(state: State, spec: BracketSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
-        state = protected.touched(state, price=event.price, side=spec.side, stop_price=spec.stop_price)
+        if spec.synthetic and spec.entry_type is OrderType.STOP:
+            state = protected.touched_entry(state, event.prices, side=spec.side, entry_price=spec.entry_price)
+        state = protected.touched(
+            state,
+            event.prices,
+            side=spec.side,
+            stop_price=spec.stop_price,
+            take_profit_price=spec.take_profit_price,
+        )
     return state, []
 
 

@@ -57,7 +57,7 @@ from trading.lifecycles.state import (
     slot_name,
 )
 from trading.retry import RetryPolicy, next_attempt
-from trading.specs import Amendment, Common, SpecError, amended
+from trading.specs import Amendment, Common, SpecError, amended, check_room
 
 VALID_UNTIL = "valid_until"
 
@@ -155,10 +155,11 @@ def begin(kind: Kind, spec: Any, now: datetime) -> tuple[State, list[Command]]:
 
 def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
     """The state after an event, and what is to be done about it."""
-    state, told = _learn(kind, before, event, now)
+    own = _OWN.get(type(event))
+    state, told = _reported(kind, before, event, now) if own is None else own(kind, before, event)
     if state is before:
         return state, told
-    if type(event) in _OWN:
+    if own is not None:
         state, consequences = kind.judge(before, state, state.spec)
         told += consequences
     if before.outcome:
@@ -166,22 +167,25 @@ def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[Sta
     plan = kind.plan(state, state.spec)
     state, commands = _ask_for_difference(state, plan)
     until = state.valid_until
-    if until is not None and state.is_timed is not (not state.over and _may_enter(state, plan)):
-        # Where a busted trade has opened an entry again, its time is limited as before.
-        state = replace(state, is_timed=not state.is_timed)
-        timer = SetTimer(name=VALID_UNTIL, at=until) if state.is_timed else CancelTimer(name=VALID_UNTIL)
-        commands.append(timer)
+    is_entering = plan.more_entries or (bool(plan.orders) and plan.orders[0].role is Role.ENTRY)
+    if until is not None and state.is_timed is not is_entering:
+        state, timers = _limiting(state, plan, until)
+        commands += timers
     state, end = _end(kind, before, state, plan)
     # The venue first: nobody is to wait for an alert to be written before a position is protected.
     return state, [*commands, *told, *end]
 
 
+def _limiting(state: State, plan: Plan, until: datetime) -> Judgement:
+    """The timer of what is unfilled runs as long as an entry may trade."""
+    if state.is_timed is not (not state.over and _may_enter(state, plan)):
+        # Where a busted trade has opened an entry again, its time is limited as before.
+        state = replace(state, is_timed=not state.is_timed)
+        return state, [SetTimer(name=VALID_UNTIL, at=until) if state.is_timed else CancelTimer(name=VALID_UNTIL)]
+    return state, []
+
+
 # What has happened
-
-
-def _learn(kind: Kind, state: State, event: Event, now: datetime) -> Judgement:
-    own = _OWN.get(type(event))
-    return _reported(kind, state, event, now) if own is None else own(kind, state, event)
 
 
 def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement:
@@ -202,6 +206,7 @@ def _reported(kind: Kind, before: State, event: Any, now: datetime) -> Judgement
         or after.refused_replaces != order.refused_replaces
         or after.cum_quantity > after.quantity
         or (after.stage is OrderStatus.SUSPENDED and order.stage is not OrderStatus.SUSPENDED)
+        or (after.venue_cum_quantity > after.cum_quantity and after.is_short_of_reports)
         or isinstance(event, TradeBusted | OrderRestated)
     ):
         state, set_back = _set_back(state, order, after, event, now)
@@ -226,7 +231,7 @@ def _answered(state: State, before: Order, after: Order, now: datetime) -> Judge
         state = _without_hold(state, hold_name("replace", *after.slot))
         terms = state.terms_of(*after.slot)
         if terms is not None and not terms.is_answered:
-            state = _with_terms(state, replace(terms, is_answered=True))
+            state = _with_terms(state, replace(terms, is_answered=terms.changes_price))
             if (after.limit_price, after.stop_price) != (terms.limit_price, terms.stop_price):
                 asked, has = terms.limit_price or terms.stop_price, after.limit_price or after.stop_price
                 text = f"{after.role} {after.cl_ord_id}: asked for {asked}, the venue has {has}"
@@ -331,19 +336,16 @@ def _amend_requested(kind: Kind, state: State, event: AmendRequested) -> Judgeme
     why_not = refusal(kind, state, event.amendment)
     if why_not:
         return state, [RaiseAlert(code="AMEND_REFUSED", text=f"{state.spec.order_id}: {why_not}")]
-    spec = amended(state.spec, event.amendment)
+    spec = amended(state.spec, event.amendment, entered=bool(state.traded(Role.ENTRY)))
     # What was given up may be possible as it is wanted now.
     holds = tuple([each for each in state.holds if each.status != "given_up"])
     return kind.amended(state, replace(state, spec=spec, holds=holds, terms=()), spec), []
 
 
-_OF_THE_ENTRY = ("quantity", "limit_price", "entry_price", "display_quantity")
-
-
 def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
     """Why an order cannot be amended so; empty where it can."""
     try:
-        amended(state.spec, amendment)
+        amended(state.spec, amendment, entered=bool(state.traded(Role.ENTRY)))
         _check_room(kind, state, amendment)
     except SpecError as error:
         return str(error)
@@ -351,15 +353,8 @@ def refusal(kind: Kind, state: State, amendment: Amendment) -> str:
 
 
 def _check_room(kind: Kind, state: State, amendment: Amendment) -> None:
-    """Raise `SpecError` where the order has gone too far for the amendment."""
-    filled = state.traded(Role.ENTRY)
-    if amendment.quantity is not None and amendment.quantity < filled:
-        raise SpecError("quantity", amendment.quantity, f"must be at least {filled}, which has filled")
     is_over = bool(state.over) or not _may_enter(state, kind.plan(state, state.spec))
-    for field in _OF_THE_ENTRY:
-        value = getattr(amendment, field)
-        if value is not None and is_over:
-            raise SpecError(field, value, "is the entry's, which is over")
+    check_room(state.spec, amendment, filled=state.traded(Role.ENTRY), over="which is over" if is_over else "")
 
 
 def _price_touched(kind: Kind, state: State, event: PriceTouched) -> Judgement:
@@ -386,10 +381,15 @@ _OWN: dict[type[Any], Callable[[Kind, State, Any], Judgement]] = {
 
 
 def _ask_for_difference(state: State, plan: Plan) -> Judgement:
+    wanted = {(want.role, want.leg, want.rung): want for want in plan.orders}
     newest: dict[Slot, Order] = {}
     stale: list[Order] = []
     for order in state.orders:
         slot = order.role, order.leg, order.rung
+        if slot not in wanted:
+            if not order.is_settled:
+                stale.append(order)
+            continue
         earlier = newest.get(slot)
         if earlier is not None and not earlier.is_settled:
             if order.is_settled:
@@ -397,16 +397,13 @@ def _ask_for_difference(state: State, plan: Plan) -> Judgement:
                 continue
             stale.append(earlier)
         newest[slot] = order
-    steps: list[tuple[Order | None, Want]] = []
-    for want in plan.orders:
-        steps.append((newest.pop((want.role, want.leg, want.rung), None), want))
     commands: list[Command] = []
-    for order in [*stale, *newest.values()]:
+    for order in stale:
         if order.is_open and order.request is None and not order.ending and _may(state, "cancel", order.slot):
             state, command = _withdraw(state, order)
             commands.append(command)
-    for steered, want in steps:
-        done = _steer(state, steered, want)
+    for slot, want in wanted.items():
+        done = _steer(state, newest.get(slot), want)
         if done is not None:
             state = done[0]
             commands.append(done[1])
@@ -421,7 +418,8 @@ def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Comman
     if order is None or order.is_settled:
         held_off = order is not None and not _may(state, "submit", order.slot)
         return None if want.leaves <= ZERO or held_off else _place(state, want)
-    if order.requests or order.ending:
+    if order.requests or order.ending or (order.is_rescaled and want.leaves > ZERO):
+        # In other units than its spec since a split: what it should be now is for a person to say.
         return None
     is_of_kind = order.order_type is want.order_type and order.side is want.side
     is_sized = order.leaves_quantity == want.leaves
@@ -509,6 +507,7 @@ def _resize(state: State, order: Order, want: Want, last: Terms | None) -> tuple
         limit_price=last.limit_price if last is not None and keeps_prices else want.limit_price,
         stop_price=last.stop_price if last is not None and keeps_prices else want.stop_price,
         quantity=order.cum_quantity + want.leaves,
+        changes_price=(want.limit_price, want.stop_price) != (order.limit_price, order.stop_price),
         is_answered=keeps_prices,
     )
     if last != terms:
@@ -550,17 +549,26 @@ def _watching(state: State, prices: Sequence[Watch]) -> Judgement:
     """One watch for each symbol, for the nearest price on each side."""
     wanted: dict[str, Watch] = {}
     for each in prices:
-        below = _nearest(max, wanted.get(each.symbol, each).below, each.below)
-        above = _nearest(min, wanted.get(each.symbol, each).above, each.above)
-        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above)
+        other = wanted.get(each.symbol, each)
+        below, above = _nearest(max, other.below, each.below), _nearest(min, other.above, each.above)
+        wanted[each.symbol] = Watch(symbol=each.symbol, below=below, above=above, side=other.side or each.side)
     known = {watch.symbol: watch for watch in state.watches}
     commands: list[Command] = []
     for symbol in [*known, *(each for each in wanted if each not in known)]:
         was, want = known.get(symbol, Watch(symbol=symbol)), wanted.get(symbol, Watch(symbol=symbol))
-        if (was.below, was.above) == (want.below, want.above) and not was.is_used:
+        if (was.below, was.above, was.side) == (want.below, want.above, want.side) and not was.is_used:
             continue
         known[symbol] = replace(want, number=was.number + 1)
-        commands.append(WatchPrice(symbol=symbol, number=was.number + 1, below=want.below, above=want.above))
+        commands.append(
+            WatchPrice(
+                symbol=symbol,
+                number=was.number + 1,
+                below=want.below,
+                above=want.above,
+                side=want.side,
+                was_heard=was.is_used,
+            )
+        )
     return (replace(state, watches=tuple(known.values())) if commands else state), commands
 
 
@@ -578,7 +586,8 @@ def _nearest(
 def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
     """Whether the order is over; where it was before, whether it is over again, with a word about what came late."""
     goes_on = plan.more or bool(plan.prices) or bool([want for want in plan.orders if want.leaves > ZERO])
-    if goes_on or [order for order in state.orders if not order.is_settled]:
+    # An order whose executions were not all reported is over when a person says so.
+    if goes_on or [order for order in state.orders if not order.is_settled or _misses_reports(state, order)]:
         return state, [_late("REOPENED", before, state)] if before.outcome else []
     if before.outcome and _traded(before) == _traded(state):
         return replace(state, outcome=before.outcome), []
@@ -590,18 +599,19 @@ def _end(kind: Kind, before: State, state: State, plan: Plan) -> Judgement:
     return state, [*told, Finish(outcome=state.outcome, text=text)]
 
 
+def _misses_reports(state: State, order: Order) -> bool:
+    return order.is_short_of_reports and state.over != "canceled"
+
+
 def _late(code: str, before: State, state: State) -> RaiseAlert:
     text = f"{state.spec.order_id} had ended as {before.outcome}: {totals(before)}; now {totals(state)}"
     return RaiseAlert(code=code, text=text)
 
 
 def _may_enter(state: State, plan: Plan) -> bool:
-    if plan.more_entries:
+    if plan.more_entries or [want for want in plan.orders if want.role is Role.ENTRY]:
         return True
-    for want in plan.orders:
-        if want.role is Role.ENTRY:
-            return True
-    return any(order.role is Role.ENTRY and not order.is_settled for order in state.orders)
+    return bool([order for order in state.orders if order.role is Role.ENTRY and not order.is_settled])
 
 
 def _traded(state: State) -> list[Decimal]:
@@ -644,6 +654,11 @@ def _alerts_about(before: Order, after: Order, event: Event) -> list[RaiseAlert]
         alerts.append(("TRADE_BUSTED", f"{name}: {event.quantity} at {event.price}, ExecID {event.ref_exec_id}"))
     if after.refused_cancels > before.refused_cancels:
         alerts.append(("CANCEL_REJECTED", f"{name}: {_reason(event)}"))
+    if after.is_rescaled and not before.is_rescaled:
+        alerts.append(("ORDER_RESCALED", f"{name}: {_terms_in_words(after)} instead of {_terms_in_words(before)}"))
+    if after.is_short_of_reports and not before.is_short_of_reports:
+        told, traded = after.venue_cum_quantity, after.cum_quantity
+        alerts.append(("CUM_MISMATCH", f"{name}: the venue says that {told} have traded, and has reported {traded}"))
     if after.stage is OrderStatus.SUSPENDED and before.stage is not OrderStatus.SUSPENDED:
         alerts.append(("ORDER_SUSPENDED", f"{name}: it may not trade until the venue says otherwise"))
     if after.stage is OrderStatus.UNKNOWN and before.is_open:

@@ -30,12 +30,12 @@ def entry(
     if state.over or state.legs[leg].closing:
         return
     order = state.latest(Role.ENTRY, leg, rung)
-    # Also what the venue has filled of one that it had rejected.
-    leaves = max(ZERO, quantity - state.entered(leg, rung))
     # What the venue has ended stays ended. What we have cancelled makes room for a right one, and what was rejected is
     # sent again by the order's own policy.
     if order is not None and order.is_settled and not (was_withdrawn(order) or will_be_sent_again(state, order)):
         return
+    # Also what the venue has filled of one that it had rejected.
+    leaves = max(ZERO, quantity - state.entered(leg, rung))
     is_stop = order_type is OrderType.STOP
     if synthetic and is_stop:
         assert price is not None, "checked: a stop order has its price"

@@ -24,6 +24,7 @@ def leading(plan: Plan, state: State, leg: Leg, *, number: int, all_or_none: boo
         quantity=leg.quantity,
         order_type=leg.order_type,
         price=leg.price,
+        time_in_force=leg.time_in_force,
         leg=number,
         all_or_none=all_or_none,
     )
@@ -77,6 +78,7 @@ def _part(plan: Plan, state: State, leg: Leg, *, number: int, rung: int, quantit
         quantity=quantity,
         order_type=leg.order_type,
         price=leg.price,
+        time_in_force=leg.time_in_force,
         leg=number,
         rung=rung,
     )

@@ -37,6 +37,7 @@ def _plan(state: State, spec: IcebergSpec) -> Plan:
             quantity=already + min(room, left),
             order_type=OrderType.LIMIT,
             price=spec.limit_price,
+            time_in_force=spec.time_in_force,
             rung=rung,
         )
     return plan

@@ -1,7 +1,8 @@
 """Several legs that belong together: all at once, or one that leads and others that follow its fills.
 
-A leg that ends short of its quantity, unasked, has failed. So have all of them where the order's time is over, or it
-was cancelled, and what they have filled is not in their ratio. What then works is cancelled, and the policy decides:
+A leg that ends short of its quantity, unasked, has failed, unless the order's own policy sends it again. So have all of
+them where the order's time is over, or trading was halted, and what they have filled is not in their ratio. What then
+works is cancelled, and the policy decides; a user's cancel closes or keeps what has filled, and asks no policy:
 
 - `unwind`: what every leg has filled is closed at market, each leg once nothing of it is unanswered;
 - `complete`: at market, legs get what brings them up to the one that has filled most, and more for its late fills; a
@@ -116,12 +117,13 @@ def _fails(state: State, spec: MultiLegSpec) -> bool:
     numbers = range(len(spec.legs))
     if any(has_ended_short(state, number) for number in numbers):
         return True
-    if not _none_works(state) or _is_retried(state, spec):
+    if not _none_works(state):
         return False
     # The venue may have made an order smaller, or busted its trade: then it is filled, and still short. What follows is
     # sent for what it lacks, but nothing brings a leader up to it.
+    unled = numbers if spec.execution is Execution.SIMULTANEOUS else (0,)
     behind = _behind(state, spec)
-    return any(behind) if spec.execution is Execution.SIMULTANEOUS else behind[0] > 0
+    return any(behind[number] and not _is_retried(state, number) for number in unled)
 
 
 def _has_failed(state: State, spec: MultiLegSpec) -> bool:
@@ -134,9 +136,9 @@ def _none_works(state: State) -> bool:
     return all(order.is_settled for order in state.orders if order.role is Role.ENTRY)
 
 
-def _is_retried(state: State, spec: MultiLegSpec) -> bool:
-    last = [state.latest(Role.ENTRY, number) for number in range(len(spec.legs))]
-    return any(order is not None and will_be_sent_again(state, order) for order in last)
+def _is_retried(state: State, number: int) -> bool:
+    order = state.latest(Role.ENTRY, number)
+    return order is not None and will_be_sent_again(state, order)
 
 
 def _policy(state: State, spec: MultiLegSpec) -> OnLegFailure:

@@ -4,6 +4,8 @@ What has filled keeps its life: with exits, it is protected as a bracket's entry
 came too late, the one reported second is closed at market.
 """
 
+from decimal import Decimal
+
 from trading.commands import Command, RaiseAlert
 from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
@@ -12,14 +14,15 @@ from trading.lifecycles.engine import Judgement, Kind, totals
 from trading.lifecycles.entries import entered_outcome, entry
 from trading.lifecycles.state import Closing, LegState, Plan, State, with_leg
 from trading.orders import OrderType
-from trading.specs import OcoEntry, OcoSpec
+from trading.specs import OcoSpec
 
 
 def _plan(state: State, spec: OcoSpec) -> Plan:
     plan = Plan()
     for leg, each in enumerate(spec.entries):
         other_is_out = state.legs[1 - leg].closing is Closing.BOTH_FILLED
-        if other_is_out or not state.traded(Role.ENTRY, 1 - leg):
+        is_silent = _waits(state, spec, leg) and _is_under_way(state, 1 - leg)
+        if other_is_out or not (is_silent or state.traded(Role.ENTRY, 1 - leg)):
             entry(
                 plan,
                 state,
@@ -28,6 +31,7 @@ def _plan(state: State, spec: OcoSpec) -> Plan:
                 quantity=each.quantity,
                 order_type=each.order_type,
                 price=each.price,
+                time_in_force=each.time_in_force,
                 leg=leg,
                 synthetic=spec.synthetic,
             )
@@ -69,24 +73,42 @@ def _judge(before: State, state: State, spec: OcoSpec) -> Judgement:
 
 
 def _heed(state: State, spec: OcoSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if not isinstance(event, PriceTouched):
-        return state, []
-    for leg, each in enumerate(spec.entries):
-        if state.traded(Role.ENTRY, leg):
-            if _exits_at(each, event):
-                state = protected.touched(
-                    state, price=event.price, side=each.side, stop_price=each.exit_stop_price, leg=leg
-                )
-        elif each.order_type is OrderType.STOP and each.side.sign * (event.price - each.price) >= 0:
-            state = with_leg(state, leg, touched=(Role.ENTRY,))
+    if isinstance(event, PriceTouched):
+        for price in event.prices:
+            for leg in range(len(spec.entries)):
+                state = _at(state, spec, leg, price)
     return state, []
 
 
-def _exits_at(entry: OcoEntry, event: PriceTouched) -> bool:
-    if entry.exit_stop_price is None or entry.exit_take_profit_price is None:
+def _at(state: State, spec: OcoSpec, leg: int, price: Decimal) -> State:
+    entry = spec.entries[leg]
+    if state.traded(Role.ENTRY, leg):
+        return protected.touched(
+            state,
+            [price],
+            side=entry.side,
+            stop_price=entry.exit_stop_price,
+            take_profit_price=entry.exit_take_profit_price,
+            leg=leg,
+        )
+    is_touched = _waits(state, spec, leg) and entry.side.sign * (price - entry.price) >= 0
+    if not is_touched or _is_under_way(state, 1 - leg):
+        return state
+    return with_leg(state, leg, touched=(Role.ENTRY,))
+
+
+def _waits(state: State, spec: OcoSpec, leg: int) -> bool:
+    """Whether the leg's entry is kept here until its price is touched."""
+    is_kept_here = spec.synthetic and spec.entries[leg].order_type is OrderType.STOP
+    return is_kept_here and Role.ENTRY not in state.legs[leg].touched
+
+
+def _is_under_way(state: State, leg: int) -> bool:
+    """Whether the leg's entry was touched, and may trade any moment: the other one is not to be sent beside it."""
+    if Role.ENTRY not in state.legs[leg].touched:
         return False
-    low, high = sorted((entry.exit_stop_price, entry.exit_take_profit_price))
-    return not low < event.price < high
+    order, hold = state.latest(Role.ENTRY, leg), state.hold("submit", Role.ENTRY, leg)
+    return order is None or not order.is_settled or (hold is not None and hold.status != "given_up")
 
 
 def _outcome(state: State, spec: OcoSpec) -> str:

@@ -1,7 +1,7 @@
 """One triggers the other: a chain of orders, each sent for what the one before it has filled, in their ratio.
 
-The first one may end half filled: the others fill up to that. Another one that the venue refuses or ends breaks the
-chain: nothing more is entered, what has filled is kept, and a human is told.
+The first one may end half filled: the others fill up to that. Another one that the venue ends, or refuses as often as
+the order's policy sends it, breaks the chain: nothing more is entered, what has filled is kept, and a human is told.
 """
 
 from msgspec.structs import replace

@@ -7,9 +7,11 @@ What should work follows from two numbers and one question:
   the other one go: nothing here knows of "one cancels the other".
 - Is it negative, the exits have traded too much. Then the leg is `closing`.
 - Closing for whatever reason, no order of the leg should work; and when none does and nothing is unanswered, what is
-  open, long or short, is closed at market. Waiting for the last answer is what makes it one order.
+  open, long or short, is closed at market. Waiting for the last answer is what makes it one order. Only a touched stop
+  that was kept here does not wait for the entry: the market runs away meanwhile.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trading.child import OrderStatus
@@ -42,7 +44,7 @@ def exits(
     if open_quantity <= ZERO:
         return
     if stop_price is not None and synthetic:
-        plan.prices.append(_beyond(symbol, stop_price, up=side is Side.SELL))
+        plan.prices.append(_beyond(symbol, stop_price, side.opposite, up=side is Side.SELL))
     elif stop_price is not None:
         plan.orders.append(
             Want(
@@ -55,10 +57,10 @@ def exits(
                 stop_price=stop_price,
             )
         )
-    if take_profit_price is None or state.is_given_up("submit", Role.TAKE_PROFIT, leg):
+    if take_profit_price is None or (state.holds and state.is_given_up("submit", Role.TAKE_PROFIT, leg)):
         return
     if synthetic and Role.TAKE_PROFIT not in state.legs[leg].touched:
-        plan.prices.append(_beyond(symbol, take_profit_price, up=side is Side.BUY))
+        plan.prices.append(_beyond(symbol, take_profit_price, side.opposite, up=side is Side.BUY))
         return
     plan.orders.append(
         Want(
@@ -98,9 +100,13 @@ def _nothing_else_works(state: State, leg: int) -> bool:
     for order in state.orders:
         if order.leg != leg or order.is_settled:
             continue
-        # An entry that cannot be cancelled may add to the position, and that is closed then: it is no reason to wait.
+        if order.role is not Role.ENTRY:
+            return False
+        # What an entry adds is closed then. A stop that is kept here waits for none, nor does anybody for one that
+        # cannot be cancelled; else the entry's end is waited for, so that it is one order that closes.
+        hurries = state.legs[leg].closing is Closing.STOP_TOUCHED
         refused = state.hold("cancel", *order.slot)
-        if order.role is not Role.ENTRY or refused is None or refused.failures < _STUBBORN:
+        if not hurries and (refused is None or refused.failures < _STUBBORN):
             return False
     return True
 
@@ -135,11 +141,36 @@ def judge(before: State, state: State, *, symbol: str, side: Side, leg: int = 0,
     return state, commands
 
 
-def touched(state: State, *, price: Decimal, side: Side, stop_price: Decimal | None, leg: int = 0) -> State:
-    """The state after a price of the leg's was touched, where its exits are kept here: its stop, or its take-profit."""
-    if stop_price is not None and side.sign * (price - stop_price) <= 0:
-        return with_leg(state, leg, closing=state.legs[leg].closing or Closing.STOP_TOUCHED)
-    return with_leg(state, leg, touched=(*state.legs[leg].touched, Role.TAKE_PROFIT))
+def touched(
+    state: State,
+    prices: Iterable[Decimal],
+    *,
+    side: Side,
+    stop_price: Decimal | None,
+    take_profit_price: Decimal | None,
+    leg: int = 0,
+) -> State:
+    """The state after the market was at these prices, one after another, where the leg's exits are kept here."""
+    if state.legs[leg].closing or state.open_quantity(leg, side) <= ZERO:
+        return state
+    for price in prices:
+        if stop_price is not None and side.sign * (price - stop_price) <= 0:
+            return with_leg(state, leg, closing=Closing.STOP_TOUCHED)
+        if take_profit_price is not None and side.sign * (price - take_profit_price) >= 0:
+            state = _with_touched(state, Role.TAKE_PROFIT, leg)
+    return state
+
+
+def touched_entry(state: State, prices: Iterable[Decimal], *, side: Side, entry_price: Decimal | None) -> State:
+    """The state after the market was at these prices, where a stop entry is kept here until its trigger's is."""
+    if entry_price is None or not any(side.sign * (price - entry_price) >= 0 for price in prices):
+        return state
+    return _with_touched(state, Role.ENTRY)
+
+
+def _with_touched(state: State, role: Role, leg: int = 0) -> State:
+    before = state.legs[leg].touched
+    return state if role in before else with_leg(state, leg, touched=(*before, role))
 
 
 def outcome(state: State, leg: int = 0) -> str:
@@ -153,5 +184,5 @@ def outcome(state: State, leg: int = 0) -> str:
     return "take_profit" if took_profit else "stop_loss"
 
 
-def _beyond(symbol: str, price: Decimal, *, up: bool) -> Watch:
-    return Watch(symbol=symbol, above=price if up else None, below=None if up else price)
+def _beyond(symbol: str, price: Decimal, side: Side, *, up: bool) -> Watch:
+    return Watch(symbol=symbol, above=price if up else None, below=None if up else price, side=side)

@@ -23,6 +23,7 @@ def _plan(state: State, spec: ScaleSpec) -> Plan:
             quantity=rung.quantity,
             order_type=OrderType.LIMIT,
             price=rung.price,
+            time_in_force=spec.time_in_force,
             rung=number,
         )
     protected.exits(
@@ -45,7 +46,13 @@ def _judge(before: State, state: State, spec: ScaleSpec) -> Judgement:
 
 def _heed(state: State, spec: ScaleSpec, event: TimerFired | PriceTouched) -> Judgement:
     if isinstance(event, PriceTouched):
-        state = protected.touched(state, price=event.price, side=spec.side, stop_price=spec.stop_price)
+        state = protected.touched(
+            state,
+            event.prices,
+            side=spec.side,
+            stop_price=spec.stop_price,
+            take_profit_price=spec.take_profit_price,
+        )
     return state, []
 
 

@@ -69,6 +69,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     quantity: Decimal
+    changes_price: bool = True
+    """Not only the quantity."""
     is_answered: bool = False
     """The venue has done what it would: it may have changed the prices, or refused them for good."""
 
@@ -80,6 +82,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     number: int = 0
     below: Decimal | None = None
     above: Decimal | None = None
+    side: Side | None = None
+    """Of the exit that waits; None where entries do."""
     is_used: bool = False
     """It was touched: nobody waits for its prices any more."""
 

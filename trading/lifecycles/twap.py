@@ -47,6 +47,7 @@ def _plan(state: State, spec: TwapSpec) -> Plan:
             quantity=due,
             order_type=OrderType.MARKET if at_market else OrderType.LIMIT,
             price=None if at_market else spec.limit_price,
+            time_in_force=spec.time_in_force,
             rung=number,
         )
     return plan
