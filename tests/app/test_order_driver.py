@@ -18,7 +18,6 @@ from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
     AmendRequested,
     CancelRequested,
-    Event,
     Instruction,
     OrderAccepted,
     OrderCanceled,
@@ -916,7 +915,7 @@ def test_an_order_that_was_denied_has_nothing_to_go_on_from() -> None:
 
 def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:
     """The venue's answers to what it has not answered yet: entry filled, then take-profit filled, stop cancelled."""
-    events: list[Event] = []
+    events: list[VenueEvent] = []
     for command in world.commands():
         if command.cl_ord_id in answered or chance.random() < 0.3:
             continue
@@ -932,4 +931,4 @@ def _venue_answers(world: World, answered: set[str], chance: random.Random) -> l
             events.append(accepted(child))
         else:
             events += [accepted(child), filled(child, 10, price=3050)]
-    return events  # type: ignore[return-value]  # only venue events are put in
+    return events
