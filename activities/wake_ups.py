@@ -57,8 +57,8 @@ async def tell(client: Any, rows: list[JournalRow]) -> None:
     """
     for row in rows:
         plain = encoded(row)
-        await client.signal_entity(df.EntityId("position", position_key(row.symbol)), "apply", plain)
-        await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "apply", plain)
+        entities = df.EntityId("position", position_key(row.symbol)), df.EntityId("exposure", EXPOSURE_KEY)
+        await asyncio.gather(*(client.signal_entity(entity, "apply", plain) for entity in entities))
     *before, last = rows
     try:
         await client.raise_event(last.order_id, "event", encoded(Reported(row=last, before=before)))
@@ -116,6 +116,8 @@ async def _resume_later(client: Any, rows: list[JournalRow]) -> None:
 def _reopened(rows: list[JournalRow]) -> Payload | None:
     """What the order's orchestration is to be started with, after its record was taken back; None where it need not."""
     order_id = rows[0].order_id
+    if not order_register().has_ended(order_id):
+        return None
     order = order_register().get(order_id)
     ended = None if order is None else order.last_end()
     if order is None or ended is None:

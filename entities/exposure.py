@@ -14,7 +14,7 @@ from storage.services import order_register, tables
 from storage.settings import settings
 from trading import exposure as rules
 from trading.commands import BlockSymbol
-from trading.identity import is_entry
+from trading.identity import HALT_PREFIX, is_entry
 from trading.journal import JournalRow
 from trading.messages import (
     AccountMode,
@@ -53,7 +53,8 @@ def exposure(context: df.DurableEntityContext) -> None:
     - `release` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last row, then what is
       left of its reservation is given back;
     - `forget` (`OrderEnded`): the register has the order's last row now, and nothing of it is held here any more;
-    - `reopen` (`OrderReopened`): it is open again, and what it holds is its own to protect.
+    - `reopen` (`OrderReopened`): it is open again, and what it holds is its own to protect; the result is the
+      `TradingHalted` that it has to hear, or null.
 
     States are worked out first and set last, as in `position`.
     """
@@ -91,7 +92,9 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
             return stakes, None  # there was more, and the order is open again
         return Stakes(exposure=rules.forget(stakes.exposure, ended.order_id), applied=applied), None
     if operation == "reopen":
-        return _reopened(stakes, decoded(given, OrderReopened).order_id), None
+        order_id = decoded(given, OrderReopened).order_id
+        halted = None if order_id.startswith(HALT_PREFIX) else rules.halt(stakes.exposure.account)
+        return _reopened(stakes, order_id), None if halted is None else encoded(halted)
     raise ValueError(f"operation={operation}: has to be {', '.join(_OPERATIONS)}")
 
 

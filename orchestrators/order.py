@@ -38,7 +38,7 @@ from trading.commands import (
     VenueCommand,
     WatchPrice,
 )
-from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, PriceTouched, TimerFired
+from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, PriceTouched, TimerFired, TradingHalted
 from trading.exposure import Decision
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -290,9 +290,15 @@ class _Driver:
     # The work
 
     def _reopen(self) -> Steps:
-        """What the order holds is its own to protect or to close. Exposure may have forgotten nothing of it."""
-        yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
+        """What the order holds is its own to protect or to close. Exposure may have forgotten nothing of it.
+
+        It also knows of a halt that was not told to the order, as it was over.
+        """
+        answer = yield from self._ask(_EXPOSURE, "reopen", OrderReopened(order_id=self._order_id))
         self._progress.reopened = False
+        halted = decoded(answer, TradingHalted | None)
+        if halted is not None:
+            self._tell(halted)
 
     def _listen(self) -> Steps:
         progress = self._progress

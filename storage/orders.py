@@ -128,6 +128,17 @@ class OrderRegister:
         row = self._row(order_id)
         return None if row is None else _order(row)
 
+    def has_ended(self, order_id: str) -> bool:
+        """Whether the order has ever ended, also where it is open again by now; False of one that nobody registered.
+
+        Cheaper than `get`: what the order is and goes on from is not read.
+        """
+        try:
+            row = self._tables.orders.get_entity(table_key(order_id), _RECORD, select=["has_ended"])
+        except ResourceNotFoundError:
+            return False
+        return bool(row.get("has_ended", True))  # rows of before do not say it: then `get` has to
+
     def list(self, *, open_only: bool = False, limit: int = 1000) -> list[RegisteredOrder]:
         """Orders, newest first. Open ones are found by their index; for all of them the whole table is read."""
         orders = self._open_orders() if open_only else self._all_orders()
@@ -198,6 +209,7 @@ def _order_row(order: RegisteredOrder) -> Row:
         "token": order.token,
         "created_at": order.created_at.astimezone(UTC).isoformat(),
         "outcome": order.record.outcome if order.record else "",
+        "has_ended": (order.record or order.taken_back) is not None,
         # What an order goes on from has each of its executions: thousands of them would not fit otherwise.
         **pack("order", zlib.compress(msgspec.json.encode(order))),
     }

@@ -22,15 +22,16 @@ _UNCHANGED = MatchConditions.IfNotModified
 class Watches:
     """Table `Watches`: a partition for each symbol, a row for each order. May be shared by threads.
 
-    What was read of a symbol is good for `time_to_live` seconds, or until this process writes: so another process's
-    watch begins no later than that. 0 reads every time.
+    The table is read as a whole: most symbols have no watch, and a query for each would hold up the prices of all. What
+    was read is good for `time_to_live` seconds, or until this process writes: so another process's watch begins no later
+    than that. 0 reads every time.
     """
 
     def __init__(self, tables: Tables, time_to_live: float) -> None:
         self._tables = tables
         self._time_to_live = time_to_live
         self._lock = threading.Lock()
-        self._read: dict[str, tuple[float, list[Watch]]] = {}
+        self._read: tuple[float, dict[str, list[Watch]]] | None = None
         self._changes = 0
 
     def put(self, watch: Watch, *, was_heard: bool = False) -> None:
@@ -43,7 +44,7 @@ class Watches:
             while not self._put(watch, was_heard=was_heard):
                 pass
         finally:
-            self._forget(watch.symbol)
+            self._forget()
 
     def judge(self, watch: Watch, rule: Rule) -> PriceTouched | None:
         """Change the order's watch in this symbol by the rule; what its order is to be told by that.
@@ -61,22 +62,24 @@ class Watches:
                 if after == now or self._replace(after, row):
                     return touch
         finally:
-            self._forget(watch.symbol)
+            self._forget()
 
     def waiting(self, symbol: str) -> list[Watch]:
         """The watches of a symbol, by order id."""
         now = time.monotonic()
         with self._lock:
             changes = self._changes
-            read = self._read.get(symbol)
+            read = self._read
         if read is not None and now - read[0] < self._time_to_live:
-            return read[1]
-        rows = self._tables.watches.query_entities(f"PartitionKey eq '{table_key(symbol)}'")
-        watches = [_read(row) for row in rows]
+            return read[1].get(symbol, [])
+        watches: dict[str, list[Watch]] = {}
+        for row in self._tables.watches.list_entities():
+            watch = _read(row)
+            watches.setdefault(watch.symbol, []).append(watch)
         with self._lock:
             if changes == self._changes:  # else this may be from before what was written meanwhile
-                self._read[symbol] = now, watches
-        return watches
+                self._read = now, watches
+        return watches.get(symbol, [])
 
     def _put(self, watch: Watch, *, was_heard: bool) -> bool:
         """False where somebody else was faster: look again."""
@@ -120,10 +123,10 @@ class Watches:
             return False
         return True
 
-    def _forget(self, symbol: str) -> None:
+    def _forget(self) -> None:
         with self._lock:
             self._changes += 1
-            self._read.pop(symbol, None)
+            self._read = None
 
 
 def _read(row: TableEntity) -> Watch:

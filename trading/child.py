@@ -300,6 +300,7 @@ def _filled(order: Order, event: OrderFilled) -> Order:
         executions=(*order.executions, Execution(quantity=quantity, price=price, at=event.at)),
         executed={**order.executed, name: len(order.executions)},
         cum_quantity=cum_quantity,
+        venue_cum_quantity=max(order.venue_cum_quantity, event.cum_quantity),
         value=order.value + quantity * price,
     )
 

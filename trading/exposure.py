@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from trading import positions
+from trading.events import TradingHalted
 from trading.orders import Side
 from trading.positions import Position
 from trading.stakes import Holding, Stake
@@ -359,6 +360,13 @@ def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, fla
         account = replace(account, flatten=True)
     requests = (*account.requests, request)[-_REMEMBERED_REQUESTS:]
     return replace(state, account=replace(account, requests=requests))
+
+
+def halt(account: Account) -> TradingHalted | None:
+    """What open orders are to hear; None while trading is not halted."""
+    if account.mode == "open":
+        return None
+    return TradingHalted(flatten=account.flatten, number=account.halts)
 
 
 # What open orders do to positions

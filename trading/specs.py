@@ -175,7 +175,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TrailingSpec(OneSymbol, frozen=True, kw_only=True, tag="trailing", forbid_unknown_fields=True):
-    """A position whose stop follows the best price since its entry, never away from it.
+    """A position whose stop follows the best price since its entry, and never goes back unless it is amended.
 
     `entry_type` None: the position is held already, and trails from `start_price`.
     """

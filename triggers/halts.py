@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register
 from trading.events import TradingHalted
-from trading.exposure import Account, ExposureState, Mode, unprotected, unsettled
+from trading.exposure import ExposureState, Mode, halt, unprotected, unsettled
 from trading.identity import HALT_PREFIX, halt_order_id
 from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
 from trading.specs import FlattenSpec, Spec
@@ -55,7 +55,8 @@ async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationCli
         return _not_seen("reducing")
     account = exposure.account
     order_ids = [order.order_id for order in await _open_orders() if not order.order_id.startswith(HALT_PREFIX)]
-    untold = await _tell_all(client, order_ids, _halted(account))
+    halted = halt(account)
+    untold = await _tell_all(client, order_ids, halted) if halted else []
     if untold:
         message = "trading is halted, but these orders could not be told yet: the sweep tells them, or ask again"
         return refusal(503, "orders", untold, message)
@@ -94,9 +95,9 @@ async def keep_halt(client: Any) -> None:
     and what is to be closed may have had to wait.
     """
     exposure = await exposure_state(client)
-    if exposure.account.mode == "open":
+    halted = halt(exposure.account)
+    if halted is None:
         return
-    halted = _halted(exposure.account)
     orders = await _open_orders()
     missing = [
         order.order_id
@@ -129,10 +130,6 @@ def _has_heard(order_id: str, halted: TradingHalted) -> bool:
         isinstance(each, TradingHalted) and each.number == halted.number and each.flatten >= halted.flatten
         for each in told
     )
-
-
-def _halted(account: Account) -> TradingHalted:
-    return TradingHalted(flatten=account.flatten, number=account.halts)
 
 
 async def _open_orders() -> list[RegisteredOrder]:

@@ -39,14 +39,9 @@ class AmendmentNoted(msgspec.Struct, frozen=True, kw_only=True):
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """An order: what is asked for, how it stands, its children, what the venue and our own side have said to it.
 
-        `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
-    <<<<<<< HEAD
-        `denied`, `working`, `resuming` (opened again), `ending` or `ended`; `unattended` is one whose orchestration has
-        died. From `outcome` on, fields are null until the end.
-    =======
-        `denied`, `working`, `ending` or `ended`, and `resuming` where an order that had ended goes on; `unattended` is one
-        whose orchestration has died. From `outcome` on, fields are null until the end.
-    >>>>>>> halting
+    `spec` is the order as amended, without what the order has refused. `phase` is `registering`, `reserving`,
+    `denied`, `working`, `ending` or `ended`, and `resuming` where an order that had ended goes on; `unattended` is one
+    whose orchestration has died. From `outcome` on, fields are null until the end.
     """
 
     order_id: str

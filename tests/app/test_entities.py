@@ -8,7 +8,7 @@ import pytest
 
 from storage.services import order_register
 from tests.app.entities import AT, Entity, Order, apply
-from trading.events import OrderFilled, TradeBusted, TradeCorrected
+from trading.events import OrderFilled, TradeBusted, TradeCorrected, TradingHalted
 from trading.exposure import ExposureState, unprotected
 from trading.journal import JournalRow
 from trading.messages import AccountMode, Amending, encoded, position_key
@@ -299,6 +299,15 @@ def test_while_trading_is_halted_only_what_reduces_is_approved() -> None:
         "halts": 1,
         "requests": ["1", "2"],
     }
+
+
+def test_an_order_that_is_opened_again_is_told_of_the_halt_that_is_on() -> None:
+    order, entity = Order(), Entity("exposure")
+    halt = encoded(AccountMode(mode="reducing", flatten=True, request="1"))
+    reopen = ("reopen", {"order_id": order.order_id})
+    results = entity.batch(reopen, ("set_mode", halt), reopen, ("reopen", {"order_id": "halt-1-IBM"}))
+    assert results[0] is results[1] is results[3] is None
+    assert msgspec.convert(results[2], TradingHalted) == TradingHalted(flatten=True, number=1)
 
 
 def test_what_an_order_has_filled_counts_when_it_is_amended_whether_or_not_the_order_knows_of_it_yet() -> None:

@@ -18,7 +18,6 @@ from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
     AmendRequested,
     CancelRequested,
-    Event,
     Instruction,
     OrderAccepted,
     OrderCanceled,
@@ -26,6 +25,7 @@ from trading.events import (
     OrderReplaced,
     PriceTouched,
     TradeBusted,
+    TradingHalted,
     VenueEvent,
 )
 from trading.identity import Role
@@ -72,6 +72,7 @@ class World:
         self.failing: Counter[str] = Counter()
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
+        self.halted: TradingHalted | None = None
         self._order_id = spec.order_id
         self.start(encoded(Placement(spec=spec, reference_price=reference_price)))
 
@@ -137,7 +138,7 @@ class World:
             case "resume_order":
                 return {"ours": self.ours}
             case "@exposure@main.reopen":
-                return None
+                return self.halted and encoded(self.halted)
             case "end_order":
                 for event in self.after_release:
                     self.append(event)
@@ -853,6 +854,29 @@ def ended_in_profit() -> World:
     return world
 
 
+def test_an_order_that_is_opened_again_while_trading_is_halted_asks_for_its_entry_back() -> None:
+    for halted, asked in ((None, ["e1"]), (TradingHalted(number=3), ["e1", "x2"])):
+        world = World(SINGLE)
+        world.host.run()
+        world.report(accepted("e1"), filled("e1", 10))
+        assert world.host.ended
+        bust = TradeBusted(
+            cl_ord_id=f"{ORDER}.e1",
+            exec_id="bust",
+            ref_exec_id="e1-10",
+            quantity=Decimal(10),
+            price=Decimal(3000),
+            leaves_quantity=Decimal(10),
+            at=world.host.now,
+        )
+        world.append(bust)
+        world.halted = halted
+        world.start(world.called("end_order")[-1]["resumption"])
+        world.host.run()
+        assert children(world) == asked
+        assert not world.host.ended
+
+
 def test_42_an_order_whose_trade_is_busted_after_its_end_goes_on_from_what_was_kept() -> None:
     world = ended_in_profit()
     world.failing["@exposure@main.reopen"] += 1
@@ -891,7 +915,7 @@ def test_an_order_that_was_denied_has_nothing_to_go_on_from() -> None:
 
 def _venue_answers(world: World, answered: set[str], chance: random.Random) -> list[VenueEvent]:
     """The venue's answers to what it has not answered yet: entry filled, then take-profit filled, stop cancelled."""
-    events: list[Event] = []
+    events: list[VenueEvent] = []
     for command in world.commands():
         if command.cl_ord_id in answered or chance.random() < 0.3:
             continue
@@ -907,4 +931,4 @@ def _venue_answers(world: World, answered: set[str], chance: random.Random) -> l
             events.append(accepted(child))
         else:
             events += [accepted(child), filled(child, 10, price=3050)]
-    return events  # type: ignore[return-value]  # only venue events are put in
+    return events

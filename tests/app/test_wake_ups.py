@@ -16,7 +16,7 @@ from activities.wake_ups import tell
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
 from storage.alerts import Alert
-from storage.orders import OrderRecord
+from storage.orders import OrderRecord, OrderRegister
 from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
 from trading.child import OrderStatus
@@ -138,6 +138,15 @@ async def test_a_row_goes_to_both_entities_and_then_to_the_order() -> None:
     assert client.signals == [("position/EUR~2F~USD", "apply", 1), ("exposure/main", "apply", 1)]
     assert client.events == [(order_id, "report")]
     assert alerts_of(order_id) == []
+
+
+async def test_of_an_order_that_never_ended_a_trade_reads_no_more_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id, client = an_order_id(), Client()
+    register(order_id)
+    with monkeypatch.context() as patch:
+        patch.delattr(OrderRegister, "get")
+        await tell(client, [row(order_id, fill(order_id))])
+    assert client.events == [(order_id, "report")]
 
 
 async def test_rows_that_go_together_reach_the_entities_one_by_one_and_the_order_at_once() -> None:

@@ -100,7 +100,11 @@ TABLE: dict[tuple[str, str], Change | DoesNotApply] = {
     ),
     # order
     ("order", "steps swapped"): Change(
-        "scenario-12", "self._block, self._alert)", "self._alert, self._block)", ("raise_alerts", "in _alert")
+        "scenario-12",
+        "        if self._is_due(BlockSymbol):\n            return (yield from self._block())\n",
+        "        if self._is_due(RaiseAlert):\n            return (yield from self._alert())\n"
+        "        if self._is_due(BlockSymbol):\n            return (yield from self._block())\n",
+        ("raise_alerts", "in _alert"),
     ),
     ("order", "activity renamed"): Change(
         "order-duplicate", '"register_order"', '"enter_order"', ('"register_order"', '"enter_order"')

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from azure.data.tables import TableEntity
+from azure.data.tables import TableEntity, UpdateMode
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -270,6 +270,23 @@ def test_a_process_that_remembers_an_older_state_is_told_and_finds_the_newer_one
     assert here.load("0").data == b"second"
     here.save("0", here.load("0"), 43, b"third", signals)
     assert there.signals("0", 43) == signals
+
+
+def test_that_an_order_has_ended_is_known_without_reading_what_it_goes_on_from(tables: Tables) -> None:
+    register = OrderRegister(tables)
+    detail = msgspec.json.encode(RecordDetail(last_number=2, timing=Timing())).decode()
+    record = OrderRecord(outcome="filled", finished_at=datetime.now(UTC), detail=detail)
+    assert not register.has_ended("sma-1")
+    register.register("sma-1", "token", "{}", datetime.now(UTC))
+    assert not register.has_ended("sma-1")
+    register.finish("sma-1", record)
+    assert register.has_ended("sma-1")
+    register.reopen("sma-1", 2)
+    assert register.has_ended("sma-1"), "once, though it is open again"
+    row = tables.orders.get_entity(table_key("sma-1"), "order")
+    del row["has_ended"]
+    tables.orders.update_entity(row, mode=UpdateMode.REPLACE)
+    assert register.has_ended("sma-1"), "a row of before may be of one that has"
 
 
 def test_instructions_are_numbered_without_gaps_whoever_writes_them(tables: Tables) -> None:

@@ -3,11 +3,12 @@
 The book is the desk's own, made from commands only, so that a test does not ask the code under test what it sent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Literal
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import msgspec
 
@@ -94,6 +95,12 @@ class Sent:
     cl_ord_ids: list[str]
     cum_quantity: Decimal = Decimal(0)
     requests: list[ReplaceOrder | CancelOrder] = field(default_factory=list)
+    is_over: bool = False
+    """The venue has ended it otherwise than by filling it."""
+
+    @property
+    def slot(self) -> Slot:
+        return self.role, self.leg, self.rung
 
     @property
     def name(self) -> str:
@@ -105,11 +112,56 @@ class Sent:
         return max(Decimal(0), self.quantity - self.cum_quantity)
 
 
+@dataclass
+class Move:
+    """What a test has done with the desk, so that it can be done again with another (`swapping`)."""
+
+    at: datetime
+    event: Event
+    """What was delivered, or made to be."""
+    made_by: str = ""
+    """The method of the desk that makes such a report, `fire`, or nothing: the event is as it is."""
+    of: Sent | None = None
+    """The order that it is about, and how it was made besides."""
+    arguments: tuple[Any, ...] = ()
+    named: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
+    """What the test has changed in the report."""
+    is_report: bool = True
+
+
+_P = ParamSpec("_P")
+_E = TypeVar("_E", bound=Event)
+
+
+def _said(make: "Callable[Concatenate[Desk, _P], _E]") -> "Callable[Concatenate[Desk, _P], _E]":
+    """For a report that the venue makes: how it was made is remembered."""
+
+    @wraps(make)
+    def remembered(desk: "Desk", /, *args: _P.args, **kwargs: _P.kwargs) -> _E:
+        at, event = desk.now, make(desk, *args, **kwargs)
+        arguments = tuple(each for each in args if not isinstance(each, Sent))
+        named = {name: each for name, each in kwargs.items() if name != "of"}
+        of = desk.owners[getattr(event, "cl_ord_id", "")]
+        desk.made.append(Move(at, event, make.__name__, of, arguments, named))
+        return event
+
+    return remembered
+
+
 class Desk:
     def __init__(self, delivery: Delivery = "once") -> None:
         self.delivery = delivery
         self.now = NOW
         self.book: list[Sent] = []
+        self.owners: dict[str, Sent] = {}
+        """Whose a ClOrdID is: an order's, or that of a request about it."""
+        self.spec: Spec | None = None
+        self.made: list[Move] = []
+        """The reports that were made, and are yet to be delivered."""
+        self.moves: list[Move] = []
+        self.order_matters = ""
+        """Why the end is another where reports are swapped."""
         self.log: list[str] = []
         self.finishes: list[Finish] = []
         self.alert_texts: dict[str, str] = {}
@@ -124,6 +176,7 @@ class Desk:
         return self._state
 
     def begin(self, spec: Spec) -> None:
+        self.spec = spec
         self._state, commands = start(spec, self.now)
         self.carry_out(commands)
 
@@ -142,6 +195,7 @@ class Desk:
 
     def say(self, *reports: Event) -> None:
         """Deliver reports that follow each other, in this desk's manner."""
+        self.moves += [self._move(event) for event in reports]
         events = list(reports)
         if self.delivery.startswith("swapped"):
             events.reverse()
@@ -151,12 +205,15 @@ class Desk:
 
     def do(self, event: TimerFired | Instruction | OrderNotSent) -> None:
         """Deliver what comes from our own side."""
+        self.moves.append(Move(self.now, event, is_report=False))
         self._deliver(event)
 
     def fire(self, name: str) -> None:
         """Let a timer run out."""
         self.now = max(self.now, self.timers.pop(name))
-        self._deliver(TimerFired(name=name))
+        fired = TimerFired(name=name)
+        self.moves.append(Move(self.now, fired, "fire", is_report=False))
+        self._deliver(fired)
 
     def new(self) -> list[str]:
         """What was commanded since this was last asked, but for what only keeps watch over time."""
@@ -185,7 +242,7 @@ class Desk:
             return
         if (watch.below is not None and at <= watch.below) or (watch.above is not None and at >= watch.above):
             went = tuple(map(Decimal, then))
-            self._deliver(PriceTouched(symbol=symbol, watch=watch.number, price=at, then=went, at=self.now))
+            self.do(PriceTouched(symbol=symbol, watch=watch.number, price=at, then=went, at=self.now))
 
     @property
     def position(self) -> Decimal:
@@ -204,9 +261,11 @@ class Desk:
 
     # What the venue may say.
 
+    @_said
     def accepted(self, role: Role, of: Sent | None = None) -> OrderAccepted:
         return OrderAccepted(cl_ord_id=(of or self.sent(role)).cl_ord_ids[-1], at=self.now)
 
+    @_said
     def filled(self, role: Role, quantity: int, price: int | None = None, of: Sent | None = None) -> OrderFilled:
         order = of or self.sent(role)
         order.cum_quantity += quantity
@@ -221,6 +280,7 @@ class Desk:
             at=self.now,
         )
 
+    @_said
     def replaced(self, role: Role, of: Sent | None = None) -> OrderReplaced:
         order = of or self.sent(role)
         request = order.requests.pop()
@@ -238,10 +298,12 @@ class Desk:
             at=self.now,
         )
 
+    @_said
     def canceled(self, role: Role, of: Sent | None = None) -> OrderCanceled:
         order = of or self.sent(role)
         request = order.requests.pop()
         assert isinstance(request, CancelOrder)
+        order.is_over = True
         return OrderCanceled(
             cl_ord_id=request.cl_ord_id,
             orig_cl_ord_id=request.orig_cl_ord_id,
@@ -249,15 +311,21 @@ class Desk:
             at=self.now,
         )
 
+    @_said
     def canceled_unasked(self, role: Role, of: Sent | None = None) -> OrderCanceled:
         order = of or self.sent(role)
+        order.is_over = True
         return OrderCanceled(
             cl_ord_id=order.cl_ord_ids[-1], cum_quantity=order.cum_quantity, reason="by the venue", at=self.now
         )
 
+    @_said
     def rejected(self, role: Role, reason: str, of: Sent | None = None) -> OrderRejected:
-        return OrderRejected(cl_ord_id=(of or self.sent(role)).cl_ord_ids[-1], reason=reason, at=self.now)
+        order = of or self.sent(role)
+        order.is_over = True
+        return OrderRejected(cl_ord_id=order.cl_ord_ids[-1], reason=reason, at=self.now)
 
+    @_said
     def refused(self, role: Role, reason_code: int, order_status: str = "", of: Sent | None = None) -> CancelRejected:
         request = (of or self.sent(role)).requests.pop()
         return CancelRejected(
@@ -270,8 +338,9 @@ class Desk:
             at=self.now,
         )
 
-    def restated(self, role: Role, quantity: int) -> OrderRestated:
-        order = self.sent(role)
+    @_said
+    def restated(self, role: Role, quantity: int, of: Sent | None = None) -> OrderRestated:
+        order = of or self.sent(role)
         order.quantity = Decimal(quantity)
         return OrderRestated(
             cl_ord_id=order.cl_ord_ids[-1],
@@ -281,7 +350,9 @@ class Desk:
             at=self.now,
         )
 
-    def busted(self, role: Role, trade: OrderFilled) -> TradeBusted:
+    @_said
+    def busted(self, role: Role, trade: OrderFilled, of: Sent | None = None) -> TradeBusted:
+        del of  # the trade tells
         order = next(each for each in self.book if trade.cl_ord_id in each.cl_ord_ids)
         order.cum_quantity -= trade.quantity
         return TradeBusted(
@@ -293,7 +364,9 @@ class Desk:
             at=self.now,
         )
 
-    def corrected(self, trade: OrderFilled, quantity: int, price: int) -> TradeCorrected:
+    @_said
+    def corrected(self, trade: OrderFilled, quantity: int, price: int, of: Sent | None = None) -> TradeCorrected:
+        del of  # the trade tells
         return TradeCorrected(
             cl_ord_id=trade.cl_ord_id,
             exec_id=f"{trade.exec_id}-correction",
@@ -302,6 +375,19 @@ class Desk:
             price=Decimal(price),
             at=self.now,
         )
+
+    def _move(self, event: Event) -> Move:
+        """How a report was made, and what a test has changed in it; one that it has made alone is as it is."""
+        alike = [move for move in self.made if type(move.event) is type(event)]
+        made = next((move for move in alike if move.event is event), None)
+        name = getattr(event, "cl_ord_id", None)
+        made = made or next((move for move in alike if getattr(move.event, "cl_ord_id", None) == name), None)
+        if made is None:
+            return Move(self.now, event)
+        self.made = [move for move in self.made if move is not made]
+        was = msgspec.structs.asdict(made.event)
+        made.changes = {name: value for name, value in msgspec.structs.asdict(event).items() if value != was[name]}
+        return made
 
     def _deliver(self, event: Event) -> None:
         before = self.state
@@ -325,6 +411,7 @@ class Desk:
                 price = command.limit_price or command.stop_price or Decimal(3000)
                 sent = Sent(role, leg, rung, command.symbol, command.side, command.quantity, price, [command.cl_ord_id])
                 self.book.append(sent)
+                self.owners[command.cl_ord_id] = sent
                 return f"submit {sent.name} {command.side} {command.quantity}"
             case ReplaceOrder():
                 order = self._ask(command)
@@ -364,4 +451,5 @@ class Desk:
         order = next(each for each in self.book if each.cl_ord_ids[-1] == request.orig_cl_ord_id)
         assert not order.requests, f"{order.role} has a request in flight already"
         order.requests.append(request)
+        self.owners[request.cl_ord_id] = order
         return order

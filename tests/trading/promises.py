@@ -321,8 +321,13 @@ def _check_room(game: "Game", order: "VenueOrder", quantity: Decimal) -> None:
     follows = _follows(spec, order)
     asked = ZERO
     for each in others:
-        is_asked = each.known_open or (follows and _waits_for_its_retry(game, each))
-        asked += max(each.known_quantity, each.known_cum) if is_asked else each.known_cum
+        if each.known_open:
+            asked += max(each.known_quantity, each.known_cum)
+        else:
+            asked += each.known_cum
+        if follows and _waits_for_its_retry(game, each) and isinstance(spec, OtoSpec | MultiLegSpec):
+            # What its successor asks for is in lots; the rest is carried.
+            asked += max(ZERO, each.known_quantity - each.known_cum) // spec.lot * spec.lot
     allowed = _allowed(game, order)
     if grows and quantity > order.known_cum:
         assert asked + quantity <= allowed, f"{order.name} for {quantity}, with {asked} asked for of {allowed}"

@@ -1,7 +1,8 @@
 """The acceptance scenarios of brackets and single orders, by number, each in every manner of delivery.
 
-BUY 10, entry limit 3000, stop 2950, take-profit 3050; flat before. Reports said together are adjacent reports of
-different orders, and come in either order; and every report comes twice.
+BUY 10, entry limit 3000, stop 2950, take-profit 3050; flat before. Every report comes twice; reports said together come
+in either order, with the same commands; and any two adjacent ones of different orders come swapped, with the same end
+(`swapping`).
 """
 
 from collections import Counter
@@ -13,7 +14,6 @@ import pytest
 
 from tests.trading.desk import (
     CLOSE,
-    DELIVERIES,
     ENTRY,
     NOW,
     STOP,
@@ -30,11 +30,6 @@ from trading.lifecycles import handle, start
 from trading.orders import OrderType, Side
 from trading.specs import Amendment
 from trading.stakes import Stake
-
-
-@pytest.fixture(params=DELIVERIES)
-def desk(request: pytest.FixtureRequest) -> Desk:
-    return Desk(request.param)
 
 
 def test_01_the_take_profit_ends_it(desk: Desk) -> None:
@@ -585,26 +580,22 @@ def test_27_a_user_keeps_the_exits_with_4_filled(desk: Desk) -> None:
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
 
 
-def test_28_a_halt_is_a_cancel_of_each_order_in_one_mode_or_the_other(desk: Desk) -> None:
-    """The account's part is to cancel every order, `keep_exits` or `flatten`; what an order does then is 27's."""
-    desk.begin_long_10()
-    desk.do(CancelRequested(mode="keep_exits"))
-    assert desk.new() == []
-    desk.do(CancelRequested(mode="flatten"))
-    assert desk.new() == ["cancel stop", "cancel take_profit"]
-    desk.say(desk.canceled(STOP), desk.canceled(TAKE_PROFIT))
-    assert desk.new() == ["submit close sell 10"]
-
-
-def test_39_the_same_signal_starts_the_same_order() -> None:
-    assert start(bracket_spec(), NOW) == start(bracket_spec(), NOW)
-
-
 def test_40_an_order_that_never_left_ends_as_not_sent(desk: Desk) -> None:
     desk.begin(bracket_spec())
     desk.fire("valid_until")
     desk.do(OrderNotSent(cl_ord_id="bracket-1.e1", reason="no session until its deadline"))
     assert desk.new()[2:] == ["cancel entry", "alert ORDER_NOT_SENT", "finish not_sent"]
+
+
+def test_40_an_entry_that_may_have_left_is_unknown_until_the_venue_was_asked(desk: Desk) -> None:
+    desk.begin(bracket_spec())
+    desk.fire("valid_until")
+    assert desk.new()[2:] == ["cancel entry"]
+    desk.say(desk.refused(ENTRY, 1, "8"))
+    assert "finish not_sent" not in desk.new(), "the cancel may have overtaken it"
+    assert desk.outcome == "(open)"
+    desk.say(desk.filled(ENTRY, 10))
+    assert desk.new() == ["submit stop sell 10", "submit take_profit sell 10"]
 
 
 def test_40_the_entry_carries_its_deadline() -> None:
@@ -643,6 +634,22 @@ def test_42_a_bust_after_the_end_is_protected_again(desk: Desk) -> None:
     desk.say(desk.filled(STOP, 10))
     desk.say(desk.canceled(TAKE_PROFIT))
     assert desk.new() == ["cancel take_profit", "finish stop_loss"]
+    assert desk.position == 0
+
+
+def test_42_a_bust_after_the_end_is_closed_where_the_order_says_so(desk: Desk) -> None:
+    desk.order_matters = "it is closed only if the bust comes after the end"
+    desk.begin(bracket_spec(when_reopened="close"))
+    desk.say(desk.filled(ENTRY, 10))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    trade = desk.filled(TAKE_PROFIT, 10)
+    desk.say(trade)
+    desk.say(desk.canceled(STOP))
+    assert desk.new()[-1] == "finish take_profit"
+    desk.say(desk.busted(TAKE_PROFIT, trade))
+    assert "submit close sell 10" in desk.new()
+    desk.say(desk.filled(CLOSE, 10))
+    assert desk.new() == ["finish closed"]
     assert desk.position == 0
 
 

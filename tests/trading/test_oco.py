@@ -79,6 +79,7 @@ def test_31_what_filled_is_protected_by_its_own_exits(desk: Desk) -> None:
 
 
 def test_31_if_both_fill_the_one_reported_second_is_closed(desk: Desk) -> None:
+    desk.order_matters = "the one reported second is closed"
     begin(desk)
     desk.say(desk.filled(ENTRY, 4))
     desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))

@@ -104,6 +104,12 @@ def test_a_corrected_entry_changes_the_average_price() -> None:
     )
 
 
+def test_23_the_profit_follows_a_corrected_entry() -> None:
+    position = corrected(after([(B, 10, 3000)]), B, was=3000, now=2999)
+    position = apply_fill(position, S, Decimal(10), Decimal(3050))
+    assert (position.quantity, position.realized_pnl) == (Decimal(0), Decimal(510))
+
+
 def test_a_corrected_exit_changes_the_realized_profit() -> None:
     position = after([(B, 10, 3000), (S, 10, 3050)])
     position = corrected(position, S, was=3050, now=3040)

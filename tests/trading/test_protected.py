@@ -182,6 +182,7 @@ def test_of_a_position_that_was_held_both_exits_have_to_trade_in_full_for_a_bloc
 
 
 def test_where_it_is_to_be_closed_a_trade_that_is_taken_back_after_the_end_leads_to_a_close(desk: Desk) -> None:
+    desk.order_matters = "it is closed only if the bust comes after the end"
     desk.begin(bracket_spec(when_reopened="close"))
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 10))
@@ -262,6 +263,7 @@ def test_a_position_of_one_is_closed_on_the_right_side(desk: Desk) -> None:
 
 
 def test_a_stop_that_is_refused_when_nothing_is_open_leaves_the_entry_alone(desk: Desk) -> None:
+    desk.order_matters = "a stop that is refused when something is open ends the entry"
     desk.begin(bracket_spec())
     desk.say(desk.accepted(ENTRY))
     desk.say(desk.filled(ENTRY, 4))

@@ -1,5 +1,6 @@
 """A single order from its start to its end."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -127,3 +128,10 @@ def test_29_nothing_is_sent_for_an_execution_of_an_order_nobody_knows(desk: Desk
     assert set(desk.new()) == {"alert UNKNOWN_CHILD"}
     assert desk.state == before
     assert orphan_order_id("somebody-else.e1") == "orphan-somebody-else_e1"
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_an_order_whose_time_is_over_before_it_begins_is_not_sent(seconds: int) -> None:
+    desk = Desk()
+    desk.begin(single_spec(valid_for=None, good_till=desk.now - timedelta(seconds=seconds)))
+    assert desk.new() == ["finish expired_unfilled"]

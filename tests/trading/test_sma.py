@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -168,9 +169,10 @@ def test_prices_too_low_for_a_stop_are_no_signal() -> None:
     [("fast", 0), ("slow", 2), ("notional", Decimal(0)), ("reward_ratio", Decimal(-1)), ("notional", Decimal("NaN"))],
 )
 def test_a_wrong_setting_is_named(field: str, value: int | Decimal) -> None:
-    settings = {"fast": 2, "slow": 4, "notional": Decimal(1), "reward_ratio": Decimal(1)} | {field: value}
+    settings: dict[str, Any] = {"fast": 2, "slow": 4, "notional": Decimal(1), "reward_ratio": Decimal(1)}
+    settings[field] = value
     with pytest.raises(ValueError, match=f"{field}: {value}: must be"):
-        SmaConfig(**settings)  # type: ignore[arg-type]  # on purpose
+        SmaConfig(**settings)
 
 
 PRICES = st.one_of(

@@ -147,10 +147,14 @@ def begin(kind: Kind, spec: Any, now: datetime) -> tuple[State, list[Command]]:
     valid_until = _valid_until(spec, now)
     timed = valid_until is not None
     state = State(spec=spec, valid_until=valid_until, is_timed=timed, started_at=now, legs=kind.legs(spec))
-    state, commands = _ask_for_difference(state, kind.plan(state, spec))
-    if state.valid_until is not None:
-        commands.append(SetTimer(name=VALID_UNTIL, at=state.valid_until))
-    return state, [*commands, *kind.at_first(state, spec)]
+    if valid_until is not None and valid_until <= now:
+        state = replace(state, over="expired", is_timed=False)
+    plan = kind.plan(state, spec)
+    state, commands = _ask_for_difference(state, plan)
+    if valid_until is not None and state.is_timed:
+        commands.append(SetTimer(name=VALID_UNTIL, at=valid_until))
+    state, end = _end(kind, state, state, plan)
+    return state, [*commands, *([] if end else kind.at_first(state, spec)), *end]
 
 
 def proceed(kind: Kind, before: State, event: Event, now: datetime) -> tuple[State, list[Command]]:
