@@ -23,8 +23,8 @@ class Watches:
     """Table `Watches`: a partition for each symbol, a row for each order. May be shared by threads.
 
     The table is read as a whole: most symbols have no watch, and a query for each would hold up the prices of all. What
-    was read is good for `time_to_live` seconds, or until this process writes: so another process's watch begins no later
-    than that. 0 reads every time.
+    was read is good for `time_to_live` seconds, or until this process writes: so another process's watch begins no
+    later than that. 0 reads every time.
     """
 
     def __init__(self, tables: Tables, time_to_live: float) -> None:

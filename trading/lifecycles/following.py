@@ -37,7 +37,8 @@ def following(plan: Plan, state: State, leg: Leg, *, number: int, led: Leg, by: 
     room = min(leg.quantity, state.traded(Role.ENTRY, by) * leg.quantity / led.quantity)
     for quantity in asked:
         room -= quantity
-    for part, was in zip(parts, asked, strict=True):
+    # First those that are yet to be sent again: they can be for less at once, and no request has to be confirmed.
+    for part, was in sorted(zip(parts, asked, strict=True), key=lambda each: each[0].is_open):
         if part.is_open:
             # The venue may have made it larger or smaller, or busted what it follows: then it is not for what it was.
             in_full = was + (lot - was % lot) % lot
