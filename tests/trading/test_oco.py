@@ -168,6 +168,7 @@ def test_of_prices_that_come_together_the_first_entry_that_is_touched_is_sent(de
 
 
 def test_31_a_second_fill_is_told_with_what_each_leg_has_traded(desk: Desk) -> None:
+    desk.order_matters = "the one reported second is closed"
     begin(desk)
     desk.say(desk.filled(ENTRY, 4))
     desk.say(desk.filled(ENTRY, 10, of=desk.sent(ENTRY, 1)))
@@ -178,6 +179,7 @@ def test_31_a_second_fill_is_told_with_what_each_leg_has_traded(desk: Desk) -> N
 def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
     desk: Desk, policy: Literal["protect", "close"], then: str
 ) -> None:
+    desk.order_matters = "it is closed only if the bust comes after the end"
     begin(desk, msgspec.structs.replace(PROTECTED, when_reopened=policy))
     desk.say(desk.filled(ENTRY, 10))
     desk.say(desk.canceled(ENTRY, desk.sent(ENTRY, 1)))

@@ -371,15 +371,3 @@ def test_a_take_profit_of_the_second_leg_that_does_not_last_is_taken_back(desk: 
         )
     )
     assert desk.new() == ["cancel take_profit_1", "alert ORDER_RESTATED"]
-
-
-def test_a_stop_that_is_rejected_when_its_part_is_sold_already_does_not_end_the_entry(desk: Desk) -> None:
-    desk.begin(bracket_spec())
-    desk.say(desk.accepted(ENTRY))
-    desk.say(desk.filled(ENTRY, 4))
-    desk.say(desk.accepted(TAKE_PROFIT))
-    desk.say(desk.filled(TAKE_PROFIT, 4))
-    desk.new()
-    desk.say(desk.rejected(STOP, "price already through"))
-    assert "cancel entry" not in desk.new()
-    assert desk.leaves(ENTRY) == 6

@@ -255,6 +255,7 @@ def test_a_quantity_is_asked_for_at_the_price_that_works_where_another_price_was
 
 
 def test_another_quantity_may_be_refused_as_often_as_the_one_before(desk: Desk) -> None:
+    desk.order_matters = "refusals are counted until another quantity is wanted"
     desk.begin_long_10()
     desk.say(desk.filled(TAKE_PROFIT, 1))
     for _ in range(2):

@@ -101,6 +101,7 @@ def test_a_stop_and_a_take_profit_that_both_fill_block_the_symbol(desk: Desk) ->
 def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
     desk: Desk, policy: Literal["protect", "close"], then: str
 ) -> None:
+    desk.order_matters = "it is closed only if the bust comes after the end"
     desk.begin(msgspec.structs.replace(LADDER, when_reopened=policy))
     for rung in desk.book[:3]:
         desk.say(desk.filled(ENTRY, int(rung.quantity), of=rung))
