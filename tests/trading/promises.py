@@ -301,7 +301,9 @@ def check_replace(game: "Game", order: "VenueOrder", request: ReplaceOrder) -> N
         assert leaves == held, f"{order.name} replaced to leave {leaves}, held is {held}"
     if order.role is Role.ENTRY:
         _check_room(game, order, request.quantity)
-    if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and request.stop_price is not None:
+    known = game.state.latest(*order.slot)
+    is_moved = known is not None and known.stop_price != request.stop_price  # else it is where the venue has put it
+    if order.role is Role.STOP and isinstance(game.spec, TrailingSpec) and request.stop_price is not None and is_moved:
         _check_trail(game, game.spec, request.stop_price)
 
 
