@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from tests.trading.desk import ENTRY, STOP, TAKE_PROFIT, Desk, Sent, single_spec
-from trading.events import OrderRestated, TradingHalted
+from trading.events import OrderReplaced, OrderRestated, TradingHalted
 from trading.identity import Role
 from trading.orders import Side
 from trading.retry import RetryPolicy
@@ -148,3 +148,30 @@ def _restated(desk: Desk, order: Sent, quantity: int) -> OrderRestated:
 
 def _leg(symbol: str, side: Side, quantity: int) -> Leg:
     return Leg(symbol=symbol, side=side, quantity=Decimal(quantity), price=Decimal(50))
+
+
+def test_a_part_that_waits_for_its_retry_gives_way_before_one_that_works() -> None:
+    desk = Desk()
+    a = Leg(symbol="A", side=Side.BUY, quantity=Decimal(12), price=Decimal(50))
+    b = Leg(symbol="B", side=Side.SELL, quantity=Decimal(12), price=Decimal(60))
+    desk.begin(OtoSpec(order_id="chain-1", orders=(a, b), lot=Decimal(4), retry=RetryPolicy(attempts=3)))
+    desk.say(desk.filled(ENTRY, 4))
+    first = desk.sent(ENTRY, 1)
+    desk.say(desk.filled(ENTRY, 8, of=desk.sent(ENTRY)))
+    second = desk.sent(ENTRY, 1)
+    desk.say(desk.accepted(ENTRY, first))
+    desk.say(desk.rejected(ENTRY, "no", second))
+    desk.new()
+    larger = OrderReplaced(
+        cl_ord_id="venue-1",
+        orig_cl_ord_id=first.cl_ord_ids[-1],
+        quantity=Decimal(5),
+        cum_quantity=Decimal(0),
+        limit_price=Decimal(60),
+        at=desk.now,
+    )
+    first.cl_ord_ids.append("venue-1")
+    desk.say(larger)
+    desk.fire("retry_submit_entry_1_1")
+    asked = [each for each in desk.new() if each.startswith("submit entry_1")]
+    assert asked == ["submit entry_1 sell 4"], "5 may still fill, 8 more would be 13"
