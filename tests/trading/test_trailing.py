@@ -303,3 +303,16 @@ def test_what_a_bust_opens_again_is_closed_or_protected_as_the_order_says(
     assert desk.new()[-1] == "finish stop_loss"
     desk.say(desk.busted(STOP, trade))
     assert desk.new()[0] == then
+
+
+def test_another_take_profit_does_not_move_the_stop(desk: Desk) -> None:
+    desk.begin(msgspec.structs.replace(HELD, take_profit_price=Decimal(3200)))
+    desk.say(desk.accepted(STOP), desk.accepted(TAKE_PROFIT))
+    desk.touch(3012)
+    desk.say(desk.replaced(STOP))
+    desk.touch(3029)
+    desk.say(desk.replaced(STOP))
+    desk.do(PriceTouched(symbol="IBM", watch=desk.watches["IBM"].number, price=Decimal(3033), at=desk.now))
+    desk.new()
+    desk.do(AmendRequested(amendment=Amendment(take_profit_price=Decimal(3190))))
+    assert desk.new() == ["replace take_profit 10 at 3190"]

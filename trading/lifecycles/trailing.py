@@ -122,7 +122,8 @@ def _at(state: State, spec: TrailingSpec, price: Decimal) -> State:
 def _amended(before: State, state: State, spec: TrailingSpec) -> State:
     """With another distance the stop belongs elsewhere, also further away: that is what was asked for."""
     best = state.legs[0].best_price
-    return state if best is None or spec == before.spec else _from(state, spec, best)
+    is_moved = isinstance(before.spec, TrailingSpec) and before.spec.trail != spec.trail
+    return _from(state, spec, best) if is_moved and best is not None else state
 
 
 def _from(state: State, spec: TrailingSpec, price: Decimal) -> State:
