@@ -426,18 +426,18 @@ def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Comman
         # In other units than its spec since a split: what it should be now is for a person to say.
         return None
     is_of_kind = order.order_type is want.order_type and order.side is want.side
-    is_sized = order.leaves_quantity == want.leaves
-    is_priced = order.limit_price == want.limit_price and order.stop_price == want.stop_price
-    if is_of_kind and is_sized and is_priced:
-        return None
-    terms = state.terms_of(*order.slot)
+    terms = state.terms_of(*order.slot) if state.terms else None
     was_asked = terms is not None and (terms.limit_price, terms.stop_price) == (want.limit_price, want.stop_price)
-    if not is_priced and terms is not None and terms.is_answered and was_asked:
+    if terms is not None and was_asked and terms.is_answered:
         # The venue rounds prices, or refuses them: the order that works is better than none.
-        is_priced = True
         want = replace(want, limit_price=order.limit_price, stop_price=order.stop_price)
-        if is_of_kind and is_sized:
-            return None
+    if (
+        is_of_kind
+        and order.leaves_quantity == want.leaves
+        and order.limit_price == want.limit_price
+        and order.stop_price == want.stop_price
+    ):
+        return None
     if is_of_kind and want.leaves > ZERO:
         is_new = terms is None or not was_asked or terms.quantity != order.cum_quantity + want.leaves
         hold = state.hold("replace", *order.slot)
@@ -446,7 +446,7 @@ def _steer(state: State, order: Order | None, want: Want) -> tuple[State, Comman
         if hold.status == "waiting":
             return None
         # Where there is no changing it, one that is gone makes room for a right one: but nobody minds a small entry.
-        if is_sized or (order.role is Role.ENTRY and want.leaves > order.leaves_quantity):
+        if order.role is Role.ENTRY and want.leaves > order.leaves_quantity:
             return None
     return _withdraw(state, order) if _may(state, "cancel", order.slot) else None
 
