@@ -6,10 +6,9 @@ a late report opens it again.
 """
 
 from trading.events import PriceTouched, TimerFired
-from trading.identity import Role
 from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all
-from trading.lifecycles.entries import entry, unfilled_outcome
+from trading.lifecycles.entries import entry
 from trading.lifecycles.state import Plan, State
 from trading.orders import OrderType
 from trading.specs import BracketSpec
@@ -28,40 +27,22 @@ def _plan(state: State, spec: BracketSpec) -> Plan:
         time_in_force=spec.time_in_force,
         synthetic=spec.synthetic,
     )
-    protected.exits(
-        plan,
-        state,
-        symbol=spec.symbol,
-        side=spec.side,
-        stop_price=spec.stop_price,
-        take_profit_price=spec.take_profit_price,
-        synthetic=spec.synthetic,
-    )
+    protected.exits_of(plan, state, spec)
     return plan
 
 
-def _judge(before: State, state: State, spec: BracketSpec) -> Judgement:
-    return protected.judge(
-        before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
-    )
-
-
 def _heed(state: State, spec: BracketSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if isinstance(event, PriceTouched):
-        if spec.synthetic and spec.entry_type is OrderType.STOP:
-            state = protected.touched_entry(state, event.prices, side=spec.side, entry_price=spec.entry_price)
-        state = protected.touched(
-            state,
-            event.prices,
-            side=spec.side,
-            stop_price=spec.stop_price,
-            take_profit_price=spec.take_profit_price,
-        )
-    return state, []
+    if not isinstance(event, PriceTouched):
+        return state, []
+    if spec.synthetic and spec.entry_type is OrderType.STOP:
+        state = protected.touched_entry(state, event.prices, side=spec.side, entry_price=spec.entry_price)
+    return protected.touched_of(state, spec, event)
 
 
-def _outcome(state: State, spec: BracketSpec) -> str:
-    return protected.outcome(state) if state.traded(Role.ENTRY) else unfilled_outcome(state)
-
-
-KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=closes_all)
+KIND = Kind(
+    plan=_plan,
+    outcome=protected.outcome_of,
+    judge=protected.judge_of,
+    heed=_heed,
+    closes=closes_all,
+)

@@ -16,10 +16,13 @@ from decimal import Decimal
 
 from trading.child import OrderStatus
 from trading.commands import BlockSymbol, Command, RaiseAlert
+from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles.engine import Judgement, totals
+from trading.lifecycles.entries import unfilled_outcome
 from trading.lifecycles.state import ZERO, Closing, Plan, State, Want, Watch, with_leg
 from trading.orders import OrderType, Side
+from trading.specs import BracketSpec, ScaleSpec, TrailingSpec
 
 
 def exits(
@@ -73,6 +76,38 @@ def exits(
             limit_price=take_profit_price,
         )
     )
+
+
+def exits_of(plan: Plan, state: State, spec: BracketSpec | ScaleSpec) -> None:
+    """Add what protects or closes the one position of an order with two exits."""
+    exits(
+        plan,
+        state,
+        symbol=spec.symbol,
+        side=spec.side,
+        stop_price=spec.stop_price,
+        take_profit_price=spec.take_profit_price,
+        synthetic=spec.synthetic,
+    )
+
+
+def judge_of(before: State, state: State, spec: BracketSpec | ScaleSpec | TrailingSpec) -> Judgement:
+    """`judge` for an order with one position."""
+    return judge(before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close")
+
+
+def touched_of(state: State, spec: BracketSpec | ScaleSpec, event: TimerFired | PriceTouched) -> Judgement:
+    """`touched` for an order with one position and two exits."""
+    if not isinstance(event, PriceTouched):
+        return state, []
+    stop, profit = spec.stop_price, spec.take_profit_price
+    return touched(state, event.prices, side=spec.side, stop_price=stop, take_profit_price=profit), []
+
+
+def outcome_of(state: State, spec: BracketSpec | ScaleSpec | TrailingSpec) -> str:
+    """`outcome` for an order with one position, also where it never had one."""
+    entered = state.traded(Role.ENTRY) or state.legs[0].held
+    return outcome(state) if entered else unfilled_outcome(state)
 
 
 def close(plan: Plan, state: State, *, symbol: str, side: Side, leg: int = 0) -> None:

@@ -1,12 +1,8 @@
 """A ladder of limit entries, and one stop and one take-profit for all that they have filled together."""
 
-from decimal import Decimal
-
-from trading.events import PriceTouched, TimerFired
-from trading.identity import Role
 from trading.lifecycles import protected
-from trading.lifecycles.engine import Judgement, Kind, closes_all
-from trading.lifecycles.entries import entry, unfilled_outcome
+from trading.lifecycles.engine import Kind, closes_all
+from trading.lifecycles.entries import entry
 from trading.lifecycles.state import Plan, State
 from trading.orders import OrderType
 from trading.specs import ScaleSpec
@@ -26,38 +22,14 @@ def _plan(state: State, spec: ScaleSpec) -> Plan:
             time_in_force=spec.time_in_force,
             rung=number,
         )
-    protected.exits(
-        plan,
-        state,
-        symbol=spec.symbol,
-        side=spec.side,
-        stop_price=spec.stop_price,
-        take_profit_price=spec.take_profit_price,
-        synthetic=spec.synthetic,
-    )
+    protected.exits_of(plan, state, spec)
     return plan
 
 
-def _judge(before: State, state: State, spec: ScaleSpec) -> Judgement:
-    return protected.judge(
-        before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
-    )
-
-
-def _heed(state: State, spec: ScaleSpec, event: TimerFired | PriceTouched) -> Judgement:
-    if isinstance(event, PriceTouched):
-        state = protected.touched(
-            state,
-            event.prices,
-            side=spec.side,
-            stop_price=spec.stop_price,
-            take_profit_price=spec.take_profit_price,
-        )
-    return state, []
-
-
-def _outcome(state: State, spec: ScaleSpec) -> str:
-    return protected.outcome(state) if state.traded(Role.ENTRY) > Decimal(0) else unfilled_outcome(state)
-
-
-KIND = Kind(plan=_plan, outcome=_outcome, judge=_judge, heed=_heed, closes=closes_all)
+KIND = Kind(
+    plan=_plan,
+    outcome=protected.outcome_of,
+    judge=protected.judge_of,
+    heed=protected.touched_of,
+    closes=closes_all,
+)

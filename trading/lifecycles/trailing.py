@@ -11,7 +11,7 @@ from trading.events import PriceTouched, TimerFired
 from trading.identity import Role
 from trading.lifecycles import protected
 from trading.lifecycles.engine import Judgement, Kind, closes_all
-from trading.lifecycles.entries import entry, unfilled_outcome
+from trading.lifecycles.entries import entry
 from trading.lifecycles.state import ZERO, LegState, Plan, State, Watch, with_leg
 from trading.orders import OrderType, Side
 from trading.specs import TrailingSpec
@@ -67,9 +67,7 @@ def _judge(before: State, state: State, spec: TrailingSpec) -> Judgement:
         # Until the stop has moved, it is where the entry's fills put it.
         if paid is not None and (had is None or state.legs[0].best_price == had):
             state = _from(state, spec, paid)
-    return protected.judge(
-        before, state, symbol=spec.symbol, side=spec.side, reopened_is_closed=spec.when_reopened == "close"
-    )
+    return protected.judge_of(before, state, spec)
 
 
 def _entered(state: State) -> list[Decimal]:
@@ -135,14 +133,9 @@ def _stop_for(spec: TrailingSpec, price: Decimal) -> Decimal:
     return max(spec.trail.stop_for(price, spec.side), spec.trail.tick)
 
 
-def _outcome(state: State, spec: TrailingSpec) -> str:
-    entered = state.traded(Role.ENTRY) or state.legs[0].held
-    return protected.outcome(state) if entered else unfilled_outcome(state)
-
-
 KIND = Kind(
     plan=_plan,
-    outcome=_outcome,
+    outcome=protected.outcome_of,
     legs=_legs,
     judge=_judge,
     heed=_heed,
