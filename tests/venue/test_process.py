@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from fix.events import Disconnect, LoggedOut
@@ -59,6 +60,10 @@ async def test_it_logs_its_members_out_and_ends_on_sigterm(tmp_path: Path) -> No
         (["--fix-port", "0", "--control-port", "65536"], "'65536' is not a port"),
         (["--fix-port", "0", "--control-port", "0", "--username", "u"], "--username and --password go together"),
         (["--fix-port", "0", "--control-port", "0", "--port", "1"], "unrecognized arguments: --port"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A="], "'A=' is not MEMBER=COPY"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "A=C"], "named twice"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "B=C"], "has no copy"),
+        (["--fix-port", "0", "--control-port", "0", "--state", "/dev/null/x"], "--state /dev/null/x: "),
     ],
 )
 def test_wrong_arguments_end_it_with_one_line(arguments: list[str], said: str) -> None:
@@ -400,6 +405,53 @@ async def test_the_venue_corrects_and_restates_unasked(exchange: VenueProcess) -
     assert await exchange.post(f"/trades/{trade.exec_id}/correct", correction) == {"sent": 1}
     corrected = await member.report()
     assert (corrected.exec_type.value, corrected.exec_ref_id, corrected.last_px) == ("G", trade.exec_id, Decimal(99))
+
+
+# ---- drop copy
+
+
+async def test_a_copy_member_is_told_in_order_what_the_member_is_told_also_what_it_missed(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch, other = Member("DESK"), Member("WATCH"), Member("OTHER")
+        await desk.log_on(process)
+        await other.log_on(process)
+        other.buy("e0", "X", 10, "90")
+        await other.report()
+        desk.buy("e1", "X", 10, "100")
+        told = [await desk.report()]
+        await watch.log_on(process)
+        await process.prices(quote("X", "99", "100", "4"))
+        desk.cancel("x2", "e1", "X")
+        told += [await desk.report(), await desk.report()]
+        copies = [await watch.report() for _ in range(3)]
+        assert [each.copy_msg_indicator for each in told] == [None, None, None]
+        assert copies == [msgspec.structs.replace(each, copy_msg_indicator=True) for each in told]
+
+
+async def test_a_copy_member_may_ask_for_nothing(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        watch = Member("WATCH")
+        await watch.log_on(process)
+        watch.buy("e1", "X", 10, "100")
+        reject = read_business_message_reject(await watch.message())
+        assert (reject.business_reject_reason, reject.ref_msg_type, reject.business_reject_ref_id) == (6, "D", "e1")
+        assert reject.text == "a drop copy session is told, and cannot ask"
+        assert await process.get("/orders") == []
+
+
+async def test_a_fault_may_be_about_one_session_so_that_copies_alone_are_lost(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch = Member("DESK"), Member("WATCH")
+        await desk.log_on(process)
+        await watch.log_on(process)
+        session = "FIX.4.4-VENUE-WATCH"
+        fault = {"direction": "outbound", "action": "lose", "fields": {"11": "e1"}, "session": session}
+        await process.post("/faults", fault)
+        desk.buy("e1", "X", 10, "90")
+        desk.buy("e2", "X", 10, "90")
+        assert [(await desk.report()).cl_ord_id for _ in range(2)] == ["e1", "e2"]
+        assert (await watch.report()).cl_ord_id == "e2"
+        assert await process.get("/faults") == [{"fault": fault, "cl_ord_ids": ["e1"]}]
 
 
 # ---- faults
