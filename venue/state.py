@@ -309,8 +309,7 @@ class _KeptMember:
             self._sending = None
 
     def processed(self, next_inbound: int) -> None:
-        # The inputs may be ahead of what the session has heard of.
-        self.next_inbound, self._changed = max(self.next_inbound, next_inbound), True
+        self.next_inbound, self._changed = next_inbound, True
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         self.commit()

@@ -61,47 +61,59 @@ class _DyingState(StateFile):
 class Wire:
     """A member, and its connection to the venue where it has one: what the acceptor sees of a `Connection`."""
 
-    def __init__(self, comp_id: str) -> None:
+    def __init__(self, comp_id: str, fate: Fate) -> None:
         config = SessionConfig(role="initiator", sender_comp_id=comp_id, target_comp_id="VENUE")
         self.member = Session(config)
         self.is_away = False
         self.peer = comp_id
         self.told: list[tuple[str, Sequence[Field]]] = []
         """The body of each application message of the venue's, in order."""
+        self._fate = fate
+        self._is_delivering = False
 
     def connect(self, acceptor: Acceptor) -> None:
         session = acceptor.session_for(self.peer, "VENUE")
         assert session is not None
         self.session = session
+        self._is_delivering = False
         self.session.connected(NOW)
         self.member.connected(NOW)
 
     def send(self, message: Message) -> int:
-        return self.session.send(message, NOW)
+        number = self.session.send(message, NOW)
+        if not self._is_delivering:
+            self.flush()
+        return number
 
     def on_end(self, tell: Callable[[Any], None]) -> None:
         pass
 
-    def to_venue(self, acceptor: Acceptor) -> bool:
-        """Whether there was anything."""
+    def hear(self, acceptor: Acceptor) -> bool:
+        """What the member has to say, if anything; in the order in which a `Connection` does it."""
         data = self.member.bytes_to_send(NOW)
-        for event in self.session.receive(data, NOW) if data else ():
-            acceptor.on_event(cast(Connection, self), _not_the_end(event))
+        if not data:
+            return False
+        events = self.session.receive(data, NOW)
+        self.flush()
+        self._is_delivering = True
+        for event in events:
+            assert not isinstance(event, Disconnect), event
+            acceptor.on_event(cast(Connection, self), event)
             if isinstance(event, MessageReceived):
                 self.session.processed(event.number)
-        return bool(data)
+        self._is_delivering = False
+        self.flush()
+        return True
 
-    def to_member(self, fate: Fate) -> bool:
-        data = self.session.bytes_to_send(NOW)
-        if data:
-            fate.step()
-        for event in self.member.receive(data, NOW) if data else ():
-            if isinstance(_not_the_end(event), MessageReceived):
-                assert isinstance(event, MessageReceived)
-                fields = [field for field in event.message.fields if field[0] not in _NUMBERED_BY_LOGONS]
-                self.told.append((event.message.msg_type, fields))
-                self.member.processed(event.number)
-        return bool(data)
+    def flush(self) -> None:
+        while data := self.session.bytes_to_send(NOW):
+            self._fate.step()
+            for event in self.member.receive(data, NOW):
+                assert not isinstance(event, Disconnect), event
+                if isinstance(event, MessageReceived):
+                    fields = [field for field in event.message.fields if field[0] not in _NUMBERED_BY_LOGONS]
+                    self.told.append((event.message.msg_type, fields))
+                    self.member.processed(event.number)
 
 
 class World:
@@ -111,7 +123,7 @@ class World:
         self.fate = fate
         self.kills = 0
         self._folder = folder
-        self._wires = {name: Wire(name) for name in ("A", "B", "W")}
+        self._wires = {name: Wire(name, fate) for name in ("A", "B", "W")}
         self._state: StateFile | None = None
         self._survive(self._begin)
 
@@ -143,9 +155,12 @@ class World:
             wire.member.send(message, NOW)
         self._survive(self._settle)
 
-    def resets(self, name: str) -> None:
-        """Both sides of a session begin again at 1."""
-        self._wires[name].member.reset(NOW)
+    def resets(self, name: str, *just_before: Message) -> None:
+        """Both sides of a session begin again at 1, on the heels of the messages."""
+        wire = self._wires[name]
+        for message in just_before:
+            wire.member.send(message, NOW)
+        wire.member.reset(NOW)
         self._survive(self._settle)
 
     def leaves(self, name: str) -> None:
@@ -199,7 +214,7 @@ class World:
     def _settle(self) -> None:
         """Until nobody has anything to say."""
         wires = [wire for wire in self._wires.values() if not wire.is_away]
-        while any([wire.to_venue(self.acceptor) for wire in wires] + [wire.to_member(self.fate) for wire in wires]):
+        while any(wire.hear(self.acceptor) for wire in wires):
             pass
 
     def _hear(self, wire: Wire, events: list[SessionEvent]) -> None:
@@ -209,8 +224,3 @@ class World:
     def _taken(self) -> int:
         assert self._state is not None
         return sum(1 for _ in self._state.inputs())
-
-
-def _not_the_end(event: SessionEvent) -> SessionEvent:
-    assert not isinstance(event, Disconnect), event
-    return event
