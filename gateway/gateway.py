@@ -22,7 +22,7 @@ from fix.codec import encode
 from fix.message import FieldError
 from gateway import translate
 from gateway.delivery import Recorder, Wake
-from gateway.hours import opens_at
+from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, lease_clock
 from gateway.outbox import Entry, Outbox, Progress
@@ -172,6 +172,12 @@ class Gateway:
     def opens_at(self) -> datetime | None:
         """When the session's hours begin, by this machine's clock; None within them."""
         return opens_at(self._settings.fix_schedule, self._utc())
+
+    def seconds_open(self) -> float:
+        """How long the session's hours go on, by this machine's clock; 0 out of them."""
+        now = self._utc()
+        end = closes_at(self._settings.fix_schedule, now)
+        return (end - now).total_seconds() if end else 0.0
 
     def reset(self) -> None:
         """Have both sides begin again at 1 (141=Y), whichever process holds the session. May be repeated; it is carried
