@@ -57,7 +57,7 @@ _ADMINISTRATIVE_RESERVE = 10
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
-class _NumberedSession(Session):
+class NumberedSession(Session):
     """A session whose numbers are reserved.
 
     Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
@@ -102,7 +102,7 @@ class Pump:
         self._on_activity = on_activity
         self._on_text = on_text
         self._writer = LeaseWriter(tables.sessions, settings.session, held, lease_seconds=settings.lease_seconds)
-        self._session = _NumberedSession(
+        self._session = NumberedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.fix_sender_comp_id,
