@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -413,7 +413,7 @@ class _Epoch:
             async with self._deciding:
                 now = time.monotonic()
                 due = self._waiting.due(now)
-                rows = await self._rows_of({order_id for copy in due.values() for order_id in copy.order_ids})
+                rows = await self._rows_for(due.values())
                 verdicts = self._waiting.judge(due, rows, now)
                 unreadable, self._unreadable = self._unreadable, {}
                 await asyncio.gather(
@@ -434,6 +434,12 @@ class _Epoch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._arrived.wait()
+
+    async def _rows_for(self, copies: Collection[Copy]) -> dict[str, list[JournalRow]]:
+        """The journal's rows of the copies' orders, and of orphans where a trade is not found there."""
+        rows = await self._rows_of({copy.order_ids[0] for copy in copies})
+        orphans = {copy.order_ids[-1] for copy in copies if judge(0, copy, rows).row is None}
+        return rows | await self._rows_of(orphans - rows.keys())
 
     async def _rows_of(self, order_ids: Iterable[str]) -> dict[str, list[JournalRow]]:
         wanted = list(order_ids)

@@ -25,6 +25,7 @@ from tests.gateway.conftest import AT, World, entry_order, until
 from tests.gateway.counterparty import Counterparty
 from tests.gateway.test_takeover import Faulty
 from trading.events import OrderFilled
+from trading.identity import orphan_order_id
 from trading.journal import JournalRow
 from trading.orders import Side
 
@@ -419,6 +420,31 @@ def test_with_a_drop_copy_a_trade_costs_one_more_write(copied: Copied) -> None:
     assert counted.calls == ["Sessions.create_entity", "Journal.create_entity"]
 
 
+def test_a_match_costs_one_read_of_the_order_and_a_part_of_a_write(copied: Copied) -> None:
+    counted = Counted(copied.world.tables)
+    watching = copied.other_process(counted)
+    until(lambda: watching.status().logged_on)
+    order_id = copied.world.order()
+    append(Journal(copied.world.tables, before_trade=copied.copies.expect), order_id, 1)
+    copied.venue.fill(f"{order_id}.e1", 10, "181.5", exec_id="T1")
+    until(lambda: copied.is_done(watching.status()))
+    assert [call for call in counted.calls if call.startswith(("Journal", "Alerts"))] == ["Journal.query_entities"]
+    assert copied.rows() == []
+
+
+def test_a_trade_of_an_order_that_nobody_knew_is_found_among_the_orphans(copied: Copied) -> None:
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    cl_ord_id = f"{copied.world.order()}.e1"
+    orphan = orphan_order_id(cl_ord_id)
+    append(Journal(copied.world.tables, before_trade=copied.copies.expect), orphan, 1, cl_ord_id=cl_ord_id)
+    copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+    until(lambda: copied.is_done(watching.status()))
+    all_is_told(copied)
+    assert copied.codes(cl_ord_id) == []
+    assert copied.world.alerts.list(orphan) == []
+
+
 def all_is_told(copied: Copied) -> None:
     """Wait until a human was told of whatever there was to tell until now: of a later trade without a copy they are."""
     order_id = copied.world.order()
@@ -426,9 +452,11 @@ def all_is_told(copied: Copied) -> None:
     until(lambda: copied.world.alerts.list(order_id))
 
 
-def append(journal: Journal, order_id: str, number: int, exec_id: str = "T1") -> tuple[Any, bool]:
+def append(
+    journal: Journal, order_id: str, number: int, exec_id: str = "T1", cl_ord_id: str = ""
+) -> tuple[JournalRow, bool]:
     event = OrderFilled(
-        cl_ord_id=f"{order_id}.e1",
+        cl_ord_id=cl_ord_id or f"{order_id}.e1",
         exec_id=exec_id,
         quantity=Decimal(10),
         price=Decimal("181.5"),
