@@ -45,7 +45,7 @@ _log = logging.getLogger("gateway.drop_copy")
 T = TypeVar("T")
 
 _THREADS = 4
-_STOP_TIMEOUT = 30.0
+_START_TIMEOUT, _STOP_TIMEOUT = 5.0, 30.0
 _DRAIN_TIMEOUT = 2.0
 _PAUSES = Pauses(first=0.2, longest=15.0)
 _MOST_WAITING = 10_000
@@ -94,7 +94,7 @@ class DropCopy:
             ready = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(ready,), name="drop-copy", daemon=True)
             self._thread.start()
-            ready.wait()
+            ready.wait(_START_TIMEOUT)
 
     def stop(self) -> None:
         """Log out, give the lease back, and end the thread. `start` may follow."""

@@ -111,8 +111,11 @@ class Gateway:
 
     def start(self, wake: Wake) -> None:
         """Become a candidate for the session's lease, or go on as one; `wake` replaces the one given before."""
+        self._start_trading(wake)
         if self._drop_copy is not None:
             self._drop_copy.start()
+
+    def _start_trading(self, wake: Wake) -> None:
         with self._lock:
             self._wake = wake
             if self._thread is not None and self._thread.is_alive():

@@ -235,6 +235,25 @@ def test_no_copy_is_missed_while_the_session_is_out(copied: Copied) -> None:
     assert copied.codes(cl_ord_id) == []
 
 
+def test_no_copy_is_missed_while_the_venue_resends(copied: Copied) -> None:
+    counted = Counted(copied.world.tables)
+    watching = copied.other_process(counted, drop_copy_patience_seconds=0.4)
+    until(lambda: watching.status().logged_on)
+    order_id = copied.world.order()
+    append(Journal(copied.world.tables, before_trade=copied.copies.expect), order_id, 1)
+
+    def resends() -> bool:
+        done = watching.status().next_inbound
+        copied.venue.store(news())  # lost on its way
+        copied.venue.send(news())
+        until(lambda: watching.status().next_inbound > done + 1)
+        return counted.calls.count("Sessions.query_entities") > 5
+
+    until(resends)
+    assert copied.world.alerts.list(order_id) == []
+    until(lambda: copied.world.alerts.list(order_id))
+
+
 def test_a_trade_that_was_announced_and_not_journalled_is_not_missed(copied: Copied) -> None:
     drop_copy = copied.other_process()
     until(lambda: drop_copy.status().logged_on)
@@ -337,7 +356,7 @@ def test_a_connection_that_is_lost_for_a_moment_is_no_outage(copied: Copied) -> 
 def test_what_is_no_trade_is_processed_and_nothing_is_answered(copied: Copied) -> None:
     gateway = both(copied)
     copied.venue.report("order-1.e1", fix.ExecType.NEW, fix.OrdStatus.NEW)
-    copied.venue.send(Message("B", [(148, "news"), (33, "1"), (58, "text")]))
+    copied.venue.send(news())
     copied.venue.send(Message("8", [(37, "V1"), (17, "T1"), (150, "F"), (797, "Y")]))
     until(lambda: copied.is_done(own(gateway)))
     (alert,) = copied.world.alerts.list(copied.session)
@@ -443,6 +462,10 @@ def test_a_trade_of_an_order_that_nobody_knew_is_found_among_the_orphans(copied:
     all_is_told(copied)
     assert copied.codes(cl_ord_id) == []
     assert copied.world.alerts.list(orphan) == []
+
+
+def news() -> Message:
+    return Message("B", [(148, "news"), (33, "1"), (58, "text")])
 
 
 def all_is_told(copied: Copied) -> None:
