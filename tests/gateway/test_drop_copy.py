@@ -1,10 +1,12 @@
 """The drop copy against a venue on a real socket: what it tells is matched with the journal, whatever dies."""
 
+import asyncio
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +26,9 @@ from storage.tables import Tables
 from tests.gateway.conftest import AT, World, entry_order, until
 from tests.gateway.counterparty import Counterparty
 from tests.gateway.test_takeover import Faulty
+from tests.venue.member import quote, venue
 from trading.events import OrderFilled
-from trading.identity import orphan_order_id
+from trading.identity import order_id_of, orphan_order_id
 from trading.journal import JournalRow
 from trading.orders import Side
 
@@ -147,9 +150,9 @@ def test_a_copy_that_comes_before_the_trade_waits_for_it(copied: Copied) -> None
 def test_a_bust_is_matched_like_a_trade(copied: Copied) -> None:
     gateway = both(copied)
     cl_ord_id = copied.trade(gateway)
-    for venue, quantity in ((copied.world.venue, 10), (copied.venue, 9)):
-        venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
-        venue.report(
+    for side, quantity in ((copied.world.venue, 10), (copied.venue, 9)):
+        side.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+        side.report(
             cl_ord_id,
             fix.ExecType.TRADE_CANCEL,
             fix.OrdStatus.NEW,
@@ -417,6 +420,38 @@ def test_a_trade_is_journalled_even_where_nobody_can_be_told_of_it(copied: Copie
     journal = Journal(copied.world.tables, before_trade=Copies(storage, copied.session).expect)
     assert append(journal, order_id, 1)[1] is True
     assert copied.rows() == []
+
+
+def test_what_the_exchange_tells_only_one_of_the_two_sessions_is_told_to_a_human(
+    copied: Copied, tmp_path: Path
+) -> None:
+    world = copied.world
+    member, watcher = world.settings.fix_sender_comp_id, world.settings.drop_copy_sender_comp_id
+    with venue(tmp_path, "--drop-copy", f"{member}={watcher}") as exchange:
+        gateway = world.logged_on(fix_port=exchange.fix_port, drop_copy_port=exchange.fix_port)
+        until(lambda: own(gateway).logged_on)
+
+        def lose_trades_of(client: str) -> None:
+            session = f"FIX.4.4-VENUE-{client}"
+            fault = {"direction": "outbound", "action": "lose", "fields": {"150": "F"}, "session": session}
+            asyncio.run(exchange.post("/faults", fault))
+
+        def trade() -> str:
+            cl_ord_id = copied.trade(gateway)
+            asyncio.run(exchange.prices(quote("IBM", "181", "181.5")))
+            return cl_ord_id
+
+        both_told = trade()
+        until(lambda: len(world.journal.read(order_id_of(both_told) or "")) == 2)
+        lose_trades_of(watcher)
+        only_trading = trade()
+        until(lambda: copied.codes(only_trading) == ["DROP_COPY_MISSING"])
+        asyncio.run(exchange.delete("/faults"))
+        lose_trades_of(member)
+        only_copy = trade()
+        until(lambda: copied.codes(only_copy) == ["DROP_COPY_UNKNOWN"])
+        assert len(world.journal.read(order_id_of(only_copy) or "")) == 1
+        assert copied.codes(both_told) == copied.session_codes() == []
 
 
 def test_without_a_drop_copy_nothing_is_done_for_one(world: World) -> None:
