@@ -43,7 +43,7 @@ class Copied:
         world.settings = world.with_settings(
             drop_copy_sender_comp_id=client,
             drop_copy_port=self.venue.port,
-            drop_copy_patience_seconds=1.0,
+            drop_copy_patience_seconds=0.6,
         )
         self.session = world.settings.drop_copy_session
         self.copies = Copies(world.tables, self.session)
@@ -215,7 +215,7 @@ def test_a_trade_without_a_copy_is_an_alert_once(copied: Copied) -> None:
     until(lambda: copied.codes(cl_ord_id) and copied.rows() == [])
     (alert,) = copied.world.alerts.list(cl_ord_id.partition(".")[0])
     assert alert.code == "DROP_COPY_MISSING"
-    assert f"row 2 of the journal in 1 s: OrderFilled ClOrdID={cl_ord_id} ExecID=T1 buy 10 IBM at 181.5" in alert.text
+    assert f"row 2 of the journal in 0.6 s: OrderFilled ClOrdID={cl_ord_id} ExecID=T1 buy 10 IBM at 181.5" in alert.text
     # It comes after all.
     copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
     until(lambda: copied.is_done(own(gateway)))
