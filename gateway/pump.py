@@ -61,7 +61,7 @@ _ADMINISTRATIVE_RESERVE = 10
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
-class _NumberedSession(Session):
+class NumberedSession(Session):
     """A session whose numbers are reserved.
 
     Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
@@ -109,7 +109,7 @@ class Pump:
         self._resets = ResetRequests(tables, settings.session)
         self._ending = asyncio.Event()
         self._asked_to_reset = False
-        self._session = _NumberedSession(
+        self._session = NumberedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.fix_sender_comp_id,

@@ -69,7 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fix_username: str = ""
     fix_password: Secret = Secret("")
     key_vault_uri: str = ""
-    """Where it is set, the FIX logon comes from there: secrets `fix-username` and `fix-password`."""
+    """Where it is set, the FIX logon comes from there: secrets `fix-username` and `fix-password`, and of a drop copy
+    `drop-copy-username` and `drop-copy-password`."""
     lease_seconds: float = 10
     slice_seconds: float = 60
     sequence_block: int = 1000
@@ -85,6 +86,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sma_reward_ratio: Decimal = Decimal(2)
     sma_valid_for_seconds: int = 300
     market_data_hub: str = "market-data"
+    drop_copy_sender_comp_id: str = ""
+    """Empty: there is no drop copy. The other settings of one are empty or 0 where they are the trading session's."""
+    drop_copy_target_comp_id: str = ""
+    drop_copy_host: str = ""
+    drop_copy_port: int = 0
+    drop_copy_username: str = ""
+    drop_copy_password: Secret = Secret("")
+    drop_copy_patience_seconds: float = 30
+    """How long a trade and its copy may wait for each other, and the drop copy be without a session."""
 
     @property
     def session(self) -> str:
@@ -95,6 +105,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def fix_hosts(self) -> tuple[Host, ...]:
         """Everywhere that the session can be logged on, the preferred one first."""
         return (Host(self.fix_host, self.fix_port), *self.fix_backup_hosts)
+
+    @property
+    def drop_copy_session(self) -> str:
+        """The drop copy session's name; empty where there is none."""
+        if not self.drop_copy_sender_comp_id:
+            return ""
+        return f"FIX.4.4-{self.drop_copy_sender_comp_id}-{self.drop_copy_target}"
+
+    @property
+    def drop_copy_target(self) -> str:
+        """TargetCompID (56) of the drop copy session."""
+        return self.drop_copy_target_comp_id or self.fix_target_comp_id
+
+    @property
+    def drop_copy_address(self) -> tuple[str, int]:
+        """Host and port of the drop copy session."""
+        return self.drop_copy_host or self.fix_host, self.drop_copy_port or self.fix_port
 
 
 def load(environ: Mapping[str, str]) -> Settings:
@@ -134,6 +161,13 @@ def load(environ: Mapping[str, str]) -> Settings:
         sma_reward_ratio=reader.get("SMA_REWARD_RATIO", _amount, default=Decimal(2)),
         sma_valid_for_seconds=reader.get("SMA_VALID_FOR_SECONDS", _whole(1, 10_000_000), default=300),
         market_data_hub=reader.get("MARKET_DATA_HUB", _text, default="market-data"),
+        drop_copy_sender_comp_id=reader.get("DROP_COPY_SENDER_COMP_ID", _comp_id, default=""),
+        drop_copy_target_comp_id=reader.get("DROP_COPY_TARGET_COMP_ID", _comp_id, default=""),
+        drop_copy_host=reader.get("DROP_COPY_HOST", _text, default=""),
+        drop_copy_port=reader.get("DROP_COPY_PORT", _whole(1, 65535), default=0),
+        drop_copy_username=reader.get("DROP_COPY_USERNAME", _text, default=""),
+        drop_copy_password=Secret(reader.get("DROP_COPY_PASSWORD", _text, default="", secret=True)),
+        drop_copy_patience_seconds=reader.get("DROP_COPY_PATIENCE_SECONDS", _seconds(1, 3600), default=30.0),
     )
     if not reader.problems:
         reader.problems += _contradictions(settings)
@@ -185,7 +219,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if len(set(settings.fix_hosts)) < len(settings.fix_hosts):
         shown = ",".join(f"{host.name}:{host.port}" for host in settings.fix_backup_hosts)
         problems.append(f"FIX_HOSTS={shown}: has to name each once, and not FIX_HOST and FIX_PORT again")
-    return problems + _tls_problems(settings)
+    return problems + _tls_problems(settings) + _drop_copy_contradictions(settings)
 
 
 def _tls_problems(settings: Settings) -> list[str]:
@@ -202,6 +236,35 @@ def _tls_problems(settings: Settings) -> list[str]:
     except TlsError as error:
         return [f"FIX_TLS=on: {error}"]
     return []
+
+
+def _drop_copy_contradictions(settings: Settings) -> list[str]:
+    problems = []
+    sender, username = settings.drop_copy_sender_comp_id, settings.drop_copy_username
+    others = {
+        "DROP_COPY_TARGET_COMP_ID": settings.drop_copy_target_comp_id,
+        "DROP_COPY_HOST": settings.drop_copy_host,
+        "DROP_COPY_PORT": settings.drop_copy_port,
+        "DROP_COPY_USERNAME": username,
+    }
+    if not sender:
+        problems += [
+            f"{name}={value}: is for a drop copy, which DROP_COPY_SENDER_COMP_ID has to name"
+            for name, value in others.items()
+            if value
+        ]
+    if sender and settings.drop_copy_session == settings.session:
+        problems.append(
+            f"DROP_COPY_SENDER_COMP_ID={sender}: the drop copy has to be another session than the trading one"
+        )
+    if sender and sender == settings.drop_copy_target:
+        problems.append(f"DROP_COPY_SENDER_COMP_ID={sender}: has to differ from the drop copy's TargetCompID")
+    if bool(username) != bool(settings.drop_copy_password):
+        missing = "DROP_COPY_PASSWORD" if username else "DROP_COPY_USERNAME"
+        problems.append(f"{missing}: DROP_COPY_USERNAME and DROP_COPY_PASSWORD have to be set both or neither")
+    if settings.key_vault_uri and username:
+        problems.append(f"DROP_COPY_USERNAME={username}: leave it out where KEY_VAULT_URI is set")
+    return problems
 
 
 def _text(value: str) -> str:

@@ -83,6 +83,24 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
             {"KEY_VAULT_URI": "https://x", "FIX_USERNAME": "me", "FIX_PASSWORD": "pw"},
             "FIX_USERNAME=me: leave it out where KEY_VAULT_URI is set",
         ),
+        ({"DROP_COPY_PORT": "1234"}, "DROP_COPY_PORT=1234: is for a drop copy, which DROP_COPY_SENDER_COMP_ID has to"),
+        (
+            {"DROP_COPY_SENDER_COMP_ID": "DESK"},
+            "DROP_COPY_SENDER_COMP_ID=DESK: the drop copy has to be another session",
+        ),
+        ({"DROP_COPY_SENDER_COMP_ID": "VENUE"}, "DROP_COPY_SENDER_COMP_ID=VENUE: has to differ from the drop copy's"),
+        ({"DROP_COPY_SENDER_COMP_ID": "A|"}, "DROP_COPY_SENDER_COMP_ID=A|: may have letters, digits"),
+        ({"DROP_COPY_PASSWORD": "pw"}, "DROP_COPY_USERNAME: DROP_COPY_USERNAME and DROP_COPY_PASSWORD have to be set"),
+        ({"DROP_COPY_PATIENCE_SECONDS": "0"}, "DROP_COPY_PATIENCE_SECONDS=0: has to be a number of seconds from 1 to"),
+        (
+            {
+                "DROP_COPY_SENDER_COMP_ID": "COPY",
+                "DROP_COPY_USERNAME": "me",
+                "DROP_COPY_PASSWORD": "pw",
+                "KEY_VAULT_URI": "https://x",
+            },
+            "DROP_COPY_USERNAME=me: leave it out where KEY_VAULT_URI is set",
+        ),
     ],
 )
 def test_a_wrong_setting_says_what_would_be_right(changes: dict[str, str], told: str) -> None:
@@ -107,6 +125,23 @@ def test_the_first_host_is_tried_first_and_the_others_in_their_order() -> None:
     assert load(GOOD).fix_hosts == (("127.0.0.1", 9878),)
     hosts = load({**GOOD, "FIX_HOSTS": "second:9879, [::1]:9880"}).fix_hosts
     assert hosts == (("127.0.0.1", 9878), ("second", 9879), ("::1", 9880))
+
+
+def test_a_drop_copy_is_where_the_trading_session_is_unless_it_is_said_otherwise() -> None:
+    assert load(GOOD).drop_copy_session == ""
+    settings = load({**GOOD, "DROP_COPY_SENDER_COMP_ID": "COPY"})
+    assert (settings.drop_copy_session, settings.drop_copy_address) == ("FIX.4.4-COPY-VENUE", ("127.0.0.1", 9878))
+    assert settings.drop_copy_patience_seconds == 30
+    settings = load(
+        {
+            **GOOD,
+            "DROP_COPY_SENDER_COMP_ID": "COPY",
+            "DROP_COPY_TARGET_COMP_ID": "BACK",
+            "DROP_COPY_HOST": "back",
+            "DROP_COPY_PORT": "1",
+        }
+    )
+    assert (settings.drop_copy_session, settings.drop_copy_address) == ("FIX.4.4-COPY-BACK", ("back", 1))
 
 
 def test_secrets_are_shown_to_nobody() -> None:
