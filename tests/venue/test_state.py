@@ -67,6 +67,29 @@ async def test_a_venue_that_was_killed_has_its_book_and_its_sessions_again(tmp_p
         assert (fill.exec_type.value, fill.ord_status.value, fill.cum_qty) == ("F", "2", Decimal(10))
 
 
+async def test_a_venue_that_ends_in_good_form_goes_on_the_same_way(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with venue(tmp_path, *state) as process:
+        member = Member("ENDS")
+        await member.log_on(process)
+        member.buy("e1", "X", 10, "100")
+        await member.report()
+        process.process.terminate()
+        await asyncio.to_thread(process.process.wait, PATIENCE)
+        assert process.process.returncode == 0
+        assert "Traceback" not in process.log.read_text()
+    await asyncio.wait_for(member.connection.closed(), PATIENCE)
+    with venue(tmp_path, *state) as process:
+        assert [order["cl_ord_ids"] for order in await process.get("/orders")] == [["e1"]]
+        (logon,) = await process.get("/logons")
+        assert logon["ended_by"] == "the peer logged out"
+        session = member.session
+        back = Member("ENDS", next_outbound=session.next_outbound, next_inbound=session.next_inbound)
+        await back.log_on(process)
+        back.cancel("e2", "e1", "X")
+        assert (await back.report()).exec_type.value == "4"
+
+
 # ---- at every step
 
 
