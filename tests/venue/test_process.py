@@ -1,6 +1,7 @@
 """The venue as others see it: a process, FIX on a socket, HTTP."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from fix.orders import (
     read_execution_report,
     read_order_cancel_reject,
 )
+from tests.fix.wire import frame
 from tests.venue.desk import AT
 from tests.venue.member import PASSWORD, PATIENCE, USER, Member, VenueProcess, command, quote, venue
 
@@ -117,6 +119,37 @@ async def test_a_new_logon_ends_the_old_connection_and_goes_on_with_the_numbers(
     await asyncio.wait_for(first.connection.closed(), PATIENCE)
     second.buy("twice.e2", "TWICE", 1, "10")
     assert (await second.report()).cl_ord_id == "twice.e2"
+
+
+async def test_bytes_that_come_on_the_old_connection_after_a_new_logon_change_nothing(exchange: VenueProcess) -> None:
+    def said(msg_type: str, number: int, body: str) -> bytes:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H:%M:%S.000")
+        return frame(f"35={msg_type}|49=STALE|56=VENUE|34={number}|52={stamp}|{body}")
+
+    order = "11=stale.e1|21=1|55=STALE|54=1|60=20131007-13:30:00|38=1|40=2|44=10|59=1"
+    reader, writer = await asyncio.open_connection("127.0.0.1", exchange.fix_port)
+    writer.write(said("A", 1, f"98=0|108=30|553={USER}|554={PASSWORD}"))
+    assert b"35=A" in await asyncio.wait_for(reader.read(4096), PATIENCE)
+    successor = Member("STALE", next_outbound=2, next_inbound=2)
+    await successor.log_on(exchange)
+    writer.write(said("D", 2, order) + said("D", 3, order))
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    successor.buy("stale.e2", "STALE", 1, "10")
+    assert (await successor.report()).cl_ord_id == "stale.e2"
+    (known,) = await exchange.get("/orders?session=FIX.4.4-VENUE-STALE")
+    assert known["cl_ord_ids"] == ["stale.e2"]
+    writer.close()
+
+
+async def test_a_logon_that_is_refused_leaves_the_session_that_is_on_alone(exchange: VenueProcess) -> None:
+    member, liar = Member("ROBBED"), Member("ROBBED", password="guessed")
+    await member.log_on(exchange)
+    await liar.connect(exchange)
+    await asyncio.wait_for(liar.connection.closed(), PATIENCE)
+    member.buy("robbed.e1", "ROBBED", 1, "10")
+    assert (await member.report()).cl_ord_id == "robbed.e1"
+    assert [each["until"] for each in await exchange.get("/logons?session=FIX.4.4-VENUE-ROBBED")] == [None]
 
 
 # ---- orders
