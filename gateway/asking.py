@@ -218,12 +218,13 @@ class Reconciler:
 
     async def _read(self, inquiry: Inquiry) -> list[Book]:
         """The books of our open orders, and of those that the venue lists."""
-        order_ids = dict.fromkeys(await self._line.patiently(self._recorder.open_orders))
+        order_ids = dict.fromkeys(await self._line.patiently(self._recorder.open_orders), True)
         for standing in inquiry.listed.values():
             order_id = order_id_of_standing(standing)
             if order_id is not None:
-                order_ids[order_id] = None
-        calls = [partial(self._line.patiently, partial(self._recorder.book, order_id)) for order_id in order_ids]
+                order_ids.setdefault(order_id, False)
+        reads = [partial(self._recorder.book, each, is_open=is_open) for each, is_open in order_ids.items()]
+        calls = [partial(self._line.patiently, read) for read in reads]
         return [found for some in _batches(calls, _READ_AT_ONCE) for found in await _together(some)]
 
     async def _ask_one_by_one(self, inquiry: Inquiry, comparison: Comparison, findings: list[Finding]) -> int:

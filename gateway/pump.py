@@ -831,8 +831,8 @@ def _names(report: Report) -> tuple[str, ...]:
 
 
 def _is_ours(report: Report) -> bool:
-    """Whether a report says which order of ours it is about, or is an answer to a question, which says so by itself."""
-    return report.standing is not None or order_id_of(report.cl_ord_id) is not None
+    """Whether a report says which order of ours it is about; answers do, and what refuses a request."""
+    return bool(report.name) or report.kind != "event" or report.symbol is None
 
 
 def is_too_late(command: VenueCommand, settings: Settings) -> bool:

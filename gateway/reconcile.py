@@ -155,6 +155,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     """The ClOrdIDs of its replaces."""
     is_known: bool = True
     """Whether the order is in the register."""
+    is_open: bool = True
+    """Whether it has not ended there."""
 
     def find(self, standing: Standing) -> Order | None:
         names = [name for name in (standing.cl_ord_id, standing.orig_cl_ord_id) if name]
@@ -170,7 +172,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
-def book(order_id: str, entries: Iterable[Entry], rows: Iterable[JournalRow], *, is_known: bool = True) -> Book:
+def book(
+    order_id: str,
+    entries: Iterable[Entry],
+    rows: Iterable[JournalRow],
+    *,
+    is_known: bool = True,
+    is_open: bool = True,
+) -> Book:
     """Each child of an order, as the venue's reports have left it."""
     orders: list[Order] = []
     replaces = set[str]()
@@ -189,7 +198,9 @@ def book(order_id: str, entries: Iterable[Entry], rows: Iterable[JournalRow], *,
             _learn(orders, OrderNotSent(cl_ord_id=command.cl_ord_id, reason=""))
     for row in rows:
         _learn(orders, row.event)
-    return Book(order_id=order_id, orders=tuple(orders), replaces=frozenset(replaces), is_known=is_known)
+    return Book(
+        order_id=order_id, orders=tuple(orders), replaces=frozenset(replaces), is_known=is_known, is_open=is_open
+    )
 
 
 def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) -> Comparison:
@@ -236,7 +247,7 @@ def judge(known: Book, order: Order, standing: Standing, number: int) -> list[Fi
         findings.append(_finding("fills", known.order_id, order, _cum(order), _traded(standing, order), None, number))
     kind, event = _news(known, order, standing)
     if kind is not None:
-        is_new = event is not None and child.apply(order, event) is not order
+        is_new = event is not None and (child.apply(order, event) is not order or _is_ended(known, order))
         ours, venue = _in_words(order), _standing_in_words(standing)
         findings.append(_finding(kind, known.order_id, order, ours, venue, event if is_new else None, number))
     return findings
@@ -296,13 +307,18 @@ def _news(known: Book, order: Order, standing: Standing) -> tuple[Kind | None, V
     """In which way an order stands otherwise than with us, and what the journal is to say of it; None where nothing
     true can be said."""
     if standing.is_open:
-        if not order.is_open:
+        if not order.is_open or _is_ended(known, order):
             return "working", _listed(known, order, standing)
         differs = standing.quantity != order.quantity or _is_renamed(known, order, standing)
         prices = ((order.limit_price, standing.limit_price), (order.stop_price, standing.stop_price))
         differs = differs or any(None not in pair and pair[0] != pair[1] for pair in prices)
         return ("terms", _listed(known, order, standing)) if differs else (None, None)
     return ("ended", _end(order, standing)) if order.is_open else (None, None)
+
+
+def _is_ended(known: Book, order: Order) -> bool:
+    """Whether a child works, by the journal too, of an order that has ended: who was to be told of it was not."""
+    return order.is_open and not known.is_open
 
 
 def _listed(known: Book, order: Order, standing: Standing) -> VenueEvent:

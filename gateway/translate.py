@@ -203,6 +203,9 @@ def refused(command: VenueCommand, reason: str, at: datetime) -> VenueEvent:
 
 def _from_execution(report: fix.ExecutionReport, names: Mapping[str, str]) -> Report:
     report = _named(report, names)
+    name = _name(report)
+    # One that carries no ClOrdID (11) is about an order that came to the venue another way.
+    report = msgspec.structs.replace(report, cl_ord_id=report.cl_ord_id or report.order_id)
     kind: Literal["event", "known", "unknown", "duplicate"] = "event"
     if report.exec_type is fix.ExecType.ORDER_STATUS:
         unknown = report.ord_status is fix.OrdStatus.REJECTED and report.ord_rej_reason == _UNKNOWN_ORDER
@@ -218,7 +221,7 @@ def _from_execution(report: fix.ExecutionReport, names: Mapping[str, str]) -> Re
         symbol=report.symbol,
         side=side,
         order_id=report.order_id,
-        name=_name(report) if kind in ("event", "known") else "",
+        name=name if kind in ("event", "known") else "",
         standing=_standing(report, side) if report.exec_type is fix.ExecType.ORDER_STATUS else None,
     )
 
@@ -227,8 +230,7 @@ def _named(report: fix.ExecutionReport, names: Mapping[str, str]) -> fix.Executi
     """The report with a ClOrdID of ours, where it has none and its OrderID (37) is known."""
     ours = names.get(report.order_id)
     if ours is None or order_id_of(_ours(report)) is not None:
-        # One that carries no ClOrdID (11) is about an order that came to the venue another way.
-        return msgspec.structs.replace(report, cl_ord_id=report.cl_ord_id or report.order_id)
+        return report
     if report.exec_type is fix.ExecType.REPLACED and report.cl_ord_id:
         return msgspec.structs.replace(report, orig_cl_ord_id=ours)
     return msgspec.structs.replace(report, cl_ord_id=ours, orig_cl_ord_id=None)

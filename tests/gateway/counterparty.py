@@ -35,6 +35,8 @@ class Counterparty:
         self.inquiries: list[Message] = []
         self.known: dict[str, Message] = {}
         self.book: dict[str, dict[str, Any]] = {}
+        self.statuses: dict[str, dict[str, Any]] = {}
+        """What it answers about single orders, where that is neither that they work nor that it does not know them."""
         self.lists: Literal["answers", "refuses", "silent"] = "answers"
         self.holds_list = False
         self._held_lists: list[str] = []
@@ -202,7 +204,12 @@ class Counterparty:
         common = {"mass_status_req_id": request, "tot_num_reports": len(self.book)}
         for place, (cl_ord_id, fields) in enumerate(list(self.book.items()), 1):
             is_last = place == len(self.book)
-            values: dict[str, Any] = {"ord_status": fix.OrdStatus.NEW, **fields, **common, "last_rpt_requested": is_last}
+            values: dict[str, Any] = {
+                "ord_status": fix.OrdStatus.NEW,
+                **fields,
+                **common,
+                "last_rpt_requested": is_last,
+            }
             self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, values.pop("ord_status"), **values)
         if not self.book:
             self._report("", fix.ExecType.ORDER_STATUS, fix.OrdStatus.REJECTED, ord_rej_reason=5, **common)
@@ -228,6 +235,11 @@ class Counterparty:
         if cl_ord_id is None or cl_ord_id in self.deaf:
             return
         if message.msg_type == "H":
+            fields = dict(self.statuses.get(cl_ord_id) or self.book.get(cl_ord_id) or {})
+            if fields and cl_ord_id in self.known:
+                status = fields.pop("ord_status", fix.OrdStatus.NEW)
+                self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, status, **fields)
+                return
             known = cl_ord_id in self.known
             status = fix.OrdStatus.NEW if known else fix.OrdStatus.REJECTED
             reason = {} if known else {"ord_rej_reason": 5}
