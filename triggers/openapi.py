@@ -21,6 +21,7 @@ from triggers.views import (
     OrderView,
     Placed,
     PositionList,
+    ReconciliationList,
     Refusal,
     Released,
 )
@@ -38,6 +39,7 @@ _SHOWN = (
     Halted,
     HaltView,
     SessionStatus,
+    ReconciliationList,
     Released,
     Refusal,
 )
@@ -167,6 +169,15 @@ def _paths() -> dict[str, Any]:
             "get": {
                 "summary": "The FIX session, as the process that answers sees it",
                 "responses": _responses({200: (SessionStatus, "The session")}, {}),
+            }
+        },
+        "/api/session/reconciliations": {
+            "get": {
+                "summary": "What came of comparing the venue's open orders with ours, after the last logons",
+                "parameters": [
+                    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
+                ],
+                "responses": _responses({200: (ReconciliationList, "Newest first")}, {400: "The limit is wrong"}),
             }
         },
         "/api/session/release": {

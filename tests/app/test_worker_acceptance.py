@@ -55,6 +55,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("GET", "halt"),
             ("DELETE", "halt"),
             ("GET", "session"),
+            ("GET", "session/reconciliations"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),
         ]
