@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from fix.events import Disconnect, LoggedOut
 from fix.message import Message
 from fix.orders import (
     ExecutionReport,
+    MassStatusReqType,
     Side,
+    order_mass_status_request,
     order_status_request,
     read_business_message_reject,
     read_execution_report,
@@ -57,6 +60,10 @@ async def test_it_logs_its_members_out_and_ends_on_sigterm(tmp_path: Path) -> No
         (["--fix-port", "0", "--control-port", "65536"], "'65536' is not a port"),
         (["--fix-port", "0", "--control-port", "0", "--username", "u"], "--username and --password go together"),
         (["--fix-port", "0", "--control-port", "0", "--port", "1"], "unrecognized arguments: --port"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A="], "'A=' is not MEMBER=COPY"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "A=C"], "named twice"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "B=C"], "has no copy"),
+        (["--fix-port", "0", "--control-port", "0", "--state", "/dev/null/x"], "--state /dev/null/x: "),
     ],
 )
 def test_wrong_arguments_end_it_with_one_line(arguments: list[str], said: str) -> None:
@@ -227,18 +234,44 @@ async def test_the_status_of_an_order_is_told(exchange: VenueProcess) -> None:
     assert (unknown.exec_type.value, unknown.ord_status.value, unknown.ord_rej_reason) == ("I", "8", 5)
 
 
+async def test_a_mass_status_is_answered_on_the_wire(exchange: VenueProcess) -> None:
+    member = Member("MASS")
+    await member.log_on(exchange)
+    everything = order_mass_status_request(mass_status_req_id="M1", mass_status_req_type=MassStatusReqType.ALL_ORDERS)
+    member.connection.send(everything)
+    none = await member.report()
+    assert (none.symbol, none.side, none.cl_ord_id) == ("[N/A]", Side.UNDISCLOSED, "")
+    assert (none.order_id, none.mass_status_req_id, none.tot_num_reports) == ("NONE", "M1", 0)
+    assert none.last_rpt_requested
+    member.buy("mass.e1", "MASS", 10, "100")
+    member.buy("mass.e2", "MASS2", 10, "100")
+    member.connection.send(everything)
+    reports = [await member.report() for _ in range(4)][2:]
+    assert [(each.cl_ord_id, each.tot_num_reports, each.last_rpt_requested) for each in reports] == [
+        ("mass.e1", 2, False),
+        ("mass.e2", 2, True),
+    ]
+    one = order_mass_status_request(
+        mass_status_req_id="M2", mass_status_req_type=MassStatusReqType.SECURITY, symbol="MASS2"
+    )
+    member.connection.send(one)
+    assert (await member.report()).cl_ord_id == "mass.e2"
+
+
 @pytest.mark.parametrize(
     ("message", "reason", "said"),
     [
         (Message("B", [(148, "news")]), 3, "MsgType (35) B is not supported"),
         (Message("D", [(11, "odd.e1"), (55, "ODD")]), 5, "tag 40"),
+        (Message("AF", [(584, "odd.m1"), (585, "2")]), 0, "tag 585 is '2': it must be 1 (SECURITY) or 7"),
+        (Message("AF", [(584, "odd.m1"), (585, "7"), (1, "mine")]), 0, "tag 1 is 'mine'"),
         (Message("F", [(11, "odd.x1"), (41, "odd.e1"), (55, "ODD"), (54, "5"), (60, "20131007-13:30:00")]), 0, "BUY"),
     ],
 )
 async def test_a_message_it_cannot_use_is_refused_with_the_reason(
     exchange: VenueProcess, message: Message, reason: int, said: str
 ) -> None:
-    member = Member(f"ODD{reason}")
+    member = Member(f"ODD{message.msg_type}{len(message.fields)}{reason}")
     await member.log_on(exchange)
     member.connection.send(message)
     reject = read_business_message_reject(await member.message())
@@ -280,6 +313,43 @@ async def test_what_a_member_lost_is_resent_from_the_number_it_asks_for(exchange
 
 
 # ---- control
+
+
+async def test_every_logon_is_told_with_its_end(exchange: VenueProcess) -> None:
+    before = datetime.now(UTC)
+    first = Member("LOGONS")
+    await first.log_on(exchange)
+    second = Member("LOGONS", next_outbound=first.session.next_outbound, next_inbound=first.session.next_inbound)
+    await second.log_on(exchange)
+    await second.log_out()
+    third = Member("LOGONS", next_outbound=second.session.next_outbound, next_inbound=second.session.next_inbound)
+    await third.log_on(exchange)
+    logons = await exchange.get("/logons?session=FIX.4.4-VENUE-LOGONS")
+    assert [each["ended_by"] for each in logons] == [
+        "a new Logon of this session came on another connection",
+        "the peer logged out",
+        None,
+    ]
+    times = [datetime.fromisoformat(each[name]) for each in logons for name in ("since", "until") if each[name]]
+    assert times == sorted(times)
+    assert before <= times[0] <= times[-1] <= datetime.now(UTC)
+    assert logons[2]["until"] is None
+    assert all(each["peer"].startswith("127.0.0.1:") for each in logons)
+
+
+async def test_orders_and_executions_carry_the_machines_time(exchange: VenueProcess) -> None:
+    member = Member("CLOCKS")
+    await member.log_on(exchange)
+    await exchange.prices(quote("CLOCKS", "99", "100"), at="2013-10-07T13:30:00Z")
+    before = datetime.now(UTC)
+    member.buy("clocks.e1", "CLOCKS", 10, "100")
+    await member.report()
+    await member.report()
+    (order,) = await exchange.get("/orders?session=FIX.4.4-VENUE-CLOCKS")
+    (execution,) = await exchange.get("/executions?session=FIX.4.4-VENUE-CLOCKS")
+    assert before <= datetime.fromisoformat(order["received_at"]) <= datetime.now(UTC)
+    assert execution["executed_at"] == order["received_at"]
+    assert execution["at"] == "2013-10-07T13:30:00Z"
 
 
 async def test_state_shows_the_sessions_numbers(exchange: VenueProcess) -> None:
@@ -335,6 +405,53 @@ async def test_the_venue_corrects_and_restates_unasked(exchange: VenueProcess) -
     assert await exchange.post(f"/trades/{trade.exec_id}/correct", correction) == {"sent": 1}
     corrected = await member.report()
     assert (corrected.exec_type.value, corrected.exec_ref_id, corrected.last_px) == ("G", trade.exec_id, Decimal(99))
+
+
+# ---- drop copy
+
+
+async def test_a_copy_member_is_told_in_order_what_the_member_is_told_also_what_it_missed(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch, other = Member("DESK"), Member("WATCH"), Member("OTHER")
+        await desk.log_on(process)
+        await other.log_on(process)
+        other.buy("e0", "X", 10, "90")
+        await other.report()
+        desk.buy("e1", "X", 10, "100")
+        told = [await desk.report()]
+        await watch.log_on(process)
+        await process.prices(quote("X", "99", "100", "4"))
+        desk.cancel("x2", "e1", "X")
+        told += [await desk.report(), await desk.report()]
+        copies = [await watch.report() for _ in range(3)]
+        assert [each.copy_msg_indicator for each in told] == [None, None, None]
+        assert copies == [msgspec.structs.replace(each, copy_msg_indicator=True) for each in told]
+
+
+async def test_a_copy_member_may_ask_for_nothing(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        watch = Member("WATCH")
+        await watch.log_on(process)
+        watch.buy("e1", "X", 10, "100")
+        reject = read_business_message_reject(await watch.message())
+        assert (reject.business_reject_reason, reject.ref_msg_type, reject.business_reject_ref_id) == (6, "D", "e1")
+        assert reject.text == "a drop copy session is told, and cannot ask"
+        assert await process.get("/orders") == []
+
+
+async def test_a_fault_may_be_about_one_session_so_that_copies_alone_are_lost(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch = Member("DESK"), Member("WATCH")
+        await desk.log_on(process)
+        await watch.log_on(process)
+        session = "FIX.4.4-VENUE-WATCH"
+        fault = {"direction": "outbound", "action": "lose", "fields": {"11": "e1"}, "session": session}
+        await process.post("/faults", fault)
+        desk.buy("e1", "X", 10, "90")
+        desk.buy("e2", "X", 10, "90")
+        assert [(await desk.report()).cl_ord_id for _ in range(2)] == ["e1", "e2"]
+        assert (await watch.report()).cl_ord_id == "e2"
+        assert await process.get("/faults") == [{"fault": fault, "cl_ord_ids": ["e1"]}]
 
 
 # ---- faults
