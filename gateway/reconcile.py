@@ -82,7 +82,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """What came of comparing the venue's open orders with ours, after a logon.
 
     `listed` are the orders that the venue listed, `asked` those that it was asked about one by one, `compared` those of
-    ours that work; `left_out` were changed meanwhile, or wait for an answer of the venue's. Times are the machine's.
+    ours that work, but for `left_out`: those changed meanwhile, or wait for the venue. Times are the machine's.
     """
 
     session: str
@@ -228,14 +228,13 @@ def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) 
     compared = 0
     for each in by_order.values():
         for order in each.orders:
-            if not order.is_open or order.stage is _UNHEARD:
-                continue
-            compared += 1
-            if order.cl_ord_ids in met:
+            if not order.is_open or order.stage is _UNHEARD or order.cl_ord_ids in left_out:
                 continue
             if inquiry.has_changed(order) or _those(in_flight, order):
                 left_out.add(order.cl_ord_ids)
-            else:
+                continue
+            compared += 1
+            if order.cl_ord_ids not in met:
                 unlisted.append((each, order))
     return Comparison(findings=findings, unlisted=unlisted, compared=compared, left_out=len(left_out))
 

@@ -1,5 +1,6 @@
 """The comparison of the venue's open orders with ours: pure."""
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -415,11 +416,10 @@ def test_each_order_that_differs_and_was_not_touched_since_the_question_is_found
     model.loses = True
     take(model, lost)
     model.loses = False
-    truth = {each.names[0]: each for each in model.at_venue}
     model.ask()
-    model.handle()
     while model.to_venue:  # what left before the question arrives before it
         model.handle()
+    truth = {each.names[0]: dataclasses.replace(each) for each in model.at_venue}
     take(model, after)
     comparison = complete(model)
     assert model.inquiry is not None

@@ -1,5 +1,7 @@
 """What lifecycles do about an order that was over and that the venue, when asked, lists as open."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 
@@ -50,7 +52,7 @@ def test_an_exit_that_works_again_after_the_position_is_closed_is_cancelled(desk
     desk.say(listed(desk, STOP))
     assert "cancel stop" in desk.new()
     desk.say(desk.canceled(STOP))
-    assert (desk.outcome, desk.position) == ("take_profit", 0)
+    assert (desk.outcome, desk.position) == ("take_profit", Decimal(0))
 
 
 def test_what_an_entry_fills_that_works_again_is_protected(desk: Desk) -> None:
