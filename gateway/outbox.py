@@ -106,6 +106,14 @@ class Outbox:
         stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
         return sorted(stored, key=lambda one: one.entry.place)
 
+    def of_order(self, order_id: str) -> list[Entry]:
+        """All that was ever handed in of an order."""
+        key = _key(order_id)
+        rows = self._tables.sessions.query_entities(
+            f"PartitionKey eq '{self._session}' and RowKey ge '{key}.' and RowKey lt '{key}/'"
+        )
+        return [msgspec.json.decode(row["entry"], type=Entry) for row in rows]
+
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
         """For the holder: put the entry in as claimed; refused where its ClOrdID is there already."""
         return self._creating(msgspec.structs.replace(entry, state="claimed", epoch=epoch))

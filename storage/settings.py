@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float = 10
     slice_seconds: float = 60
     sequence_block: int = 1000
+    fix_mass_status: Literal["yes", "no"] = "yes"
+    """Whether the venue lists its open orders (35=AF); if not, each of ours is asked about after a logon (35=H)."""
     market_clock: str = ""
     """Development only: a file that holds the market's time; empty for the system's clock."""
     order_release: Literal["immediate", "manual"] = "immediate"
@@ -150,6 +152,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         lease_seconds=reader.get("LEASE_SECONDS", _seconds(0.5, 300), default=10.0),
         slice_seconds=reader.get("SLICE_SECONDS", _seconds(1, 240), default=60.0),
         sequence_block=reader.get("SEQUENCE_BLOCK", _whole(50, 1_000_000), default=1000),
+        fix_mass_status=reader.get("FIX_MASS_STATUS", _yes_or_no, default="yes"),
         market_clock=reader.get("MARKET_CLOCK", _text, default=""),
         order_release=reader.get("ORDER_RELEASE", _release, default="immediate"),
         max_order_notional=reader.get("MAX_ORDER_NOTIONAL", _amount),
@@ -382,6 +385,14 @@ def _schedule(reader: _Reader) -> Schedule | None:
     if days:
         reader.problems.append(f"FIX_DAYS={','.join(days)}: leave it out where FIX_HOURS names its days itself")
     return Schedule.weekly(start.day, start.at, end.day, end.at, zone)
+
+
+def _yes_or_no(value: str) -> Literal["yes", "no"]:
+    if value == "yes":
+        return "yes"
+    if value == "no":
+        return "no"
+    raise ValueError("has to be yes or no")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:

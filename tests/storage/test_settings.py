@@ -33,6 +33,8 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.session == "FIX.4.4-DESK-VENUE"
     assert (settings.fix_port, settings.sequence_block, settings.lease_seconds) == (9878, 1000, 10)
     assert (settings.order_release, settings.sma_fast) == ("immediate", 10)
+    assert settings.fix_mass_status == "yes"
+    assert load({**GOOD, "FIX_MASS_STATUS": "no"}).fix_mass_status == "no"
     assert settings.max_symbol_notional == Decimal("200000.50")
     assert "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;" in settings.storage_connection
 
@@ -57,6 +59,7 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
     ("changes", "told"),
     [
         ({"ORDER_RELEASE": "manual"}, "ORDER_RELEASE=manual: is for replays only"),
+        ({"FIX_MASS_STATUS": "maybe"}, "FIX_MASS_STATUS=maybe: has to be yes or no"),
         ({"ORDER_RELEASE": "later"}, "ORDER_RELEASE=later: has to be immediate or manual"),
         ({"SMA_FAST": "30", "SMA_SLOW": "20"}, "SMA_FAST=30: has to be less than SMA_SLOW=20"),
         ({"FIX_USERNAME": "me"}, "FIX_PASSWORD: FIX_USERNAME and FIX_PASSWORD have to be set both"),
