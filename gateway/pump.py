@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -272,11 +272,11 @@ class Pump:
         """
         writer = asyncio.create_task(self._writer.run())
         lease, connecting = asyncio.create_task(self._watch()), asyncio.create_task(self._stay_connected())
-        work: list[Coroutine[Any, Any, None]] = [self._delivery.run(), self._poll()]
-        tasks = [writer, lease, connecting, *map(asyncio.create_task, work)]
+        polling = asyncio.create_task(self._poll())
+        tasks = [writer, lease, connecting, polling, asyncio.create_task(self._delivery.run())]
         stop = asyncio.create_task(stopping.wait())
         end = asyncio.create_task(self._ending.wait())
-        processed = asyncio.create_task(asyncio.Event().wait())
+        resting: asyncio.Task[None] | None = None
         try:
             done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -285,12 +285,10 @@ class Pump:
             await self._end_session()
             if end.done():
                 connecting.cancel()
-                processed = asyncio.create_task(self._processed.wait())
-                done, _ = await asyncio.wait([writer, lease, stop, processed], return_when=asyncio.FIRST_COMPLETED)
+                resting = asyncio.create_task(self._rest(polling))
+                done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-            if self._asked_to_reset and processed.done():
-                await self._writer.commit(self._resets.taking_up(), change=marked)
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
@@ -300,7 +298,8 @@ class Pump:
             self._logged_on.clear()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, processed, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values()]
+            everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -331,6 +330,23 @@ class Pump:
         waiting, self._nameless = self._nameless, []
         for event in waiting:
             self._on_message(event)
+
+    async def _rest(self, polling: "asyncio.Task[None]") -> None:
+        """After the Logout: what has come is journalled and delivered, and what has not left is pending again.
+
+        The next numbers may be those of the session's next hours. By then the venue may have forgotten these, and of an
+        order that is claimed nobody could say whether it had left.
+        """
+        self._look.set()
+        await polling
+        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
+        unsent = [one.entry for one in (*self._queue.values(), *self._held.values()) if not one.poss_resend]
+        self._queue.clear()
+        self._held.clear()
+        await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
+        await self._processed.wait()
+        if self._asked_to_reset:
+            await self._writer.commit(self._resets.taking_up(), change=marked)
 
     # The lease
 
@@ -628,6 +644,8 @@ class Pump:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._look.wait()
+            if self._closing:
+                return
             self._keep_numbers()
             if not self._ready:
                 await asyncio.sleep(_FIRST_POLL)
@@ -642,6 +660,8 @@ class Pump:
                 continue
             pending = [stored for stored in found if stored.entry.state == "pending"]
             for stored in pending:
+                if not self.accepts:
+                    break
                 await self._claim_pending(stored)
             pause = _FIRST_POLL if pending or self._looking else min(2 * pause, _LONGEST_POLL)
             self._looking = False
