@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from ssl import SSLContext
 from typing import Any, TypeVar
 
 from fix import orders as fix
@@ -26,7 +27,8 @@ class Counterparty:
     comes again with PossResend (97=Y) is refused as a duplicate, as by venues that do not look at the flag.
     """
 
-    def __init__(self, client: str, *, refuse: str | None = None) -> None:
+    def __init__(self, client: str, *, refuse: str | None = None, tls: SSLContext | None = None) -> None:
+        self._tls = tls
         self.received: list[tuple[int, Message]] = []
         self.known: dict[str, Message] = {}
         self.deaf: set[str] = set()
@@ -148,7 +150,9 @@ class Counterparty:
 
     def _run(self) -> None:
         async def start() -> None:
-            self._server = await serve("127.0.0.1", 0, lambda _sender, _target: self.session, self._on_event)
+            self._server = await serve(
+                "127.0.0.1", 0, lambda _sender, _target: self.session, self._on_event, tls=self._tls
+            )
             self._ready.set()
 
         self._loop.run_until_complete(start())
