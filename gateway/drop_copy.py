@@ -31,10 +31,11 @@ from fix.store import MemoryStore
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.copies import Copies, Unknown, key_of
+from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.matching import Awaiting, Copy, Outage, Trade, Verdict, Waiting, find, is_same_trade, judge
-from gateway.pump import NumberedSession
+from gateway.pump import NumberedSession, tls_context
 from storage.alerts import Alerts
 from storage.secrets import Credentials
 from storage.settings import Settings
@@ -47,6 +48,7 @@ T = TypeVar("T")
 _THREADS = 4
 _START_TIMEOUT, _STOP_TIMEOUT = 5.0, 30.0
 _DRAIN_TIMEOUT = 2.0
+_LONGEST_SLEEP = 10.0
 _PAUSES = Pauses(first=0.2, longest=15.0)
 _MOST_WAITING = 10_000
 """Copies that wait for the journal before the connection is given up, until half of them are settled."""
@@ -73,7 +75,15 @@ class DropCopyStatus(msgspec.Struct, frozen=True, kw_only=True):
 class DropCopy:
     """One for each process. `start` may be called again at any time; every method from any thread."""
 
-    def __init__(self, settings: Settings, tables: Tables, owner: str, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Tables,
+        owner: str,
+        credentials: Credentials | None,
+        utc: Callable[[], datetime],
+    ) -> None:
+        self._utc = utc
         self._settings = settings
         self._tables = tables
         self._owner = owner
@@ -146,11 +156,18 @@ class DropCopy:
             self._owner,
             lease_seconds=lease_seconds,
             block=self._settings.sequence_block,
+            schedule=self._settings.fix_schedule,
         )
         ready.set()
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="drop-copy-storage")
         try:
             while not stopping.is_set():
+                opens = opens_at(self._settings.fix_schedule, self._utc())
+                if opens is not None:
+                    self._text = f"out of hours until {opens.isoformat()}"
+                    # In pieces: the clock may be set meanwhile.
+                    await _wait(stopping, min((opens - self._utc()).total_seconds(), _LONGEST_SLEEP))
+                    continue
                 try:
                     held = await self._loop.run_in_executor(pool, candidate.look)
                 except AzureError as error:
@@ -200,6 +217,7 @@ class _Epoch:
     ) -> None:
         self._settings = settings
         self._name = settings.drop_copy_session
+        self._closes = held.closes
         self._journal = Journal(tables)
         self._alerts = Alerts(tables)
         self._copies = Copies(tables, self._name)
@@ -218,6 +236,7 @@ class _Epoch:
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
         )
+        self._tls = tls_context(settings)
         self._logon = ("", "")
         self._connection: Connection | None = None
         self._logons = 0
@@ -230,6 +249,8 @@ class _Epoch:
         self._awaiting = Awaiting(self._patience)
         self._unreadable: dict[int, str] = {}
         self._arrived = asyncio.Event()
+        self._all_processed = asyncio.Event()
+        self._all_processed.set()
         self._has_room = asyncio.Event()
         self._has_room.set()
         # What is settled and what is missing is decided by turns: neither sees the other half done.
@@ -254,6 +275,9 @@ class _Epoch:
     async def run(self, stopping: asyncio.Event) -> None:
         """Live through the epoch, until `stopping` is set: then log out and give the lease back.
 
+        The same when the session's hours end, but not before all that has come is settled: the numbers begin again
+        with the next hours, and the venue will not send it again.
+
         Raises:
             LeaseLostError: the epoch ended by itself.
         """
@@ -267,15 +291,13 @@ class _Epoch:
         ]
         tasks = [writer, *map(asyncio.create_task, work)]
         stop = asyncio.create_task(stopping.wait())
+        end = asyncio.create_task(self._until_hours_end())
         try:
-            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._closing = True
-            if self._connection is not None and self.logged_on:
-                self._connection.logout()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
+            await self._log_out()
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
@@ -284,10 +306,24 @@ class _Epoch:
             if self._connection is not None:
                 self._connection.abort("the drop copy's lease is over")
             self._logged_on_since = None
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, *([self._reserving] if self._reserving else [])]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *([self._reserving] if self._reserving else [])]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
+
+    async def _until_hours_end(self) -> None:
+        """Wait until the session's hours are over, and what came in them is settled."""
+        await asyncio.sleep(self._closes - lease_clock())
+        _log.info("%s: the session's hours are over", self._name)
+        self._closing = True
+        await self._log_out()
+        await self._all_processed.wait()
+
+    async def _log_out(self) -> None:
+        if self._connection is not None and self.logged_on:
+            self._connection.logout()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
 
     # The lease, and its numbers
 
@@ -323,7 +359,7 @@ class _Epoch:
     # The connection
 
     async def _stay_connected(self) -> None:
-        reconnect = Reconnect([self._settings.drop_copy_address], _PAUSES)
+        reconnect = Reconnect(self._settings.drop_copy_hosts, _PAUSES)
         while True:
             attempt = reconnect.next()
             await asyncio.sleep(attempt.pause)
@@ -331,7 +367,7 @@ class _Epoch:
             begun = time.monotonic()
             logged_on, reason = await self._one_connection(attempt.host)
             if self._closing:
-                return
+                await asyncio.Event().wait()  # the epoch ends
             if logged_on:
                 reconnect.ended(time.monotonic() - begun)
             else:
@@ -353,7 +389,7 @@ class _Epoch:
         logons = self._logons
         try:
             self._connection = await connect(
-                host.name, host.port, self._session, self._on_event, processed_by="application"
+                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
             )
         except OSError as error:
             return False, str(error) or "no answer"
@@ -373,6 +409,7 @@ class _Epoch:
             case LoggedOut():
                 self._logged_on_since = None
             case MessageReceived():
+                self._all_processed.clear()
                 if event.possible_duplicate:
                     self._complete_since = time.monotonic()
                 self._on_message(event)
@@ -402,6 +439,8 @@ class _Epoch:
 
     def _processed(self, numbers: Iterable[int]) -> None:
         self._session.processed(*numbers)
+        if not self._session.has_under_way:
+            self._all_processed.set()
         self._writer.advance_inbound(self.next_inbound)
 
     # Copies, and their trades in the journal
@@ -519,6 +558,8 @@ class _Epoch:
         while True:
             await asyncio.sleep(min(1.0, self._patience / 10))
             self._keep_numbers()
+            if self._closing:
+                continue
             news = outage.look(self._logged_on_since, time.monotonic())
             if news == "begun":
                 await self._tell_outage()

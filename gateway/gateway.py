@@ -113,7 +113,7 @@ class Gateway:
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._outbox = Outbox(tables, settings.session)
         copied = settings.drop_copy_session
-        self._drop_copy = DropCopy(settings, tables, self._owner, drop_copy_credentials) if copied else None
+        self._drop_copy = DropCopy(settings, tables, self._owner, drop_copy_credentials, utc) if copied else None
         self._journal = Journal(tables, before_trade=Copies(tables, copied).expect if copied else None)
         self._recorder = Recorder(settings.session, self._journal, self._outbox, OrderRegister(tables), Alerts(tables))
         self._lock = threading.Lock()

@@ -125,7 +125,7 @@ class Pump:
             block_end=lambda: self._writer.lease.block_end,
         )
         # Made anew by each epoch, so that certificates may be renewed.
-        self._tls = _tls(settings)
+        self._tls = tls_context(settings)
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._reconciler = Reconciler(
             settings=settings,
@@ -892,7 +892,8 @@ class Pump:
             pause = min(2 * pause, 2.0)
 
 
-def _tls(settings: Settings) -> SSLContext | None:
+def tls_context(settings: Settings) -> SSLContext | None:
+    """How connections are encrypted; None where they are not."""
     if settings.fix_tls == "off":
         return None
     ca, certificate, key = (

@@ -104,11 +104,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"FIX.4.4-{self.fix_sender_comp_id}-{self.fix_target_comp_id}"
 
     @property
-    def fix_hosts(self) -> tuple[Host, ...]:
-        """Everywhere that the session can be logged on, the preferred one first."""
-        return (Host(self.fix_host, self.fix_port), *self.fix_backup_hosts)
-
-    @property
     def drop_copy_session(self) -> str:
         """The drop copy session's name; empty where there is none."""
         if not self.drop_copy_sender_comp_id:
@@ -121,9 +116,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.drop_copy_target_comp_id or self.fix_target_comp_id
 
     @property
-    def drop_copy_address(self) -> tuple[str, int]:
-        """Host and port of the drop copy session."""
-        return self.drop_copy_host or self.fix_host, self.drop_copy_port or self.fix_port
+    def drop_copy_hosts(self) -> tuple[Host, ...]:
+        """Where the drop copy session can be logged on: where the trading session can, unless it is said otherwise."""
+        if not (self.drop_copy_host or self.drop_copy_port):
+            return self.fix_hosts
+        return (Host(self.drop_copy_host or self.fix_host, self.drop_copy_port or self.fix_port),)
+
+    @property
+    def fix_hosts(self) -> tuple[Host, ...]:
+        """Everywhere that the session can be logged on, the preferred one first."""
+        return (Host(self.fix_host, self.fix_port), *self.fix_backup_hosts)
 
 
 def load(environ: Mapping[str, str]) -> Settings:

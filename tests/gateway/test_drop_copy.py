@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from gateway.lease import ROW_KEY
 from storage.tables import Tables
 from tests.gateway.conftest import AT, World, entry_order, until
 from tests.gateway.counterparty import Counterparty
+from tests.gateway.test_hours import around_now
 from tests.gateway.test_takeover import Faulty
 from tests.venue.member import quote, venue
 from trading.events import OrderFilled
@@ -51,7 +53,8 @@ class Copied:
 
     def other_process(self, tables: Tables | None = None, **changes: object) -> DropCopy:
         """The drop copy of a process that has nothing to do with the trading session."""
-        other = DropCopy(self.world.with_settings(**changes), tables or self.world.tables, uuid.uuid4().hex, None)
+        own = self.world.with_settings(**changes)
+        other = DropCopy(own, tables or self.world.tables, uuid.uuid4().hex, None, lambda: datetime.now(UTC))
         self._others.append(other)
         other.start()
         return other
@@ -366,6 +369,22 @@ def test_what_is_no_trade_is_processed_and_nothing_is_answered(copied: Copied) -
     assert alert.code == "DROP_COPY_UNREADABLE"
     assert alert.text.startswith("message 4 (8) cannot be read: tag ")
     assert copied.venue.received == []
+
+
+def test_out_of_hours_there_is_no_session_and_nothing_of_before_is_left_unsettled(copied: Copied) -> None:
+    hours = around_now(ends_in=timedelta(seconds=4))
+    watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=4.0)
+    until(lambda: watching.status().logged_on)
+    cl_ord_id = f"{copied.world.order()}.e1"
+    copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+    until(lambda: not copied.venue.online)
+    assert (watching.status().waiting, copied.codes(cl_ord_id)) == (1, [])
+    # The venue's numbers may begin again: it will not send this once more.
+    until(lambda: copied.lease()["released"])
+    assert copied.codes(cl_ord_id) == ["DROP_COPY_UNKNOWN"]
+    assert copied.lease()["inbound"] == copied.venue.session.next_outbound
+    until(lambda: watching.status().text.startswith("out of hours until "))
+    assert copied.session_codes() == []
 
 
 def test_more_copies_than_may_wait_are_left_at_the_venue(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:

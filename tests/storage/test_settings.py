@@ -111,6 +111,23 @@ def test_a_wrong_setting_says_what_would_be_right(changes: dict[str, str], told:
     assert problem.startswith(told)
 
 
+def test_a_drop_copy_is_where_the_trading_session_is_unless_it_is_said_otherwise() -> None:
+    assert load(GOOD).drop_copy_session == ""
+    settings = load({**GOOD, "DROP_COPY_SENDER_COMP_ID": "COPY"})
+    assert (settings.drop_copy_session, settings.drop_copy_hosts) == ("FIX.4.4-COPY-VENUE", settings.fix_hosts)
+    assert settings.drop_copy_patience_seconds == 30
+    settings = load(
+        {
+            **GOOD,
+            "DROP_COPY_SENDER_COMP_ID": "COPY",
+            "DROP_COPY_TARGET_COMP_ID": "BACK",
+            "DROP_COPY_HOST": "back",
+            "DROP_COPY_PORT": "1",
+        }
+    )
+    assert (settings.drop_copy_session, settings.drop_copy_hosts) == ("FIX.4.4-COPY-BACK", (("back", 1),))
+
+
 def test_a_session_has_no_hours_unless_they_are_set() -> None:
     assert load(GOOD).fix_schedule is None
     assert load({**GOOD, "FIX_TIME_ZONE": "America/New_York"}).fix_schedule is None
@@ -128,23 +145,6 @@ def test_the_first_host_is_tried_first_and_the_others_in_their_order() -> None:
     assert load(GOOD).fix_hosts == (("127.0.0.1", 9878),)
     hosts = load({**GOOD, "FIX_HOSTS": "second:9879, [::1]:9880"}).fix_hosts
     assert hosts == (("127.0.0.1", 9878), ("second", 9879), ("::1", 9880))
-
-
-def test_a_drop_copy_is_where_the_trading_session_is_unless_it_is_said_otherwise() -> None:
-    assert load(GOOD).drop_copy_session == ""
-    settings = load({**GOOD, "DROP_COPY_SENDER_COMP_ID": "COPY"})
-    assert (settings.drop_copy_session, settings.drop_copy_address) == ("FIX.4.4-COPY-VENUE", ("127.0.0.1", 9878))
-    assert settings.drop_copy_patience_seconds == 30
-    settings = load(
-        {
-            **GOOD,
-            "DROP_COPY_SENDER_COMP_ID": "COPY",
-            "DROP_COPY_TARGET_COMP_ID": "BACK",
-            "DROP_COPY_HOST": "back",
-            "DROP_COPY_PORT": "1",
-        }
-    )
-    assert (settings.drop_copy_session, settings.drop_copy_address) == ("FIX.4.4-COPY-BACK", ("back", 1))
 
 
 def test_secrets_are_shown_to_nobody() -> None:
