@@ -28,7 +28,7 @@ from fix.orders import MsgType, business_message_reject, read_business_message_r
 from fix.reconnect import Host, Pauses, Reconnect
 from fix.session import NotLoggedOn, Reading, Session
 from fix.store import MemoryStore
-from fix.tls import client_tls
+from fix.tls import TlsError, client_tls
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.asking import Reconciler
@@ -124,8 +124,6 @@ class Pump:
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
         )
-        # Made anew by each epoch, so that certificates may be renewed.
-        self._tls = tls_context(settings)
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._reconciler = Reconciler(
             settings=settings,
@@ -427,10 +425,10 @@ class Pump:
         sent = 1 if self._session.config.reset_on_logon else self._session.next_outbound
         expected = 1 if self._session.config.reset_on_logon else self._session.next_inbound
         try:
-            self._connection = await connect(
-                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
-            )
-        except OSError as error:
+            # Read anew each time, so that certificates may be renewed.
+            tls = await self._in_pool(partial(_tls, settings))
+            self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
+        except (OSError, TlsError) as error:
             return None, str(error) or "no answer"
         recovery: asyncio.Task[None] | None = None
         ended = asyncio.create_task(self._connection.closed())

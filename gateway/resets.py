@@ -31,7 +31,9 @@ class ResetRequests:
         self._session = session
 
     def ask(self) -> None:
-        """Ask for a reset; nothing changes where one is asked for already."""
+        """Ask for a reset; nothing changes where one is still to come already."""
+        if self.is_wanted():
+            return
         row = {"PartitionKey": self._session, "RowKey": _KEY, "asked_at": datetime.now(UTC).isoformat()}
         try:
             self._tables.sessions.create_entity(row)

@@ -11,6 +11,7 @@ import msgspec
 from azure.functions.warmup import WarmUpContext
 
 from gateway.gateway import gateway
+from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.outbox import Outbox
 from gateway.reconcile import Reconciliation
@@ -159,7 +160,9 @@ async def _look_after(client: Any, order_id: str) -> None:
     live = msgspec.convert(status.custom_status, LiveStatus) if status.custom_status else LiveStatus()
     if await asyncio.to_thread(_has_missed_something, order_id, live):
         await client.raise_event(order_id, "event", encoded(Woken()))
-    if any(child.status in _PENDING for child in live.children):
+    # Out of hours nothing is asked of the venue: what waits for the next window is no silence of its.
+    is_open = opens_at(settings().fix_schedule, datetime.now(UTC)) is None
+    if is_open and any(child.status in _PENDING for child in live.children):
         await asyncio.to_thread(_alert_on_unanswered, order_id)
 
 
