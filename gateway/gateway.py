@@ -204,6 +204,12 @@ class Gateway:
         """Whether a reset is still to come, by storage. Raises AzureError."""
         return self._resets.is_wanted()
 
+    def reset_drop_copy(self) -> bool:
+        """The same of the drop copy's numbers; whether there is one. Raises AzureError."""
+        if self._drop_copy is not None:
+            self._drop_copy.reset()
+        return self._drop_copy is not None
+
     def release(self) -> int:
         """Send what is held, in the order of the ClOrdIDs; how many that were. For ORDER_RELEASE=manual."""
         loop = self._loop

@@ -426,7 +426,7 @@ class Pump:
         expected = 1 if self._session.config.reset_on_logon else self._session.next_inbound
         try:
             # Read anew each time, so that certificates may be renewed.
-            tls = await self._in_pool(partial(_tls, settings))
+            tls = await self._in_pool(partial(tls_context, settings))
             self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
         except (OSError, TlsError) as error:
             return None, str(error) or "no answer"

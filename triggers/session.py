@@ -78,6 +78,15 @@ async def show_reconciliations(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
+@bp.route(route="session/drop-copy/reset", methods=["POST"])
+async def reset_drop_copy(req: func.HttpRequest) -> func.HttpResponse:
+    """Has both sides' sequence numbers of the drop copy begin again at 1. 409 where there is none."""
+    del req
+    if not await asyncio.to_thread(gateway().reset_drop_copy):
+        return refusal(409, "DROP_COPY_SENDER_COMP_ID", "", "has to be set for there to be a drop copy")
+    return answer(ResetView(wanted=True), 202)
+
+
 @bp.route(route="session/release", methods=["POST"])
 async def release_orders(req: func.HttpRequest) -> func.HttpResponse:
     """Lets held orders go, in the order of their ClOrdIDs. For replays: 409 unless ORDER_RELEASE=manual."""

@@ -59,6 +59,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("POST", "session/reset"),
             ("GET", "session/reset"),
             ("GET", "session/reconciliations"),
+            ("POST", "session/drop-copy/reset"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),
         ]
