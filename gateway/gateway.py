@@ -24,7 +24,7 @@ from gateway import translate
 from gateway.delivery import Recorder, Wake
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError
-from gateway.outbox import Entry, Outbox, Progress
+from gateway.outbox import Entry, Outbox, State
 from gateway.pump import Pump, is_too_late
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
@@ -51,7 +51,7 @@ class GatewayError(Exception):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What became of what was handed in. `not_sent`: it never left and never will."""
 
-    state: Progress
+    state: State
     not_sent: bool = False
 
 
@@ -170,7 +170,7 @@ class Gateway:
         claimed = iter(self._claim_all(claiming))
         return [_submission(next(claimed) if state is None else state) for state in states]
 
-    def _settled(self, entry: Entry) -> Progress | None:
+    def _settled(self, entry: Entry) -> State | None:
         """What became of an entry that need not be claimed."""
         command = entry.command
         if isinstance(command, CancelOrder) and self._withdraw(command):
@@ -179,7 +179,7 @@ class Gateway:
             return self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state
         return None
 
-    def _claim_all(self, entries: Sequence[Entry]) -> list[Progress]:
+    def _claim_all(self, entries: Sequence[Entry]) -> list[State]:
         """Through the pump where there is one that accepts, else through the outbox, where one will find them."""
         pump = self._pump
         if not entries or pump is None or not pump.accepts:
@@ -198,7 +198,7 @@ class Gateway:
             for entry, state in zip(entries, states, strict=True)
         ]
 
-    def _leave_in_outbox(self, entry: Entry) -> Progress:
+    def _leave_in_outbox(self, entry: Entry) -> State:
         state = self._outbox.insert(entry).state
         pump, loop = self._pump, self._loop
         if pump is not None and loop is not None:
@@ -376,12 +376,12 @@ def _refusal(entry: Entry) -> FieldError | None:
     return None
 
 
-async def _accept_all(pump: Pump, entries: Sequence[Entry]) -> list[Progress | BaseException]:
+async def _accept_all(pump: Pump, entries: Sequence[Entry]) -> list[State | BaseException]:
     """All at once, so that the lease's writer takes them together, in their order."""
     return await asyncio.gather(*(pump.accept(entry) for entry in entries), return_exceptions=True)
 
 
-def _submission(state: Progress) -> Submission:
+def _submission(state: State) -> Submission:
     return Submission(state=state, not_sent=state == "dead")
 
 

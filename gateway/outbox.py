@@ -1,11 +1,13 @@
 """The outbox: every order, replace and cancel that was handed in, and how far it has come.
 
-    pending ──> claimed(epoch) ──> acknowledged
+    pending ──> claimed(epoch) ──> sent(number, time) ──> acknowledged
        └─────> dead
 
 Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
-pending may become dead: of what is claimed, nobody but the venue can say whether it has left. Beside each row that is
-pending or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
+pending may become dead: of what is claimed, nobody but the venue can say whether it has left. That it was sent is
+written down with whatever is written next, so a row that says `claimed` may have been sent as well: a successor takes
+both alike. Beside each row that is not yet acknowledged or dead there is a row of an index, so that neither poll nor
+take-over reads what is long done.
 """
 
 from collections.abc import Container
@@ -19,21 +21,26 @@ from azure.data.tables import TableTransactionError
 from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
 from trading.commands import VenueCommand
 
-State = Literal["pending", "claimed", "acknowledged", "dead"]
-Progress = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
-"""How far an entry has come as its process knows it: that it was sent is written down with its acknowledgement only."""
+State = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
+UNCERTAIN = frozenset[State]({"claimed", "sent"})
+"""What an epoch has claimed, and nobody has written down yet what became of it."""
 
 _INDEX = "w|"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's."""
+    """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's.
+
+    `number` and `sent_at` are MsgSeqNum (34) and the machine's time of the last sending that is known of.
+    """
 
     order_id: str
     command: VenueCommand
     at: datetime
     state: State = "pending"
     epoch: int = 0
+    number: int = 0
+    sent_at: datetime | None = None
 
     @property
     def cl_ord_id(self) -> str:
@@ -97,13 +104,14 @@ class Outbox:
                 return True
 
     def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
-        """What is pending or claimed, in the order to send in: of one order or of all, without the `known` ClOrdIDs."""
+        """What is not yet acknowledged or dead, in the order to send in: of one order or of all, without the `known`
+        ClOrdIDs."""
         first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
         )
         found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
-        stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
+        stored = [entry for entry in found if entry is not None and entry.entry.state not in ("acknowledged", "dead")]
         return sorted(stored, key=lambda one: one.entry.place)
 
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
@@ -113,6 +121,10 @@ class Outbox:
     def claiming(self, stored: Stored, epoch: int) -> list[Operation]:
         """For the holder: claim what is pending, or claim anew what an older epoch had claimed."""
         return [replacing(self._row(msgspec.structs.replace(stored.entry, state="claimed", epoch=epoch)), stored.etag)]
+
+    def noting_sent(self, entry: Entry) -> list[Operation]:
+        """For the holder: it has left, under the number and at the time that the entry has."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="sent")))]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
         """For the holder: what became of it is known, and written down."""
