@@ -26,6 +26,7 @@ from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError
 from gateway.outbox import Entry, Outbox, State
 from gateway.pump import Pump, is_too_late
+from gateway.purging import is_past
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
 from storage.secrets import Credentials, fix_credentials
@@ -84,9 +85,8 @@ class Gateway:
         self._credentials = credentials
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._outbox = Outbox(tables, settings.session)
-        self._recorder = Recorder(
-            settings.session, Journal(tables), self._outbox, OrderRegister(tables), Alerts(tables)
-        )
+        self._register = OrderRegister(tables)
+        self._recorder = Recorder(settings.session, Journal(tables), self._outbox, self._register, Alerts(tables))
         self._lock = threading.Lock()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
@@ -173,6 +173,9 @@ class Gateway:
     def _settled(self, entry: Entry) -> State | None:
         """What became of an entry that need not be claimed."""
         command = entry.command
+        if is_past(entry, self._register, self._settings):
+            stored = self._outbox.read(entry.cl_ord_id)
+            return stored.entry.state if stored else "acknowledged"
         if isinstance(command, CancelOrder) and self._withdraw(command):
             return "dead"
         if is_too_late(command, self._settings):

@@ -10,13 +10,13 @@ both alike. Beside each row that is not yet acknowledged or dead there is a row 
 take-over reads what is long done.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableTransactionError
+from azure.data.tables import TableEntity, TableTransactionError
 
 from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
 from trading.commands import VenueCommand
@@ -73,10 +73,7 @@ class Outbox:
             row = self._tables.sessions.get_entity(self._session, _key(cl_ord_id))
         except ResourceNotFoundError:
             return None
-        entry = msgspec.json.decode(row["entry"], type=Entry)
-        written_at = row.metadata["timestamp"]
-        assert written_at is not None, "every row that is read has one"
-        return Stored(entry, str(row.metadata["etag"]), written_at)
+        return _stored(row)
 
     def insert(self, entry: Entry) -> Entry:
         """Put in a pending (or already dead) entry, without the lease; or the one there is of its ClOrdID."""
@@ -113,6 +110,21 @@ class Outbox:
         found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
         stored = [entry for entry in found if entry is not None and entry.entry.state not in ("acknowledged", "dead")]
         return sorted(stored, key=lambda one: one.entry.place)
+
+    def done_before(self, before: datetime) -> Iterator[Stored]:
+        """What was acknowledged or dead by then, by the clock of storage. Goes through the whole outbox."""
+        rows = self._tables.sessions.query_entities(
+            f"PartitionKey eq '{self._session}' and RowKey ge 'o|' and RowKey lt 'o}}' and Timestamp lt @before"
+            " and (state eq 'acknowledged' or state eq 'dead')",
+            parameters={"before": before},
+        )
+        return (_stored(row) for row in rows)
+
+    def remove(self, done: Sequence[Stored]) -> None:
+        """Take rows away, 100 at most, all or none. Raises TableTransactionError where one has changed."""
+        self._tables.sessions.submit_transaction(
+            [deleting(self._session, _key(each.entry.cl_ord_id), each.etag) for each in done]
+        )
 
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
         """For the holder: put the entry in as claimed; refused where its ClOrdID is there already."""
@@ -153,6 +165,12 @@ class Outbox:
             "epoch": entry.epoch,
             "entry": msgspec.json.encode(entry).decode(),
         }
+
+
+def _stored(row: TableEntity) -> Stored:
+    written_at = row.metadata["timestamp"]
+    assert written_at is not None, "every row that is read has one"
+    return Stored(msgspec.json.decode(row["entry"], type=Entry), str(row.metadata["etag"]), written_at)
 
 
 def _key(cl_ord_id: str) -> str:

@@ -23,7 +23,7 @@ FUNCTIONS = {
     },
     "entityTrigger": {"position", "exposure"},
     "eventHubTrigger": {"market_data"},
-    "timerTrigger": {"supervise_session", "sweep_orders"},
+    "timerTrigger": {"supervise_session", "sweep_orders", "purge_outbox"},
 }
 
 
