@@ -717,6 +717,7 @@ class Pump:
         if pause is None or self._closing:
             return
         deadline = self._queue.next_deadline()
+        pause = min(pause, _LOOK_AGAIN)
         if deadline is not None:
             pause = min(pause, (deadline - market_now(self._settings)).total_seconds())
         self._again = asyncio.get_running_loop().call_later(max(pause, _SHORTEST_PAUSE), self._flush)
