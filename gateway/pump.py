@@ -114,7 +114,7 @@ class Pump:
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
-            holds=lambda: self._writer.holds,
+            may_write=self._may_write,
             on_cut=self._on_cut,
         )
         self._delivery = Delivery(wake, pool, self._on_processed)
@@ -134,7 +134,8 @@ class Pump:
         self._queue = SendQueue[_Outgoing]()  # claimed by this epoch and not sent
         self._questions: deque[_Question] = deque()
         self._asked_last = False
-        self._throttle = Throttle(settings.fix_messages_per_second)
+        self._leaving: VenueCommand | None = None
+        self._throttle = Throttle(settings.fix_messages_per_second, time.monotonic())
         self._again: asyncio.TimerHandle | None = None
         self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
         self._sent: dict[str, datetime] = {}
@@ -656,7 +657,7 @@ class Pump:
         """Send what may leave now. Orders and questions about orders take turns, orders among themselves as their queue
         says. What is no longer wanted does not leave: its order is told so, as soon as that is known."""
         self._conclude_late()
-        while self._writer.holds and (self._questions or (self._ready and self._queue)):
+        while self._writer.holds and self._peer_reads and (self._questions or (self._ready and self._queue)):
             pause = self._throttle.wait(time.monotonic())
             if pause:
                 self._look_again(pause)
@@ -671,7 +672,7 @@ class Pump:
                     self._send_order()
             except NotLoggedOn:
                 break
-        self._look_again(_LOOK_AGAIN if self._queue else None)
+        self._look_again(_LOOK_AGAIN if self._queue or self._questions else None)
 
     def _send_question(self) -> None:
         question = self._questions[0]
@@ -687,9 +688,13 @@ class Pump:
             return
         entry = outgoing.entry
         cl_ord_id = entry.cl_ord_id
-        number = self._transmit(
-            translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
-        )
+        self._leaving = entry.command
+        try:
+            number = self._transmit(
+                translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
+            )
+        finally:
+            self._leaving = None
         self._asked_last = False
         self._queue.take()
         if outgoing.poss_resend:
@@ -740,10 +745,20 @@ class Pump:
         self._keep_numbers()
         return number
 
+    @property
+    def _peer_reads(self) -> bool:
+        """While it does not, what waits here can still be taken back; in the connection's buffer it could not."""
+        return self._connection is not None and self._connection.is_writable and not self._session.is_cut
+
+    def _may_write(self) -> bool:
+        """Asked at the socket: the process may have been stopped since the order was looked at."""
+        return self._writer.holds and (self._leaving is None or not is_too_late(self._leaving, self._settings))
+
     def _on_cut(self) -> None:
         if self._connection is not None:
             # Not at once: it is in the middle of writing.
-            asyncio.get_running_loop().call_soon(self._connection.abort, "the lease has run out")
+            reason = "the lease, or an order's time, has run out on the way to the socket"
+            asyncio.get_running_loop().call_soon(self._connection.abort, reason)
 
     # What the venue says
 

@@ -9,12 +9,13 @@ class Throttle:
     """Never more than `per_second` messages that ask first in any window of one second; 0: as many as there are.
 
     What cannot wait, since the venue itself has asked for it, is noted all the same: what asks then waits longer.
+    Nobody knows what a predecessor has sent just before the `begin`: it counts as if that were all it could.
     Times are seconds of a monotonic clock and never go back.
     """
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: int, begin: float) -> None:
         self._limit = per_second
-        self._times: deque[float] = deque()  # of what left in the last second
+        self._times: deque[float] = deque([begin] * per_second)  # of what left in the last second
 
     def wait(self, now: float) -> float:
         """Seconds until a message may leave; 0 if it may now."""

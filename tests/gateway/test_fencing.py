@@ -33,7 +33,7 @@ class Machine:
             SessionConfig(role="initiator", sender_comp_id="US", target_comp_id="VENUE", heartbeat_interval=30),
             MemoryStore(),
             block_end=lambda: lease.block_end,
-            holds=lambda: self.writer.holds,
+            may_write=lambda: self.writer.holds,
             on_cut=self._on_cut,
         )
         self.venue = Session(SessionConfig(role="acceptor", sender_comp_id="VENUE", target_comp_id="US"))
@@ -125,6 +125,7 @@ def test_what_was_held_back_does_not_leave_when_the_lease_is_renewed_after_all(t
     machine.stop(10)
     sends_an_order(machine)
     assert machine.session.bytes_to_send(machine.reading) == b""
+    assert machine.session.is_cut
     machine.writer._since = machine.now
     assert machine.writer.holds
     assert machine.session.bytes_to_send(machine.reading) == b""

@@ -144,6 +144,41 @@ def test_an_order_whose_time_runs_out_while_it_waits_is_told_in_time(world: Worl
     assert received(world) == []
 
 
+def test_an_order_whose_time_runs_out_on_its_way_to_the_socket_does_not_leave(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is stopped after it has looked at the time, for less than its lease."""
+    gateway = world.logged_on()
+    order_id, looks = world.order(), 0
+
+    def is_too_late(_command: object, _settings: object) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    monkeypatch.setattr(pump, "is_too_late", is_too_late)
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: world.events(order_id))
+    assert isinstance(world.woken[0].event, OrderRejected)
+    # It has a number, so the venue is asked: it has not come.
+    assert [message.msg_type for _, message in world.venue.received] == ["H"]
+    assert gateway.status().epoch == 1
+
+
+def test_what_the_peer_does_not_take_waits_where_it_can_be_taken_back(world: World) -> None:
+    gateway = world.logged_on()
+    order_id, other = world.order(), world.order()
+    assert gateway._pump is not None
+    connection = gateway._pump._connection
+    assert connection is not None
+    connection._writable = False
+    handed_in(gateway, entry(order_id), entry(other), cancel(order_id))
+    until(lambda: len(world.events(order_id)) == 2)
+    connection._writable = True
+    until(lambda: world.events(other))
+    assert received(world) == [f"{other}.e1"]
+
+
 def test_an_order_whose_time_is_over_by_the_markets_clock_is_told_while_it_waits(
     world: World, clock: MarketClock
 ) -> None:
