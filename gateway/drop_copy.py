@@ -33,11 +33,12 @@ from fix.tls import TlsError
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.copies import Copies, Unknown, key_of
+from gateway.fencing import FencedSession
 from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.matching import Awaiting, Copy, Outage, Trade, Verdict, Waiting, find, is_same_trade, judge
-from gateway.pump import NumberedSession, tls_context
+from gateway.pump import tls_context
 from gateway.resets import DROP_COPY_RESET_PATH, ResetRequests, answered, explained, marked
 from storage.alerts import Alerts
 from storage.secrets import Credentials
@@ -236,7 +237,7 @@ class _Epoch:
         self._pool = pool
         self._on_text = on_text
         self._writer = LeaseWriter(tables.sessions, self._name, held, lease_seconds=settings.lease_seconds)
-        self._session = NumberedSession(
+        self._session = FencedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.drop_copy_sender_comp_id,
@@ -247,6 +248,8 @@ class _Epoch:
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
+            may_write=lambda: self._writer.holds,
+            on_cut=self._on_cut,
         )
         self._logon = ("", "")
         self._connection: Connection | None = None
@@ -443,6 +446,13 @@ class _Epoch:
             case _:
                 pass
         self._keep_numbers()
+
+    def _on_cut(self) -> None:
+        if self._connection is not None:
+            # Not at once: it is in the middle of writing.
+            asyncio.get_running_loop().call_soon(
+                self._connection.abort, "the lease has run out on the way to the socket"
+            )
 
     def _on_message(self, event: MessageReceived) -> None:
         number, message = event.number, event.message

@@ -14,6 +14,7 @@ from gateway.gateway import gateway
 from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.outbox import Outbox
+from gateway.purging import purge
 from gateway.reconcile import Reconciliation
 from gateway.translate import named_in
 from gateway.wake_ups import hold_session
@@ -135,6 +136,15 @@ async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestration
             await rest(client)
         except Exception:
             _log.exception("the sweep could not do its %s; it will be tried again", rest.__name__)
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 10 4 * * *", run_on_startup=False, use_monitor=False)
+async def purge_outbox(timer: func.TimerRequest) -> None:
+    """Once a day: what is long done goes from the outbox."""
+    del timer
+    outbox = Outbox(tables(), settings().session)
+    removed = await asyncio.to_thread(purge, outbox, order_register(), settings())
+    _log.info("%d rows removed from the outbox", removed)
 
 
 async def _let_go(client: Any) -> None:

@@ -24,7 +24,7 @@ FUNCTIONS = {
     "entityTrigger": {"position", "exposure"},
     "eventHubTrigger": {"market_data"},
     "warmupTrigger": {"warm_up"},
-    "timerTrigger": {"supervise_session", "sweep_orders"},
+    "timerTrigger": {"supervise_session", "sweep_orders", "purge_outbox"},
 }
 
 

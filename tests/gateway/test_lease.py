@@ -16,7 +16,7 @@ from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 from fix.schedule import Schedule
 from gateway.hours import time_of
 from gateway.lease import ROW_KEY, Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError
-from storage.tables import Row, Tables, creating
+from storage.tables import Row, Tables, creating, merging
 
 
 @pytest.fixture
@@ -118,6 +118,28 @@ async def test_many_commits_are_few_transactions(tables: Tables, session: str) -
         await asyncio.gather(*(writer.commit(creating(row(session, f"r{number}"))) for number in range(250)))
     assert client.transactions <= 5
     assert len(list(tables.sessions.query_entities(f"PartitionKey eq '{session}'"))) == 251
+
+
+async def test_what_is_to_be_written_later_goes_with_the_next_write_and_each_row_once_as_it_was_given_last(
+    tables: Tables, session: str
+) -> None:
+    client = Lossy(tables.sessions, losing=0)
+    tables.sessions.create_entity(row(session, "a"))
+    held = taken(candidate(tables, session, "a", Clock()))
+    async with running(client, session, held, Clock()) as writer:
+        writer.later(merging({**row(session, "a"), "state": "sent", "number": 7}))
+        writer.later(creating(row(session, "b")))
+        writer.later(merging({**row(session, "a"), "state": "acknowledged"}))
+        await writer.commit(creating(row(session, "c")))
+        # A row of the commit's own, too: it then goes with the one after it.
+        writer.later(merging({**row(session, "c"), "state": "sent"}))
+        await writer.commit(merging({**row(session, "c"), "state": "claimed"}))
+        await writer.commit()
+    assert client.transactions == 3
+    found = tables.sessions.get_entity(session, "a")
+    assert (found["state"], "number" in found) == ("acknowledged", False)
+    assert tables.sessions.get_entity(session, "b")
+    assert tables.sessions.get_entity(session, "c")["state"] == "sent"
 
 
 async def test_what_is_refused_does_not_take_the_others_of_its_transaction_with_it(
