@@ -9,6 +9,7 @@ arrived or arrives within `_MOMENT`: each wake-up costs an orchestration an epis
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -308,4 +309,5 @@ class Delivery:
 
 def _key(finding: Finding) -> str:
     """One alert for each difference: found again after the next logon it is the same."""
-    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{finding.ours}-{finding.venue}"
+    digest = hashlib.sha256(f"{finding.ours} {finding.venue}".encode()).hexdigest()
+    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{digest[:16]}"
