@@ -230,7 +230,7 @@ def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) 
         if inquiry.names_changed(standing) or standing.cl_ord_id in in_flight or is_unheard or is_forgotten:
             left_out.add(order.cl_ord_ids if order else (standing.cl_ord_id,))
         elif order is None or known is None:
-            findings.append(_unknown(known, order_id, standing))
+            findings.append(_unknown(known, order_id, standing, number))
         elif inquiry.has_changed(order):
             left_out.add(order.cl_ord_ids)
         else:
@@ -371,10 +371,11 @@ def _end(order: Order, standing: Standing) -> VenueEvent | None:
     return OrderCanceled(cl_ord_id=name, cum_quantity=standing.cum_quantity, reason=standing.text, at=at)
 
 
-def _unknown(known: Book | None, order_id: str | None, standing: Standing) -> Finding:
+def _unknown(known: Book | None, order_id: str | None, standing: Standing, number: int) -> Finding:
     """The venue lists what never left here: a child that its order does not know, or an order that nobody knows."""
     is_ours = known is not None and known.is_known and order_id is not None
     name = standing.cl_ord_id
+    was_sent = known is not None and is_ours and name in known.reported
     event: VenueEvent = OrderReported(
         cl_ord_id=name, exec_type="I", order_status=standing.status, text=standing.text, at=standing.at
     )
@@ -395,9 +396,10 @@ def _unknown(known: Book | None, order_id: str | None, standing: Standing) -> Fi
         cl_ord_id=name,
         symbol=standing.symbol,
         side=standing.side,
-        ours="never sent" if is_ours else "unknown",
+        ours="over" if was_sent else "never sent" if is_ours else "unknown",
         venue=_standing_in_words(standing),
         event=event,
+        number=number if was_sent else None,
     )
 
 
