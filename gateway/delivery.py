@@ -9,6 +9,7 @@ arrived or arrives within `_MOMENT`: each wake-up costs an orchestration an epis
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -121,9 +122,9 @@ class Recorder:
 
     def book(self, order_id: str, *, is_open: bool) -> Book:
         """What outbox and journal say of an order. `is_open`: the register has not seen its end."""
+        is_known = is_open or self._register.is_known(order_id)
         entries = self._outbox.of_order(order_id)
-        rows = self._journal.read(order_id) if entries else []  # it may be another session's
-        return book(order_id, entries, rows, is_known=is_open or self._register.is_known(order_id), is_open=is_open)
+        return book(order_id, entries, self._journal.read(order_id), is_known=is_known, is_open=is_open)
 
     def open_orders(self) -> list[str]:
         """The orders of the register that have not ended."""
@@ -308,4 +309,5 @@ class Delivery:
 
 def _key(finding: Finding) -> str:
     """One alert for each difference: found again after the next logon it is the same."""
-    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{finding.ours}-{finding.venue}"
+    digest = hashlib.sha256(f"{finding.ours} {finding.venue}".encode()).hexdigest()
+    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{digest[:16]}"
