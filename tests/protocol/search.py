@@ -1,0 +1,80 @@
+"""Breadth-first search through all that a model can do."""
+
+from collections import deque
+from typing import NamedTuple
+
+from tests.protocol.model import Label, Model, Scenario, World, is_good_end, start, violation
+from tests.protocol.rules import ALL, Rule
+
+
+class Result(NamedTuple):
+    """`problem` is empty where nothing is wrong; else `steps` is a shortest way to it."""
+
+    scenario: Scenario
+    states: int
+    problem: str = ""
+    steps: tuple[Label, ...] = ()
+    last: World | None = None
+
+
+def search(scenario: Scenario, rules: frozenset[Rule] = ALL) -> Result:
+    """All states that can be reached; and whether from each of them a good end can be."""
+    model = Model(scenario, rules)
+    first = start(scenario)
+    numbers = {first: 0}
+    worlds = [first]
+    came_from: list[tuple[int, Label] | None] = [None]
+    before: list[list[int]] = [[]]
+    good: list[int] = []
+    at = 0
+    while at < len(worlds):
+        world = worlds[at]
+        is_end = True
+        for is_fault, steps in ((False, model.steps(world)), (True, model.faults(world))):
+            for label, after in steps:
+                is_end = is_end and is_fault
+                number = numbers.get(after)
+                if number is None:
+                    number = numbers[after] = len(worlds)
+                    worlds.append(after)
+                    came_from.append((at, label))
+                    before.append([])
+                    problem = violation(after)
+                    if problem:
+                        return Result(scenario, len(worlds), problem, _way(came_from, number), after)
+                if not is_fault:
+                    before[number].append(at)
+        if is_end:
+            if not is_good_end(world):
+                problem = "it is forgotten: nothing more happens"
+                return Result(scenario, len(worlds), problem, _way(came_from, at), world)
+            good.append(at)
+        at += 1
+    stuck = _stuck(before, good)
+    if stuck is not None:
+        problem = "it is forgotten: what goes on leads nowhere"
+        return Result(scenario, len(worlds), problem, _way(came_from, stuck), worlds[stuck])
+    return Result(scenario, len(worlds))
+
+
+def _stuck(before: list[list[int]], good: list[int]) -> int | None:
+    """The first state from which no good end can be reached."""
+    reaches = bytearray(len(before))
+    waiting = deque(good)
+    for number in good:
+        reaches[number] = 1
+    while waiting:
+        for number in before[waiting.popleft()]:
+            if not reaches[number]:
+                reaches[number] = 1
+                waiting.append(number)
+    missing = reaches.find(0)
+    return None if missing < 0 else missing
+
+
+def _way(came_from: list[tuple[int, Label] | None], at: int) -> tuple[Label, ...]:
+    labels: list[Label] = []
+    while (origin := came_from[at]) is not None:
+        at, label = origin
+        labels.append(label)
+    return tuple(reversed(labels))
