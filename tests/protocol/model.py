@@ -54,7 +54,7 @@ class Process(NamedTuple):
     write: Write | None = None
     hand: str = ""  # the message that has passed the check of the lease, and is about to be written to the socket
     link: Link = ""
-    dials: int = 0  # left in this epoch
+    dials: int = 0  # how often it may still connect after its lease was taken
     answered: bool = False  # the venue's ResendRequest on this connection
     saw_claimed: bool = False  # only without LOAD_AFTER_TAKE
     # The connection, as the venue has it.
@@ -75,7 +75,6 @@ class World(NamedTuple):
     cursor: int
     unchanged: bool  # the lease row has not changed for the lease time
     row: str  # of the outbox: absent, pending, claimed, given_up, acknowledged, dead
-    row_epoch: int
     journal: tuple[tuple[str, int], ...]  # kind and message
     woken: frozenset[int]  # the rows that the caller was told of
     known_rows: tuple[int, int]  # only without INSERT_UNDER_NEXT_NUMBER
@@ -111,7 +110,7 @@ class Scenario(NamedTuple):
 SCENARIOS = (
     Scenario("an order whose time may run out", may_be_withdrawn=False),
     Scenario("an order that the caller may want back", may_be_late=False),
-    Scenario("the same, and its connection may break", stops=0, cuts=1),
+    Scenario("an order whose connection may break", may_be_withdrawn=False, crashes=0, cuts=1),
     Scenario("a replace", is_order=False, may_be_late=False, may_be_withdrawn=False),
     Scenario("an order at a venue that says nothing until it is asked", may_be_late=False, may_be_withdrawn=False, mute=True),
     Scenario("an order at a venue that forgets what it has answered", may_be_late=False, may_be_withdrawn=False, forgetful=True),
@@ -121,11 +120,11 @@ SCENARIOS = (
 def start(scenario: Scenario) -> World:
     """The first process holds the lease and is logged on."""
     holder = Process(
-        phase="holds", epoch=1, holds=True, next_out=_BLOCK + 2, next_in=1, processed=1, link="on", dials=1,
-        answered=True, open=True, accepted=True, logon=_BLOCK + 1,
+        phase="holds", epoch=1, holds=True, next_out=_BLOCK + 2, next_in=1, processed=1, link="on", dials=scenario.cuts,
+        answered=True, open=True, accepted=True,
     )  # fmt: skip
     return World(
-        owner=A, epoch=1, cursor=1, unchanged=False, row="absent", row_epoch=0, journal=(), woken=frozenset(),
+        owner=A, epoch=1, cursor=1, unchanged=False, row="absent", journal=(), woken=frozenset(),
         known_rows=(0, 0), late=False, cancel="", answered=False, told_not_sent=False, current=A,
         expected=_BLOCK + 2, effects=0, known=False, log=(), crashes=scenario.crashes, stops=scenario.stops,
         cuts=scenario.cuts, processes=(holder, Process()),
@@ -196,7 +195,7 @@ class Model:
                 _with(world, world.owner, slow)._replace(stops=world.stops - 1, unchanged=True),
             )
         for me, process in enumerate(world.processes):
-            if world.crashes and process.phase != "dead":
+            if world.crashes and process.phase not in ("candidate", "dead"):
                 dead = Process(
                     phase="dead", write=process.write if process.write and not process.write[2] else None,
                     open=process.open, accepted=process.accepted, wire=process.wire, gap=process.gap,
@@ -212,7 +211,7 @@ class Model:
         if self._scenario.may_be_late and not world.late:
             yield (WORLD, "the order's time is over"), world._replace(late=True)
         if self._scenario.may_be_withdrawn and not world.cancel and world.answered and not world.told_not_sent:
-            yield (WORLD, "the caller wants the order back"), world._replace(cancel="read")
+            yield self._withdraws(world)
         if self._scenario.forgetful and world.known and ("report" in world.log or "known" in world.log):
             yield (WORLD, "the venue forgets the order"), world._replace(known=False)
 
@@ -221,26 +220,22 @@ class Model:
     def _submits(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         """`Gateway.submit`: the activity runs in both processes, at any time."""
         if process.submission == "todo":
-            if world.late:
-                step = "hands in what is too late: not to be sent"
-                yield (me, step), _with(world, me, process._replace(submission="dead"))
-            elif self._accepts(process) and process.stage:
+            if world.late or not self._accepts(process):
+                yield self._inserts(world, me, process, "dead" if world.late else "pending")
+            elif process.stage:
                 step = "is handed in what it knows"
                 yield (me, step), _with(world, me, process._replace(submission="done"))._replace(answered=True)
-            elif self._accepts(process) and process.write is None:
-                step = "is handed it in, and claims it"
+            elif process.write is None:
                 claiming = process._replace(submission="claim", write=("claim new", process.epoch, ""))
-                yield (me, step), _with(world, me, claiming)
-            elif not self._accepts(process):
-                step = "is handed it in: to the outbox"
-                yield (me, step), _with(world, me, process._replace(submission="insert"))
-        elif process.submission in ("insert", "dead"):
-            state = "pending" if process.submission == "insert" else "dead"
-            step = f"puts it into the outbox as {state}, if it is not there"
-            world = _with(world, me, process._replace(submission="done"))
-            if world.row == "absent" or (Rule.INSERT_ONCE not in self._rules and world.row != state):
-                world = world._replace(row=state)
-            yield (me, step), _answered(world)
+                yield (me, "is handed it in, and claims it"), _with(world, me, claiming)
+        elif process.submission == "insert":
+            yield self._inserts(world, me, process, "pending")
+
+    def _inserts(self, world: World, me: int, process: Process, row: str) -> tuple[Label, World]:
+        is_free = world.row == "absent" or (Rule.INSERT_ONCE not in self._rules and world.row != row)
+        step = f"puts it into the outbox as {row}" if is_free else f"finds it in the outbox: {world.row}"
+        world = _with(world, me, process._replace(submission="done"))
+        return (me, step), _answered(world._replace(row=row) if is_free else world)
 
     def _accepts(self, process: Process) -> bool:
         return (
@@ -253,54 +248,58 @@ class Model:
     def _cancels(self, world: World) -> Iterator[tuple[Label, World]]:
         """`Outbox.withdraw`: once the caller wants it back, at the latest when its time is over."""
         if not world.cancel and world.late and world.answered and not world.told_not_sent:
-            yield (WORLD, "the caller wants back what is too late"), world._replace(cancel="read")
-        elif world.cancel == "read":
-            if world.row == "dead":
-                yield (WORLD, "the caller finds it dead"), _answered(world)._replace(cancel="done")
-            elif world.row == "pending":
-                yield (WORLD, "the caller finds it pending, and is to bury it"), world._replace(cancel="bury")
-            else:
-                yield (WORLD, "the caller finds it claimed: its cancel is handed in"), world._replace(cancel="asked")
+            yield self._withdraws(world)
         elif world.cancel == "bury":
             if world.row == "pending" or Rule.ONLY_PENDING_DIES not in self._rules:
-                buried = world._replace(row="dead", cancel="done")
-                yield (WORLD, "the caller's order is dead"), _answered(buried)
+                yield (WORLD, "the caller's order is dead"), _answered(world._replace(row="dead", cancel="done"))
             else:
-                yield (WORLD, "the row has changed: the caller looks again"), world._replace(cancel="read")
+                yield self._withdraws(world)
+
+    def _withdraws(self, world: World) -> tuple[Label, World]:
+        if world.row == "dead":
+            return (WORLD, "the caller wants it back, and finds it dead"), _answered(world)._replace(cancel="done")
+        if world.row == "pending":
+            return (WORLD, "the caller wants it back, finds it pending, and is to bury it"), world._replace(cancel="bury")
+        step = f"the caller wants it back, and finds it {world.row}: its cancel is handed in"
+        return (WORLD, step), world._replace(cancel="asked")
 
     # The lease
 
     def _takes(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         """`Candidate.look` and `Pump._stay_connected`."""
         if process.phase == "candidate" and world.unchanged:
-            taking = process._replace(phase="taking", saw_claimed=False)
-            if Rule.LOAD_AFTER_TAKE not in self._rules:
-                taking = taking._replace(saw_claimed=world.row == "claimed")
-            yield (me, "may take the lease, and asks for it"), _with(world, me, taking)
-        elif process.phase == "taking":
-            if world.unchanged or Rule.TAKE_ONLY_UNCHANGED not in self._rules:
-                took = process._replace(phase="took", epoch=world.epoch + 1, holds=True)
-                world = _with(world, me, took)._replace(owner=me, epoch=world.epoch + 1, unchanged=False)
-                yield (me, f"takes the lease, epoch {world.epoch}"), world
+            if Rule.TAKE_ONLY_UNCHANGED in self._rules:
+                yield self._takes_it(world, me, process)
             else:
-                yield (me, "finds that the row has changed"), _with(world, me, process._replace(phase="candidate"))
+                yield (me, "may take the lease, and asks for it"), _with(world, me, process._replace(phase="taking"))
+        elif process.phase == "taking":
+            yield self._takes_it(world, me, process)
         elif process.phase == "took":
-            start = process.epoch * _BLOCK + 1
-            if Rule.LOGON_AT_BLOCK_END not in self._rules:
-                start = _BLOCK + 1
-            fresh = Process(
-                phase="holds", epoch=process.epoch, holds=process.holds, submission=process.submission,
-                next_out=start, next_in=world.cursor, processed=world.cursor, dials=2, open=process.open,
-                accepted=process.accepted, wire=process.wire, gap=process.gap, logon=process.logon,
-            )  # fmt: skip
-            claimed = world.row == "claimed"
-            if Rule.LOAD_AFTER_TAKE not in self._rules:
-                claimed = process.saw_claimed
-            if claimed and Rule.RECOVER_CLAIMS in self._rules:
-                fresh = fresh._replace(stage="uncertain")
-            elif world.row == "given_up":
-                fresh = fresh._replace(stage="done", item=("refused", 0, 0))
-            yield (me, f"reads what is claimed, and finds it {world.row}"), _with(world, me, fresh)
+            yield self._loads(world, me, process)
+
+    def _takes_it(self, world: World, me: int, process: Process) -> tuple[Label, World]:
+        """The write arrives; from then on nobody else changes what is claimed, so it may as well be read at once."""
+        epoch = world.epoch + 1
+        took = process._replace(phase="took", epoch=epoch, holds=True, saw_claimed=world.row == "claimed")
+        label = (me, f"takes the lease, epoch {epoch}")
+        world = _with(world, me, took)._replace(owner=me, epoch=epoch, unchanged=False)
+        if self._fenced and Rule.LOAD_AFTER_TAKE in self._rules:
+            return label, self._loads(world, me, took)[1]
+        return label, world
+
+    def _loads(self, world: World, me: int, process: Process) -> tuple[Label, World]:
+        start = _BLOCK * (process.epoch if Rule.LOGON_AT_BLOCK_END in self._rules else 1) + 1
+        fresh = Process(
+            phase="holds", epoch=process.epoch, holds=process.holds, submission=process.submission,
+            next_out=start, next_in=world.cursor, processed=world.cursor, dials=self._scenario.cuts,
+            open=process.open, accepted=process.accepted, wire=process.wire, gap=process.gap, logon=process.logon,
+        )  # fmt: skip
+        claimed = process.saw_claimed if Rule.LOAD_AFTER_TAKE not in self._rules else world.row == "claimed"
+        if claimed and Rule.RECOVER_CLAIMS in self._rules:
+            fresh = fresh._replace(stage="uncertain")
+        elif world.row == "given_up":
+            fresh = fresh._replace(stage="done", item=("refused", 0, 0))
+        return (me, f"reads what is claimed, and finds it {world.row}"), _with(world, me, fresh)
 
     def _ends(self, process: Process) -> Process:
         """`Pump.run` has raised LeaseLostError: what was being claimed goes through the outbox."""
@@ -343,8 +342,7 @@ class Model:
             yield (me, f"{step}: refused"), _with(world, me, process._replace(write=(what, epoch, "refused")))
             return
         done = _with(world, me, process._replace(write=(what, epoch, "done")))
-        row_epoch = epoch if becomes == "claimed" else world.row_epoch
-        yield (me, step), done._replace(row=becomes, row_epoch=row_epoch, unchanged=False)
+        yield (me, step), done._replace(row=becomes, unchanged=False)
 
     def _hears_of_its_write(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         if process.write is None or not process.write[2]:
@@ -377,9 +375,10 @@ class Model:
 
     def _connects(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         """`Pump._one_connection`. A stopped process may do this long after its lease is over."""
-        if process.link == "" and process.dials:
+        is_lawful = world.owner == me and world.epoch == process.epoch
+        if process.link == "" and (is_lawful or process.dials):
             dialled = process._replace(
-                link="dialled", dials=process.dials - 1, next_out=process.next_out + 1, open=True, accepted=False,
+                link="dialled", dials=process.dials - (not is_lawful), next_out=process.next_out + 1, open=True, accepted=False,
                 wire=(("logon", process.next_out, 0),), gap=0, logon=process.next_out, answered=False, readable=0,
             )  # fmt: skip
             if process.stage in ("sent", "asked", "unknown"):
@@ -389,7 +388,7 @@ class Model:
             yield (me, "notices that its connection is over"), _with(world, me, process._replace(link=""))
         elif self._scenario.mute and process.stage == "sent" and process.open and not process.wire and world.known:
             # A human is told (`Pump.tell_unanswered`); no later than at the day's end there is another connection.
-            cut = process._replace(open=False, readable=len(world.log), dials=1)
+            cut = process._replace(open=False, readable=len(world.log))
             yield (WORLD, "the connection ends"), _with(world, me, cut)
         elif process.link == "dialled" and process.accepted:
             yield (me, "is logged on"), _with(world, me, process._replace(link="on", answered=not process.gap))
@@ -530,7 +529,8 @@ class Model:
             row = "acknowledged" if world.row in ("claimed", "given_up") else world.row
             written = _with(world, me, process._replace(acknowledge=False))._replace(row=row, unchanged=False)
             yield (me, "writes that it is acknowledged"), written
-        if process.processed > world.cursor and self._may_write(world, me, process):
+        is_between = process.item is None or process.item[1] < process.processed
+        if process.processed > world.cursor and is_between and self._may_write(world, me, process):
             moved = world._replace(cursor=process.processed, unchanged=False)
             yield (me, f"writes that it is done with all before message {process.processed}"), moved
 
@@ -648,5 +648,14 @@ def _answered(world: World) -> World:
 
 
 def _with(world: World, me: int, process: Process) -> World:
+    """The world with this process in it; what no step will look at any more is always the same."""
+    if process.phase != "holds" and not process.wire and process.open:
+        process = process._replace(open=False, accepted=False, gap=0, logon=0)
+    if process.stage == "done" and (process.number or process.again):
+        process = process._replace(number=0, again=False)
+    if process.answered and process.logon:
+        process = process._replace(gap=0, logon=0)
+    if process.old_reports and process.next_in > process.old_reports:
+        process = process._replace(old_reports=0)
     first, second = world.processes
     return world._replace(processes=(process, second) if me == A else (first, process))
