@@ -56,7 +56,6 @@ class Process(NamedTuple):
     link: Link = ""
     dials: int = 0  # how often it may still connect after its lease was taken
     answered: bool = False  # the venue's ResendRequest on this connection
-    saw_claimed: bool = False  # only without LOAD_AFTER_TAKE
     # The connection, as the venue has it.
     open: bool = False
     accepted: bool = False
@@ -131,7 +130,7 @@ def start(scenario: Scenario) -> World:
     )  # fmt: skip
 
 
-def violation(world: World) -> str | None:
+def violation(world: World, *, exclusive: bool = True) -> str | None:
     """What must not be, in whatever state."""
     if world.effects > 1:
         return "it took effect twice"
@@ -141,7 +140,7 @@ def violation(world: World) -> str | None:
         return "it works, and the journal says that it will not"
     if len(set(world.journal)) < len(world.journal):
         return "a report was journalled twice"
-    if all(one.phase == "holds" and one.holds for one in world.processes):
+    if exclusive and all(one.phase == "holds" and one.holds for one in world.processes):
         return "two processes take themselves for the holder"
     return None
 
@@ -280,10 +279,10 @@ class Model:
     def _takes_it(self, world: World, me: int, process: Process) -> tuple[Label, World]:
         """The write arrives; from then on nobody else changes what is claimed, so it may as well be read at once."""
         epoch = world.epoch + 1
-        took = process._replace(phase="took", epoch=epoch, holds=True, saw_claimed=world.row == "claimed")
+        took = process._replace(phase="took", epoch=epoch, holds=True)
         label = (me, f"takes the lease, epoch {epoch}")
         world = _with(world, me, took)._replace(owner=me, epoch=epoch, unchanged=False)
-        if self._fenced and Rule.LOAD_AFTER_TAKE in self._rules:
+        if self._fenced:
             return label, self._loads(world, me, took)[1]
         return label, world
 
@@ -294,8 +293,7 @@ class Model:
             next_out=start, next_in=world.cursor, processed=world.cursor, dials=self._scenario.cuts,
             open=process.open, accepted=process.accepted, wire=process.wire, gap=process.gap, logon=process.logon,
         )  # fmt: skip
-        claimed = process.saw_claimed if Rule.LOAD_AFTER_TAKE not in self._rules else world.row == "claimed"
-        if claimed and Rule.RECOVER_CLAIMS in self._rules:
+        if world.row == "claimed" and Rule.RECOVER_CLAIMS in self._rules:
             fresh = fresh._replace(stage="uncertain")
         elif world.row == "given_up":
             fresh = fresh._replace(stage="done", item=("refused", 0, 0))
@@ -525,14 +523,22 @@ class Model:
                     delivered = delivered._replace(acknowledge=world.row in ("claimed", "given_up"))
                 woken = _with(world, me, delivered)._replace(woken=world.woken | {at})
                 yield (me, f"tells the caller of row {at}"), woken
-        if process.acknowledge and self._may_write(world, me, process):
-            row = "acknowledged" if world.row in ("claimed", "given_up") else world.row
-            written = _with(world, me, process._replace(acknowledge=False))._replace(row=row, unchanged=False)
-            yield (me, "writes that it is acknowledged"), written
+        if self._may_write(world, me, process):
+            yield from self._writes_later(world, me, process)
+
+    def _writes_later(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
+        """`LeaseWriter.later` and `advance_inbound`: in one write, unless there is too much for one."""
         is_between = process.item is None or process.item[1] < process.processed
-        if process.processed > world.cursor and is_between and self._may_write(world, me, process):
-            moved = world._replace(cursor=process.processed, unchanged=False)
-            yield (me, f"writes that it is done with all before message {process.processed}"), moved
+        moves = process.processed > world.cursor and is_between
+        if not moves and not process.acknowledge:
+            return
+        row = "acknowledged" if process.acknowledge and world.row in ("claimed", "given_up") else world.row
+        cursor = process.processed if moves else world.cursor
+        written = _with(world, me, process._replace(acknowledge=False))
+        step = f"writes that it is done with all before message {cursor}"
+        yield (me, f"{step}: {row}"), written._replace(row=row, cursor=cursor, unchanged=False)
+        if self._scenario.forgetful and moves and process.acknowledge:
+            yield (me, step), world._replace(cursor=cursor, unchanged=False)
 
     def _journals(self, world: World, me: int, process: Process, kind: str, number: int) -> tuple[Label, World]:
         row = (kind, number)

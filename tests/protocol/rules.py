@@ -9,7 +9,6 @@ class Rule(Enum):
     TAKE_ONLY_UNCHANGED = "Candidate._take: the lease row is replaced only under the ETag that was seen"
     FENCED_WRITES = "LeaseWriter._submit: every write of the holder carries the lease row under its ETag"
     STOP_BEFORE_EXPIRY = "LeaseWriter.holds: the holder stops before anybody may follow, by its own clock"
-    LOAD_AFTER_TAKE = "Pump._stay_connected: what is claimed is read after the lease was taken"
     RECOVER_CLAIMS = "Pump._stay_connected: what an older epoch has claimed is taken up"
     INSERT_ONCE = "Outbox.insert: there is one row for a ClOrdID, whoever hands it in, and how often"
     ONLY_PENDING_DIES = "Outbox.burying: only a row that is pending may become dead"

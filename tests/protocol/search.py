@@ -1,5 +1,6 @@
 """Breadth-first search through all that a model can do."""
 
+import gc
 from collections import deque
 from typing import NamedTuple
 
@@ -17,8 +18,19 @@ class Result(NamedTuple):
     last: World | None = None
 
 
-def search(scenario: Scenario, rules: frozenset[Rule] = ALL) -> Result:
-    """All states that can be reached; and whether from each of them a good end can be."""
+def search(scenario: Scenario, rules: frozenset[Rule] = ALL, *, exclusive: bool = True) -> Result:
+    """All states that can be reached; and whether from each of them a good end can be.
+
+    `exclusive`: two processes must not take themselves for the holder, even if nothing comes of it.
+    """
+    gc.disable()  # nothing here goes in circles, and looking for it takes a third of the time
+    try:
+        return _search(scenario, rules, exclusive)
+    finally:
+        gc.enable()
+
+
+def _search(scenario: Scenario, rules: frozenset[Rule], exclusive: bool) -> Result:
     model = Model(scenario, rules)
     first = start(scenario)
     numbers = {first: 0}
@@ -39,7 +51,7 @@ def search(scenario: Scenario, rules: frozenset[Rule] = ALL) -> Result:
                     worlds.append(after)
                     came_from.append((at, label))
                     before.append([])
-                    problem = violation(after)
+                    problem = violation(after, exclusive=exclusive)
                     if problem:
                         return Result(scenario, len(worlds), problem, _way(came_from, number), after)
                 if not is_fault:
