@@ -1,11 +1,14 @@
 """The outbox: every order, replace and cancel that was handed in, and how far it has come.
 
     pending ──> claimed(epoch) ──> acknowledged
+       │              └──> given_up ──┘
        └─────> dead
 
 Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
-pending may become dead: of what is claimed, nobody but the venue can say whether it has left. Beside each row that is
-pending or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
+pending may become dead: of what is claimed, nobody but the venue can say whether it has left. What is claimed, not at
+the venue and no longer wanted is given up by the holder before anybody is told: so no later holder sends it, and one
+that has been followed, and does not know, says nothing of what its successor has sent. Beside each row that is neither
+acknowledged nor dead there is a row of an index, so that neither poll nor take-over reads what is long done.
 """
 
 from collections.abc import Container
@@ -19,8 +22,8 @@ from azure.data.tables import TableTransactionError
 from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
 from trading.commands import VenueCommand
 
-State = Literal["pending", "claimed", "acknowledged", "dead"]
-Progress = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
+State = Literal["pending", "claimed", "given_up", "acknowledged", "dead"]
+Progress = Literal["pending", "claimed", "sent", "given_up", "acknowledged", "dead"]
 """How far an entry has come as its process knows it: that it was sent is written down with its acknowledgement only."""
 
 _INDEX = "w|"
@@ -97,13 +100,13 @@ class Outbox:
                 return True
 
     def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
-        """What is pending or claimed, in the order to send in: of one order or of all, without the `known` ClOrdIDs."""
+        """What is neither acknowledged nor dead, in the order to send in: of one order or of all, without the `known`."""
         first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
         )
         found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
-        stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
+        stored = [entry for entry in found if entry is not None and entry.entry.state not in ("acknowledged", "dead")]
         return sorted(stored, key=lambda one: one.entry.place)
 
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
@@ -113,6 +116,10 @@ class Outbox:
     def claiming(self, stored: Stored, epoch: int) -> list[Operation]:
         """For the holder: claim what is pending, or claim anew what an older epoch had claimed."""
         return [replacing(self._row(msgspec.structs.replace(stored.entry, state="claimed", epoch=epoch)), stored.etag)]
+
+    def giving_up(self, entry: Entry) -> list[Operation]:
+        """For the holder: the venue does not have what this epoch has claimed, and it will not be sent any more."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="given_up")))]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
         """For the holder: what became of it is known, and written down."""

@@ -136,6 +136,7 @@ class Pump:
         self._cancelled: dict[str, None] = {}  # orders that were asked to be cancelled
         self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
+        self._giving_up: set[asyncio.Task[None]] = set()
 
     # What the gateway asks
 
@@ -162,7 +163,8 @@ class Pump:
         """Whether anything is under way that does not wait for release() or for a connection."""
         recovering = self.logged_on and (not self._ready or self._look.is_set() or self._looking)
         unsent = self.logged_on and bool(self._queue)
-        return recovering or unsent or bool(self._claiming or self._session.has_under_way) or self._delivery.busy
+        writing = bool(self._claiming or self._giving_up)
+        return recovering or unsent or writing or self._session.has_under_way or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -255,7 +257,7 @@ class Pump:
             self._logged_on.clear()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, *self._claiming.values(), *self._giving_up]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -308,6 +310,8 @@ class Pump:
         for stored in await self._patiently(self._outbox.unfinished):
             if stored.entry.state == "claimed":
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
+            elif stored.entry.state == "given_up":
+                self._tell_given_up(stored.entry, f"given up by epoch {stored.entry.epoch}")
         pause = _FIRST_RECONNECT
         while True:
             begun = time.monotonic()
@@ -514,6 +518,21 @@ class Pump:
         """
         del self._queue[entry.cl_ord_id]
         self._unreported.pop(entry.cl_ord_id, None)
+        giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
+        self._giving_up.add(giving_up)
+        giving_up.add_done_callback(self._gave_up)
+
+    def _gave_up(self, task: asyncio.Task[None]) -> None:
+        self._giving_up.discard(task)
+        self._flush()
+
+    async def _give_up(self, entry: Entry, reason: str) -> None:
+        """Nobody is told by whom the lease has left meanwhile: the next holder may have sent it."""
+        with contextlib.suppress(LeaseLostError):
+            await self._writer.commit(*self._outbox.giving_up(entry))
+            self._tell_given_up(entry, reason)
+
+    def _tell_given_up(self, entry: Entry, reason: str) -> None:
         text = f"not at the venue and no longer wanted: {reason}"
         _log.warning("%s: %s is %s", self._settings.session, entry.cl_ord_id, text)
         event = translate.refused(entry.command, text, market_now(self._settings))
@@ -599,6 +618,8 @@ class Pump:
             if reason:
                 self._conclude(entry, reason)
                 continue
+            if self._giving_up:
+                return  # it may be a cancel of just that order, whose answer would come first
             if not self._has_room:
                 self._keep_numbers()
                 return
