@@ -25,7 +25,9 @@ Stage = Literal[
     "sent",
     "done",
 ]
-Item = tuple[str, int, int]  # kind of report, its number (0: our own words), the journal's row once it is there (else 0)
+Item = tuple[
+    str, int, int
+]  # kind of report, its number (0: our own words), the journal's row once it is there (else 0)
 Message = tuple[str, int, int]  # kind, number, and for a gap fill the number after it
 Write = tuple[str, int, str]  # what, the epoch of its fence, and "" (under way), "done", "refused", "fenced"
 Label = tuple[int, str]  # who, what
@@ -101,6 +103,7 @@ class Scenario(NamedTuple):
     may_be_withdrawn: bool = True
     mute: bool = False
     forgetful: bool = False
+    is_handed_in_twice: bool = True
     crashes: int = 1
     stops: int = 1
     cuts: int = 0
@@ -109,10 +112,19 @@ class Scenario(NamedTuple):
 SCENARIOS = (
     Scenario("an order whose time may run out", may_be_withdrawn=False),
     Scenario("an order that the caller may want back", may_be_late=False),
-    Scenario("an order whose connection may break", may_be_withdrawn=False, crashes=0, cuts=1),
+    Scenario(
+        "an order whose connection may break", may_be_withdrawn=False, is_handed_in_twice=False, crashes=0, cuts=1
+    ),
     Scenario("a replace", is_order=False, may_be_late=False, may_be_withdrawn=False),
-    Scenario("an order at a venue that says nothing until it is asked", may_be_late=False, may_be_withdrawn=False, mute=True),
-    Scenario("an order at a venue that forgets what it has answered", may_be_late=False, may_be_withdrawn=False, forgetful=True),
+    Scenario(
+        "an order at a venue that says nothing until it is asked", may_be_late=False, may_be_withdrawn=False, mute=True
+    ),
+    Scenario(
+        "an order at a venue that forgets what it has answered",
+        may_be_late=False,
+        may_be_withdrawn=False,
+        forgetful=True,
+    ),
 )
 
 
@@ -126,7 +138,7 @@ def start(scenario: Scenario) -> World:
         owner=A, epoch=1, cursor=1, unchanged=False, row="absent", journal=(), woken=frozenset(),
         known_rows=(0, 0), late=False, cancel="", answered=False, told_not_sent=False, current=A,
         expected=_BLOCK + 2, effects=0, known=False, log=(), crashes=scenario.crashes, stops=scenario.stops,
-        cuts=scenario.cuts, processes=(holder, Process()),
+        cuts=scenario.cuts, processes=(holder, Process(submission="todo" if scenario.is_handed_in_twice else "done")),
     )  # fmt: skip
 
 
@@ -258,7 +270,9 @@ class Model:
         if world.row == "dead":
             return (WORLD, "the caller wants it back, and finds it dead"), _answered(world)._replace(cancel="done")
         if world.row == "pending":
-            return (WORLD, "the caller wants it back, finds it pending, and is to bury it"), world._replace(cancel="bury")
+            return (WORLD, "the caller wants it back, finds it pending, and is to bury it"), world._replace(
+                cancel="bury"
+            )
         step = f"the caller wants it back, and finds it {world.row}: its cancel is handed in"
         return (WORLD, step), world._replace(cancel="asked")
 
@@ -327,7 +341,10 @@ class Model:
         what, epoch, _ = write
         step = f"write arrives: {what}"
         if self._fenced and (world.owner != me or world.epoch != epoch):
-            yield (me, f"{step}: the lease is another's"), _with(world, me, process._replace(write=(what, epoch, "fenced")))
+            yield (
+                (me, f"{step}: the lease is another's"),
+                _with(world, me, process._replace(write=(what, epoch, "fenced"))),
+            )
             return
         expected, becomes = {
             "claim new": ("absent", "claimed"),
@@ -456,9 +473,9 @@ class Model:
         elif process.stage in ("queued", "again"):
             if world.late or world.cancel == "asked":
                 yield from self._gives_up(world, me, process)
-            if not world.late:
-                hand = "order" if process.stage == "queued" else "order again"
-                yield (me, "is about to send it"), _with(world, me, process._replace(hand=hand))
+            # Also when it is late, or the cancel is there: by another clock, or a moment ago, it was not.
+            hand = "order" if process.stage == "queued" else "order again"
+            yield (me, "is about to send it"), _with(world, me, process._replace(hand=hand))
 
     def _gives_up(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         if Rule.GIVE_UP_BY_LEASE not in self._rules:
@@ -488,7 +505,10 @@ class Model:
         step = f"reads message {number}: {kind}" + (" (resent)" if is_resent else "")
         read = process._replace(next_in=number + 1)
         if is_resent and Rule.VENUE_RESENDS not in self._rules:
-            yield (me, f"hears that message {number} is not resent"), _with(world, me, read._replace(processed=number + 1))
+            yield (
+                (me, f"hears that message {number} is not resent"),
+                _with(world, me, read._replace(processed=number + 1)),
+            )
             return
         if Rule.JOURNAL_BEFORE_CURSOR not in self._rules:
             read = read._replace(processed=number + 1)
