@@ -100,7 +100,7 @@ class Outbox:
                 return True
 
     def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
-        """What is neither acknowledged nor dead, in the order to send in: of one order or of all, without the `known`."""
+        """What is neither acknowledged nor dead, in the order to send in; of one order or all, without `known`."""
         first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"

@@ -1,4 +1,4 @@
-"""What the gateway itself says of an order, and what no message of the venue brings again: it is told, once it is sure."""
+"""What the gateway itself says of an order, and what no message of the venue brings again."""
 
 from concurrent.futures import Future
 from datetime import timedelta

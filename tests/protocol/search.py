@@ -2,10 +2,42 @@
 
 import gc
 from collections import deque
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from tests.protocol.model import Label, Model, Scenario, World, is_good_end, start, violation
+from tests.protocol.model import (
+    CUT,
+    FORGETFUL,
+    LATE,
+    MUTE,
+    REPLACE,
+    SCENARIOS,
+    WITHDRAWN,
+    Label,
+    Model,
+    Scenario,
+    World,
+    is_good_end,
+    start,
+    violation,
+)
 from tests.protocol.rules import ALL, Rule
+
+_SHOWN_BY = {
+    Rule.ONLY_PENDING_DIES: WITHDRAWN,
+    Rule.CLAIM_BEFORE_SEND: WITHDRAWN,
+    Rule.INSERT_ONCE: WITHDRAWN,
+    Rule.JOURNAL_IS_ASKED_FIRST: FORGETFUL,
+    Rule.ASK_BEFORE_RESEND: LATE,
+    Rule.FRESH_ANSWERS: LATE,
+    Rule.GIVE_UP_BY_LEASE: LATE,
+    Rule.LOGON_AT_BLOCK_END: CUT,
+    Rule.ONLY_SENDER_RESENDS: MUTE,
+    Rule.WAKE_BEFORE_ACKNOWLEDGED: LATE,
+    Rule.REPEATED_ANSWER_WAKES: MUTE,
+    Rule.VENUE_NEW_LOGON_ENDS_OLD: LATE,
+}
+"""Where the rule is seen to be needed; all others with a replace, the smallest."""
 
 
 class Result(NamedTuple):
@@ -90,3 +122,18 @@ def _way(came_from: list[tuple[int, Label] | None], at: int) -> tuple[Label, ...
         at, label = origin
         labels.append(label)
     return tuple(reversed(labels))
+
+
+def search_all(rules: frozenset[Rule] = ALL) -> Iterator[Result]:
+    """Each scenario, as long as nothing is wrong."""
+    for scenario in SCENARIOS:
+        yield search(scenario, rules)
+
+
+def without(rule: Rule) -> Result:
+    """A counterexample to the protocol without this rule, in the scenario that has one.
+
+    That two processes take themselves for the holder counts only where that is all the rule is for: the other rules
+    are to be shown by what becomes of the order.
+    """
+    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule is Rule.STOP_BEFORE_EXPIRY)
