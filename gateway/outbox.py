@@ -1,14 +1,16 @@
 """The outbox: every order, replace and cancel that was handed in, and how far it has come.
 
     pending <─> claimed(epoch) ──> sent(number, time) ──> acknowledged
+       │           └──────────────────┴──> given_up ──┘
        └─────> dead
 
 Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
 pending may become dead: of what is claimed, nobody but the venue can say whether it has left. The one exception is the
 holder that has claimed it, not sent it, and logged out: it may make it pending again. That it was sent is written down
 with whatever is written next, so a row that says `claimed` may have been sent as well: a successor takes both alike.
-Beside each row that is not yet acknowledged or dead there is a row of an index, so that neither poll nor take-over
-reads what is long done.
+What is not at the venue and no longer wanted is given up by the holder before anybody is told: so no later holder sends
+it, and one that has been followed, and does not know, says nothing of what its successor has sent. Beside each row that
+is neither acknowledged nor dead there is a row of an index, so that neither poll nor take-over reads what is long done.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -22,7 +24,7 @@ from azure.data.tables import TableEntity, TableTransactionError
 from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
 from trading.commands import VenueCommand
 
-State = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
+State = Literal["pending", "claimed", "sent", "given_up", "acknowledged", "dead"]
 UNCERTAIN = frozenset[State]({"claimed", "sent"})
 """What an epoch has claimed, and nobody has written down yet what became of it."""
 
@@ -102,8 +104,7 @@ class Outbox:
                 return True
 
     def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
-        """What is not yet acknowledged or dead, in the order to send in: of one order or of all, without the `known`
-        ClOrdIDs."""
+        """What is neither acknowledged nor dead, in the order to send in; of one order or all, without `known`."""
         first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
@@ -150,6 +151,10 @@ class Outbox:
     def noting_sent(self, entry: Entry) -> list[Operation]:
         """For the holder: it has left, under the number and at the time that the entry has."""
         return [merging(self._row(msgspec.structs.replace(entry, state="sent")))]
+
+    def giving_up(self, entry: Entry) -> list[Operation]:
+        """For the holder: the venue does not have what this epoch has claimed, and it will not be sent any more."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="given_up")))]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
         """For the holder: what became of it is known, and written down."""

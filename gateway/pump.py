@@ -166,6 +166,7 @@ class Pump:
         self._never_left: dict[str, None] = {}  # what this epoch has claimed, and concluded without having sent it
         self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
+        self._giving_up: set[asyncio.Task[None]] = set()
 
     # What the gateway asks
 
@@ -202,7 +203,8 @@ class Pump:
         asking = not self._ready or self._reconciler.busy
         recovering = self.logged_on and (asking or self._look.is_set() or self._looking)
         unsent = self.logged_on and len(self._queue) > 0
-        return recovering or unsent or bool(self._claiming or self._session.has_under_way) or self._delivery.busy
+        writing = bool(self._claiming or self._giving_up)
+        return recovering or unsent or writing or self._session.has_under_way or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -307,7 +309,7 @@ class Pump:
             self._look_again(None)
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values(), *self._giving_up]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
@@ -342,7 +344,7 @@ class Pump:
         """
         self._look.set()
         await polling
-        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
+        await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)
         unsent = [one.entry for one in (*self._queue.take_all(), *self._held.values()) if not one.poss_resend]
         self._held.clear()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
@@ -398,6 +400,8 @@ class Pump:
         for stored in await self.patiently(self._outbox.unfinished):
             if stored.entry.state in UNCERTAIN:
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
+            elif stored.entry.state == "given_up":
+                self._tell_given_up(stored.entry, f"given up by epoch {stored.entry.epoch}")
         reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
         while True:
             host, pause = reconnect.next()
@@ -655,6 +659,21 @@ class Pump:
         self._unreported.pop(entry.cl_ord_id, None)
         if not outgoing.poss_resend:
             _remember(self._never_left, entry.cl_ord_id, None)
+        giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
+        self._giving_up.add(giving_up)
+        giving_up.add_done_callback(self._gave_up)
+
+    def _gave_up(self, task: asyncio.Task[None]) -> None:
+        self._giving_up.discard(task)
+        self._flush()
+
+    async def _give_up(self, entry: Entry, reason: str) -> None:
+        """Nobody is told by whom the lease has left meanwhile: the next holder may have sent it."""
+        with contextlib.suppress(LeaseLostError):
+            await self._writer.commit(*self._outbox.giving_up(entry))
+            self._tell_given_up(entry, reason)
+
+    def _tell_given_up(self, entry: Entry, reason: str) -> None:
         text = f"not at the venue and no longer wanted: {reason}"
         _log.warning("%s: %s is %s", self._settings.session, entry.cl_ord_id, text)
         event = translate.refused(entry.command, text, market_now(self._settings))
@@ -763,7 +782,7 @@ class Pump:
         """Send what may leave now. Orders and questions about orders take turns, orders among themselves as their queue
         says. What is no longer wanted does not leave: its order is told so, as soon as that is known."""
         self._conclude_late()
-        while self._writer.holds and self._peer_reads and (self._questions or (self._ready and self._queue)):
+        while self._writer.holds and self._peer_reads and (self._questions or self._orders_may_leave):
             pause = self._throttle.wait(time.monotonic())
             if pause:
                 self._look_again(pause)
@@ -772,13 +791,18 @@ class Pump:
                 self._keep_numbers()
                 break
             try:
-                if self._questions and not (self._asked_last and self._ready and self._queue):
+                if self._questions and not (self._asked_last and self._orders_may_leave):
                     self._send_question()
                 else:
                     self._send_order()
             except NotLoggedOn:
                 break
         self._look_again(_LOOK_AGAIN if self._queue or self._questions else None)
+
+    @property
+    def _orders_may_leave(self) -> bool:
+        """Not while something is being given up: the next may be a cancel of just that, whose answer would come first."""
+        return self._ready and len(self._queue) > 0 and not self._giving_up
 
     def _send_question(self) -> None:
         question = self._questions[0]
