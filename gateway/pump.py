@@ -801,7 +801,7 @@ class Pump:
 
     @property
     def _orders_may_leave(self) -> bool:
-        """Not while something is being given up: the next may be a cancel of just that, whose answer would come first."""
+        """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
         return self._ready and len(self._queue) > 0 and not self._giving_up
 
     def _send_question(self) -> None:
