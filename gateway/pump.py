@@ -578,6 +578,7 @@ class Pump:
                 async with asyncio.timeout(pause):
                     await self._look.wait()
             self._keep_numbers()
+            self._flush()  # a second line behind its own timer: what waits is not forgotten
             if not self._ready:
                 await asyncio.sleep(_FIRST_POLL)
                 continue
