@@ -492,12 +492,15 @@ class Pump:
         return Report(kind="known", cl_ord_id=entry.cl_ord_id)
 
     async def _send_again(self, entry: Entry) -> None:
-        stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
-        if stored is None or stored.entry.state not in UNCERTAIN or entry.cl_ord_id not in self._unreported:
-            return  # its report came meanwhile
-        _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
-        with contextlib.suppress(RowRefusedError):  # the same, at the last moment
-            await self._claim(stored, poss_resend=True)
+        """Unless its report comes meanwhile. That the row has changed may be because its sending was written down."""
+        while True:
+            stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
+            if stored is None or stored.entry.state not in UNCERTAIN or entry.cl_ord_id not in self._unreported:
+                return
+            _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
+            with contextlib.suppress(RowRefusedError):
+                await self._claim(stored, poss_resend=True)
+                return
 
     def _may_resend(self, message: Message) -> bool:
         """Whether a message may leave again because the venue asks for its number.
