@@ -596,12 +596,15 @@ class Pump:
         return Report(kind="known", cl_ord_id=entry.cl_ord_id)
 
     async def _send_again(self, entry: Entry) -> None:
-        stored = await self.patiently(partial(self._outbox.read, entry.cl_ord_id))
-        if stored is None or stored.entry.state not in UNCERTAIN or entry.cl_ord_id not in self._unreported:
-            return  # its report came meanwhile
-        _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
-        with contextlib.suppress(RowRefusedError):  # the same, at the last moment
-            await self._claim(stored, poss_resend=True)
+        """Unless its report comes meanwhile. That the row has changed may be because its sending was written down."""
+        while True:
+            stored = await self.patiently(partial(self._outbox.read, entry.cl_ord_id))
+            if stored is None or stored.entry.state not in UNCERTAIN or entry.cl_ord_id not in self._unreported:
+                return
+            _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
+            with contextlib.suppress(RowRefusedError):
+                await self._claim(stored, poss_resend=True)
+                return
 
     def _may_resend(self, message: Message) -> bool:
         """Whether a message may leave again because the venue asks for its number.
@@ -672,6 +675,10 @@ class Pump:
         with contextlib.suppress(LeaseLostError):
             await self._writer.commit(*self._outbox.giving_up(entry))
             self._tell_given_up(entry, reason)
+            for other in self._queue.lane(self._lane(entry)):
+                # By then it may have gone with another.
+                if other.entry.order_id == entry.order_id and other.entry.cl_ord_id in self._queue:
+                    self._conclude_if_unwanted(other)
 
     def _tell_given_up(self, entry: Entry, reason: str) -> None:
         text = f"not at the venue and no longer wanted: {reason}"
@@ -679,10 +686,6 @@ class Pump:
         event = translate.refused(entry.command, text, market_now(self._settings))
         record = partial(self._recorder.conclude, entry, event)
         self._delivery.take(None, entry.order_id, record, partial(self._acknowledge, entry))
-        for other in self._queue.lane(self._lane(entry)):
-            # By then it may have gone with another.
-            if other.entry.order_id == entry.order_id and other.entry.cl_ord_id in self._queue:
-                self._conclude_if_unwanted(other)
 
     def _tell_uncertain(self, entry: Entry, why: str) -> None:
         self._waiting.pop(entry.cl_ord_id, None)
@@ -701,6 +704,7 @@ class Pump:
             if self._closing:
                 return
             self._keep_numbers()
+            self._flush()  # a second line behind its own timer: what waits is not forgotten
             if not self._ready:
                 await asyncio.sleep(_FIRST_POLL)
                 continue

@@ -255,6 +255,39 @@ def test_that_it_was_sent_is_written_down_with_number_and_time_and_no_transactio
     assert stored.entry.number == world.venue.received[0][0]
 
 
+def test_that_it_was_sent_being_written_down_late_does_not_keep_an_order_from_leaving_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    name = f"{order_id}.s2"
+    world.venue.deaf.add(name)
+    handed_in(gateway, entry(order_id, "s2"))
+    until(lambda: world.venue.sent(name))
+    until(lambda: world.state(name) == "sent")
+    read, reads = gateway._outbox.read, 0
+
+    def changed_after(cl_ord_id: str) -> Any:
+        """The row as it was just before its sending is written down."""
+        nonlocal reads
+        stored = read(cl_ord_id)
+        reads += 1
+        if reads <= 3:
+            row = world.tables.sessions.get_entity(world.session, f"o|{name}")
+            world.tables.sessions.update_entity(row)
+        return stored
+
+    monkeypatch.setattr(gateway._outbox, "read", changed_after)
+    world.venue.deaf.clear()
+    world.venue.cut()
+    until(lambda: world.events(order_id))
+    assert [(message.msg_type, message.get(97)) for message in world.venue.sent(name)] == [
+        ("D", None),
+        ("H", None),
+        ("D", "Y"),
+    ]
+
+
 def test_where_the_venue_takes_a_cl_ord_id_twice_nothing_but_a_cancel_is_sent_again(
     world: World, stalled: Stalled
 ) -> None:
