@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.protocol.model import (
-    CUT,
     FORGETFUL,
     LATE,
     MUTE,
     REPLACE,
+    RETURNS,
     SCENARIOS,
     WITHDRAWN,
     Label,
@@ -31,7 +31,7 @@ _SHOWN_BY = {
     Rule.ASK_BEFORE_RESEND: LATE,
     Rule.FRESH_ANSWERS: LATE,
     Rule.GIVE_UP_BY_LEASE: LATE,
-    Rule.LOGON_AT_BLOCK_END: CUT,
+    Rule.LOGON_AT_BLOCK_END: RETURNS,
     Rule.ONLY_SENDER_RESENDS: MUTE,
     Rule.WAKE_BEFORE_ACKNOWLEDGED: LATE,
     Rule.REPEATED_ANSWER_WAKES: MUTE,
