@@ -39,6 +39,8 @@ _SHOWN_BY = {
 }
 """Where the rule is seen to be needed; all others with a replace, the smallest."""
 
+_OF_THE_LEASE = (Rule.TAKE_ONLY_UNCHANGED, Rule.STOP_BEFORE_EXPIRY)
+
 
 class Result(NamedTuple):
     """`problem` is empty where nothing is wrong; else `steps` is a shortest way to it."""
@@ -136,4 +138,4 @@ def without(rule: Rule) -> Result:
     That two processes take themselves for the holder counts only where that is all the rule is for: the other rules
     are to be shown by what becomes of the order.
     """
-    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule is Rule.STOP_BEFORE_EXPIRY)
+    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule in _OF_THE_LEASE)
