@@ -326,7 +326,7 @@ class Model:
     def _holds(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         if not process.holds:
             yield (me, "notices that its lease is over"), _with(world, me, self._ends(process))
-        elif self._fenced and (world.owner != me or world.epoch != process.epoch):
+        elif world.owner != me or world.epoch != process.epoch:
             yield (me, "learns from a renewal that it was followed"), _with(world, me, self._ends(process))
         yield from self._connects(world, me, process)
         yield from self._settles(world, me, process)
