@@ -107,28 +107,33 @@ class Scenario(NamedTuple):
     crashes: int = 1
     stops: int = 1
     cuts: int = 0
+    returns: int = 0
+    """How often a process may connect after its lease was taken."""
 
 
 LATE = Scenario("an order whose time may run out", may_be_withdrawn=False)
 WITHDRAWN = Scenario("an order that the caller may want back", may_be_late=False)
-CUT = Scenario(
-    "an order whose connection may break", may_be_withdrawn=False, is_handed_in_twice=False, crashes=0, cuts=1
+CUT = Scenario("an order whose connection may break", may_be_withdrawn=False, stops=0, cuts=1)
+RETURNS = Scenario(
+    "a stopped process that connects once more", may_be_withdrawn=False, is_handed_in_twice=False, crashes=0, returns=1
 )
 REPLACE = Scenario("a replace", is_order=False, may_be_late=False, may_be_withdrawn=False)
 MUTE = Scenario("a venue that says nothing until asked", may_be_late=False, may_be_withdrawn=False, mute=True)
 FORGETFUL = Scenario(
     "a venue that forgets what it has answered", may_be_late=False, may_be_withdrawn=False, forgetful=True
 )
-SCENARIOS = (LATE, WITHDRAWN, CUT, REPLACE, MUTE, FORGETFUL)
+SCENARIOS = (LATE, WITHDRAWN, CUT, RETURNS, REPLACE, MUTE, FORGETFUL)
 
 
 def start(scenario: Scenario) -> World:
     """The first process holds the lease and is logged on."""
     # Where connections break, some numbers may be lost with them: here, those of three heartbeats.
-    heartbeats: tuple[Message, ...] = (("heartbeats", _BLOCK + 2, _BLOCK + 5),) if scenario.cuts else ()
+    heartbeats: tuple[Message, ...] = (
+        (("heartbeats", _BLOCK + 2, _BLOCK + 5),) if scenario.cuts or scenario.returns else ()
+    )
     holder = Process(
         phase="holds", epoch=1, holds=True, next_out=_BLOCK + 5 if heartbeats else _BLOCK + 2, next_in=1,
-        processed=1, link="on", dials=scenario.cuts, wire=heartbeats,
+        processed=1, link="on", dials=scenario.returns, wire=heartbeats,
         answered=True, open=True, accepted=True,
     )  # fmt: skip
     return World(
@@ -210,7 +215,7 @@ class Model:
                     logon=process.logon,
                 )  # fmt: skip
                 yield (me, "dies"), _with(world, me, dead)._replace(crashes=world.crashes - 1)
-            if world.cuts and me == A and process.open and process.phase == "holds" and not process.hand:
+            if world.cuts and process.open and process.phase == "holds" and not process.hand:
                 cut = process._replace(open=False, wire=(), readable=process.next_in - 1)
                 yield (
                     (me, "loses its connection, and what was on its way"),
@@ -301,7 +306,7 @@ class Model:
         start = _BLOCK * (process.epoch if Rule.LOGON_AT_BLOCK_END in self._rules else 1) + 1
         fresh = Process(
             phase="holds", epoch=process.epoch, holds=process.holds, submission=process.submission,
-            next_out=start, next_in=world.cursor, processed=world.cursor, dials=self._scenario.cuts,
+            next_out=start, next_in=world.cursor, processed=world.cursor, dials=self._scenario.returns,
             open=process.open, accepted=process.accepted, wire=process.wire, gap=process.gap, logon=process.logon,
         )  # fmt: skip
         if world.row == "claimed" and Rule.RECOVER_CLAIMS in self._rules:
@@ -321,6 +326,8 @@ class Model:
     def _holds(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         if not process.holds:
             yield (me, "notices that its lease is over"), _with(world, me, self._ends(process))
+        elif world.owner != me or world.epoch != process.epoch:
+            yield (me, "learns from a renewal that it was followed"), _with(world, me, self._ends(process))
         yield from self._connects(world, me, process)
         yield from self._settles(world, me, process)
         yield from self._sends(world, me, process)

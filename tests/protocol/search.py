@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests.protocol.model import (
-    CUT,
     FORGETFUL,
     LATE,
     MUTE,
     REPLACE,
+    RETURNS,
     SCENARIOS,
     WITHDRAWN,
     Label,
@@ -31,13 +31,15 @@ _SHOWN_BY = {
     Rule.ASK_BEFORE_RESEND: LATE,
     Rule.FRESH_ANSWERS: LATE,
     Rule.GIVE_UP_BY_LEASE: LATE,
-    Rule.LOGON_AT_BLOCK_END: CUT,
+    Rule.LOGON_AT_BLOCK_END: RETURNS,
     Rule.ONLY_SENDER_RESENDS: MUTE,
     Rule.WAKE_BEFORE_ACKNOWLEDGED: LATE,
     Rule.REPEATED_ANSWER_WAKES: MUTE,
     Rule.VENUE_NEW_LOGON_ENDS_OLD: LATE,
 }
 """Where the rule is seen to be needed; all others with a replace, the smallest."""
+
+_OF_THE_LEASE = (Rule.TAKE_ONLY_UNCHANGED, Rule.STOP_BEFORE_EXPIRY)
 
 
 class Result(NamedTuple):
@@ -136,4 +138,4 @@ def without(rule: Rule) -> Result:
     That two processes take themselves for the holder counts only where that is all the rule is for: the other rules
     are to be shown by what becomes of the order.
     """
-    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule is Rule.STOP_BEFORE_EXPIRY)
+    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule in _OF_THE_LEASE)
