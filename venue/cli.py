@@ -10,6 +10,8 @@ import errno
 import logging
 import signal
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn
 
 from aiohttp import web
@@ -17,9 +19,9 @@ from aiohttp import web
 from fix.session import State
 from fix.transport import Server, serve
 from venue.acceptor import Acceptor
-from venue.clock import MarketClock
 from venue.control import Control, SessionState
-from venue.exchange import Exchange
+from venue.machine import Machine
+from venue.state import StateError, StateFile
 
 _HOST = "127.0.0.1"
 
@@ -49,6 +51,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--username", metavar="U", help="what members must log on with; without it anyone may")
     parser.add_argument("--password", metavar="P")
     parser.add_argument("--comp-id", default="VENUE", metavar="ID", help="the venue's own CompID (default: VENUE)")
+    parser.add_argument(
+        "--state", type=Path, metavar="DIR", help="what it keeps, to go on after a crash; without it, nothing is kept"
+    )
     options = parser.parse_args(arguments)
     if bool(options.username) != bool(options.password):
         parser.error("--username and --password go together: give both or neither")
@@ -70,14 +75,20 @@ async def _run(options: argparse.Namespace) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, ending.set)
 
-    exchange, clock = Exchange(), MarketClock()
+    machine = Machine()
     credentials = (options.username, options.password) if options.username else None
-    acceptor = Acceptor(exchange, clock, options.comp_id, credentials)
+    try:
+        state = None if options.state is None else StateFile(options.state, options.comp_id, {}, datetime.now(UTC))
+    except StateError as error:
+        raise StartError(f"--state {options.state}: {error}") from None
+    acceptor = Acceptor(machine, options.comp_id, state, credentials)
     try:
         server = await serve(_HOST, options.fix_port, acceptor.session_for, acceptor.on_event)
     except OSError as error:
         raise _cannot_listen("--fix-port", options.fix_port, error) from None
-    control = Control(exchange, clock, acceptor.deliver, lambda: _sessions(acceptor), acceptor.faults, acceptor.cut)
+    control = Control(
+        machine, acceptor.take, lambda: _sessions(acceptor), lambda: acceptor.logons, acceptor.faults, acceptor.cut
+    )
     runner = web.AppRunner(control.application(), access_log=None)
     await runner.setup()
     try:
@@ -91,6 +102,8 @@ async def _run(options: argparse.Namespace) -> None:
     finally:
         await runner.cleanup()
         await _log_out(server)
+        if state is not None:
+            state.close()
 
 
 async def _log_out(server: Server) -> None:

@@ -7,18 +7,27 @@ narrows orders, executions and positions to one member, and says whose order to 
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from venue.clock import MarketClock
-from venue.exchange import ConflictError, Exchange, NotFoundError
+from venue.exchange import ConflictError, NotFoundError
 from venue.faults import Fault, Faults
+from venue.inputs import (
+    AnyInput,
+    DayEnded,
+    OrderCanceled,
+    OrderRestated,
+    PricesCame,
+    TradeBusted,
+    TradeCorrected,
+)
+from venue.machine import Machine
 from venue.prices import MarketEvent
-from venue.records import Report
+from venue.state import Logon
 
 _log = logging.getLogger("venue.control")
 
@@ -98,7 +107,8 @@ class State(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True):
-    """An order of `GET /orders`; side, status and the like as their FIX characters."""
+    """An order of `GET /orders`; side, status and the like as their FIX characters. `received_at` is the machine's
+    time."""
 
     session: str
     cl_ord_ids: list[str]
@@ -113,10 +123,12 @@ class OrderView(msgspec.Struct, frozen=True):
     limit_price: str | None
     stop_price: str | None
     time_in_force: str
+    received_at: datetime
 
 
 class ExecutionView(msgspec.Struct, frozen=True):
-    """One order's side of a trade, of `GET /executions`. A trade that was busted is not there."""
+    """One order's side of a trade, of `GET /executions`. A trade that was busted is not there. `at` is the market's
+    time, `executed_at` the machine's."""
 
     session: str
     exec_id: str
@@ -126,6 +138,7 @@ class ExecutionView(msgspec.Struct, frozen=True):
     quantity: str
     price: str
     at: datetime
+    executed_at: datetime
 
 
 class BadRequestError(Exception):
@@ -133,22 +146,23 @@ class BadRequestError(Exception):
 
 
 class Control:
-    """The HTTP application. `deliver` sends reports to their members and says how many messages that were; `cut` ends
-    the connections of all members or of one, and says whose."""
+    """The HTTP application. `take` has the venue do something, tells its members, and says how many messages that were;
+    `cut` ends the connections of all members or of one, and says whose."""
 
     def __init__(
         self,
-        exchange: Exchange,
-        clock: MarketClock,
-        deliver: Callable[[list[Report]], int],
+        machine: Machine,
+        take: Callable[[AnyInput], int],
         sessions: Callable[[], list[SessionState]],
+        logons: Callable[[], list[Logon]],
         faults: Faults,
         cut: Callable[[str | None], list[str]],
     ) -> None:
-        self._exchange = exchange
-        self._clock = clock
-        self._deliver = deliver
+        self._machine = machine
+        self._exchange = machine.exchange
+        self._take = take
         self._sessions = sessions
+        self._logons = logons
         self._faults = faults
         self._cut_connections = cut
 
@@ -159,6 +173,7 @@ class Control:
                 web.post("/prices", self._prices),
                 web.post("/end_of_day", self._end_of_day),
                 web.get("/state", self._state),
+                web.get("/logons", self._show_logons),
                 web.get("/orders", self._orders),
                 web.get("/executions", self._executions),
                 web.get("/positions", self._positions),
@@ -176,18 +191,21 @@ class Control:
 
     async def _prices(self, request: web.Request) -> web.Response:
         prices = _decode(await request.read(), Prices)
-        self._clock.replayed = prices.at
-        return self._sent(self._exchange.prices(prices.events, self._clock.now()))
+        return self._done(PricesCame(received_at=_now(), events=prices.events, at=prices.at))
 
     async def _end_of_day(self, request: web.Request) -> web.Response:
         end = _decode(await request.read(), EndOfDay)
-        self._clock.replayed = end.at
-        return self._sent(self._exchange.end_of_day(end.at))
+        return self._done(DayEnded(received_at=_now(), at=end.at))
 
     async def _state(self, _request: web.Request) -> web.Response:
         exchange = self._exchange
         orders, working = len(exchange.orders), len(exchange.working)
-        return _json(State(self._clock.now(), self._sessions(), orders, working, exchange.duplicates))
+        at = self._machine.market_time or _now()
+        return _json(State(at, self._sessions(), orders, working, exchange.duplicates))
+
+    async def _show_logons(self, request: web.Request) -> web.Response:
+        session = request.query.get("session")
+        return _json([logon for logon in self._logons() if session in (None, logon.session)])
 
     async def _orders(self, request: web.Request) -> web.Response:
         session = request.query.get("session")
@@ -206,6 +224,7 @@ class Control:
                 limit_price=None if order.limit_price is None else _text(order.limit_price),
                 stop_price=None if order.stop_price is None else _text(order.stop_price),
                 time_in_force=order.time_in_force.value,
+                received_at=self._machine.received_at[order.order_id],
             )
             for order in self._exchange.orders
             if session is None or order.session == session
@@ -224,6 +243,7 @@ class Control:
                 quantity=_text(trade.quantity),
                 price=_text(trade.price),
                 at=trade.at,
+                executed_at=self._machine.executed_at[trade.exec_id],
             )
             for trade in self._exchange.trades
             if session is None or trade.order.session == session
@@ -235,31 +255,32 @@ class Control:
         return _json({symbol: _text(quantity) for symbol, quantity in positions.items()})
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        cl_ord_id = request.match_info["cl_ord_id"]
-        reports = self._exchange.cancel_unasked(cl_ord_id, self._clock.now(), request.query.get("session"))
+        cl_ord_id, session = request.match_info["cl_ord_id"], request.query.get("session")
+        answer = self._done(OrderCanceled(received_at=_now(), cl_ord_id=cl_ord_id, session=session))
         _log.info("order %s is cancelled by the venue", cl_ord_id)
-        return self._sent(reports)
+        return answer
 
     async def _bust(self, request: web.Request) -> web.Response:
         exec_id = request.match_info["exec_id"]
-        reports = self._exchange.bust(exec_id, self._clock.now())
+        answer = self._done(TradeBusted(received_at=_now(), exec_id=exec_id))
         _log.info("trade %s is busted", exec_id)
-        return self._sent(reports)
+        return answer
 
     async def _restate(self, request: web.Request) -> web.Response:
-        cl_ord_id = request.match_info["cl_ord_id"]
-        wanted = _decode(await request.read(), Restatement)
-        session = request.query.get("session")
-        reports = self._exchange.restate(cl_ord_id, wanted.quantity, self._clock.now(), session)
-        _log.info("order %s is restated to %s", cl_ord_id, wanted.quantity)
-        return self._sent(reports)
+        cl_ord_id, session = request.match_info["cl_ord_id"], request.query.get("session")
+        quantity = _decode(await request.read(), Restatement).quantity
+        answer = self._done(OrderRestated(received_at=_now(), cl_ord_id=cl_ord_id, quantity=quantity, session=session))
+        _log.info("order %s is restated to %s", cl_ord_id, quantity)
+        return answer
 
     async def _correct(self, request: web.Request) -> web.Response:
         exec_id = request.match_info["exec_id"]
         wanted = _decode(await request.read(), Correction)
-        reports = self._exchange.correct(exec_id, wanted.quantity, wanted.price, self._clock.now())
+        answer = self._done(
+            TradeCorrected(received_at=_now(), exec_id=exec_id, quantity=wanted.quantity, price=wanted.price)
+        )
         _log.info("trade %s is corrected to %s at %s", exec_id, wanted.quantity, wanted.price)
-        return self._sent(reports)
+        return answer
 
     async def _add_fault(self, request: web.Request) -> web.Response:
         fault = _decode(await request.read(), Fault)
@@ -278,8 +299,8 @@ class Control:
     async def _cut(self, request: web.Request) -> web.Response:
         return _json(Cut(self._cut_connections(request.query.get("session"))))
 
-    def _sent(self, reports: list[Report]) -> web.Response:
-        return _json(Sent(self._deliver(reports)))
+    def _done(self, entry: AnyInput) -> web.Response:
+        return _json(Sent(self._take(entry)))
 
 
 @web.middleware
@@ -296,6 +317,10 @@ async def _errors_as_json(
         return _json({"error": str(error)}, status=409)
     except web.HTTPException as error:
         return _json({"error": f"{request.method} {request.path}: {error.reason}"}, status=error.status)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _check_positive(name: str, value: Decimal) -> None:

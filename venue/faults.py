@@ -2,6 +2,9 @@
 
 The FIX sessions know nothing of it: to a session a message that is lost or held here has arrived, or was never sent. So
 an order may be lost behind the venue's door, or be taken while nobody hears of it.
+
+Faults end with the process. What one has lost stays lost. Where the venue keeps its state, a report that was held
+leaves after the restart, like any that was made and not sent; a request that was held is lost: it never got in.
 """
 
 from collections.abc import Callable
@@ -13,23 +16,30 @@ from fix.message import Message
 
 Direction = Literal["inbound", "outbound"]
 """To the exchange, or from it."""
+Action = Literal["lose", "hold", "count"]
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What becomes of the messages of one direction that have all these values, by tag: `{"35": "D", "40": "3"}`.
 
     An empty value is that of a field that is not there.
     """
 
     direction: Direction
-    action: Literal["lose", "hold", "count"]
+    action: Action
     """`hold` until all faults end; what is counted goes its way."""
     fields: dict[int, str]
+    session: str | None = None
+    """None: of any."""
 
-    def is_about(self, direction: Direction, message: Message) -> bool:
-        return direction == self.direction and all(
-            value == (message.msg_type if tag == _MSG_TYPE else message.get(tag) or "")
-            for tag, value in self.fields.items()
+    def is_about(self, direction: Direction, session: str, message: Message) -> bool:
+        return (
+            direction == self.direction
+            and self.session in (None, session)
+            and all(
+                value == (message.msg_type if tag == _MSG_TYPE else message.get(tag) or "")
+                for tag, value in self.fields.items()
+            )
         )
 
 
@@ -50,17 +60,18 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self.caught.append(Caught(fault, []))
 
-    def keep(self, direction: Direction, message: Message, let_go: Callable[[], None]) -> bool:
-        """Whether a message does not go its way now; `let_go` is called where it may later."""
+    def keep(self, direction: Direction, session: str, message: Message, let_go: Callable[[], None]) -> Action | None:
+        """Why a message does not go its way now, or None where it does; `let_go` is called where it may later."""
         for caught in self.caught:
-            if not caught.fault.is_about(direction, message):
+            fault = caught.fault
+            if not fault.is_about(direction, session, message):
                 continue
             caught.cl_ord_ids.append(message.get(_CL_ORD_ID) or "")
-            if caught.fault.action == "hold":
+            if fault.action == "hold":
                 self._held.append(let_go)
-            if caught.fault.action != "count":
-                return True
-        return False
+            if fault.action != "count":
+                return fault.action
+        return None
 
     def end(self) -> int:
         """All is well again: what was held goes its way, in its order; how many messages that were."""

@@ -282,6 +282,43 @@ async def test_what_a_member_lost_is_resent_from_the_number_it_asks_for(exchange
 # ---- control
 
 
+async def test_every_logon_is_told_with_its_end(exchange: VenueProcess) -> None:
+    before = datetime.now(UTC)
+    first = Member("LOGONS")
+    await first.log_on(exchange)
+    second = Member("LOGONS", next_outbound=first.session.next_outbound, next_inbound=first.session.next_inbound)
+    await second.log_on(exchange)
+    await second.log_out()
+    third = Member("LOGONS", next_outbound=second.session.next_outbound, next_inbound=second.session.next_inbound)
+    await third.log_on(exchange)
+    logons = await exchange.get("/logons?session=FIX.4.4-VENUE-LOGONS")
+    assert [each["ended_by"] for each in logons] == [
+        "a new Logon of this session came on another connection",
+        "the peer logged out",
+        None,
+    ]
+    times = [datetime.fromisoformat(each[name]) for each in logons for name in ("since", "until") if each[name]]
+    assert times == sorted(times)
+    assert before <= times[0] <= times[-1] <= datetime.now(UTC)
+    assert logons[2]["until"] is None
+    assert all(each["peer"].startswith("127.0.0.1:") for each in logons)
+
+
+async def test_orders_and_executions_carry_the_machines_time(exchange: VenueProcess) -> None:
+    member = Member("CLOCKS")
+    await member.log_on(exchange)
+    await exchange.prices(quote("CLOCKS", "99", "100"), at="2013-10-07T13:30:00Z")
+    before = datetime.now(UTC)
+    member.buy("clocks.e1", "CLOCKS", 10, "100")
+    await member.report()
+    await member.report()
+    (order,) = await exchange.get("/orders?session=FIX.4.4-VENUE-CLOCKS")
+    (execution,) = await exchange.get("/executions?session=FIX.4.4-VENUE-CLOCKS")
+    assert before <= datetime.fromisoformat(order["received_at"]) <= datetime.now(UTC)
+    assert execution["executed_at"] == order["received_at"]
+    assert execution["at"] == "2013-10-07T13:30:00Z"
+
+
 async def test_state_shows_the_sessions_numbers(exchange: VenueProcess) -> None:
     member = Member("STATE")
     await member.log_on(exchange)
