@@ -1,4 +1,4 @@
-"""Clients and a market: orders are placed, amended and cancelled over HTTP, and prices move at the venue, whatever dies.
+"""Clients and a market: orders are placed, amended and cancelled over HTTP, and prices move, whatever dies.
 
 What is asked for comes from the seed; what the machine makes of it does not. A client is an at-least-once one: it asks
 again, at any host, until it has a definite answer, and now and then also when it has one.
@@ -10,7 +10,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -168,15 +168,16 @@ class Market:
 
     def move(self) -> None:
         """One step of each price, told to the venue; what it does not hear now it hears with the next."""
-        events = []
+        sizes: dict[str, str | None] = {}
         for symbol in SYMBOLS:
             price = self.prices[symbol] + self._chance.gauss(0, _STEP) + 0.03 * (_CENTRE - self.prices[symbol])
             self.prices[symbol] = price = min(max(price, _CENTRE - _WIDEST), _CENTRE + _WIDEST)
-            size = self._chance.choice((None, None, "3", "7"))
-            sizes = {"bid_size": size, "ask_size": size}
-            bid, ask = f"{price - 0.05:.2f}", f"{price + 0.05:.2f}"
-            events.append({"kind": "quote", "symbol": symbol, "bid": bid, "ask": ask, **sizes})
-        self._try(self._venue, "/prices", {"events": events})
+            sizes[symbol] = self._chance.choice((None, None, "3", "7"))
+        self._show(sizes)
+
+    def rest(self) -> bool:
+        """Let the prices stand where they are, with as much behind them as anybody wants; whether the venue heard."""
+        return self._show(dict.fromkeys(SYMBOLS))
 
     def tell(self) -> None:
         """The prices as market data, to any host: what gets lost is not told again."""
@@ -196,12 +197,27 @@ class Market:
         for client in (self._venue, *self._hosts):
             client.close()
 
+    def _show(self, sizes: Mapping[str, str | None]) -> bool:
+        events = [
+            {
+                "kind": "quote",
+                "symbol": symbol,
+                "bid": f"{self.prices[symbol] - 0.05:.2f}",
+                "ask": f"{self.prices[symbol] + 0.05:.2f}",
+                "bid_size": size,
+                "ask_size": size,
+            }
+            for symbol, size in sizes.items()
+        ]
+        return self._try(self._venue, "/prices", {"events": events})
+
     @staticmethod
-    def _try(client: Client, path: str, body: Any) -> None:
+    def _try(client: Client, path: str, body: Any) -> bool:
         try:
             client.post(path, body)
         except (UnreachableError, RefusedError):
-            return
+            return False
+        return True
 
 
 class _Desk:
