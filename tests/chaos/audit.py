@@ -353,7 +353,7 @@ def finished_orders_have_nothing_working(facts: Facts) -> Iterator[_Found]:
 
 def finished_orders_that_protect_are_flat(facts: Facts) -> Iterator[_Found]:
     """An ended order that protects what it holds has closed all of it."""
-    held, specs = _held(facts), _specs(facts)
+    held, specs = _held(facts.venue_orders), _specs(facts)
     for order in facts.register:
         spec = specs[order.order_id]
         if order.record is not None and protects(spec):
@@ -364,12 +364,7 @@ def finished_orders_that_protect_are_flat(facts: Facts) -> Iterator[_Found]:
 
 def open_positions_have_their_exits(facts: Facts) -> Iterator[_Found]:
     """What an open order holds that protects it has stops for exactly that, and take-profits for that or none."""
-    held, specs = _held(facts), _specs(facts)
-    working: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
-    for placed in facts.venue_orders:
-        order_id, letter = order_id_of(placed.cl_ord_ids[0]), _letter(placed)
-        if placed.status in _WORKING and order_id is not None:
-            working[order_id, placed.symbol, letter] += _SIGNS[placed.side] * placed.leaves_quantity
+    held, specs, working = _held(facts.venue_orders), _specs(facts), _working(facts.venue_orders)
     for order in facts.register:
         spec = specs[order.order_id]
         if order.record is not None or not protects(spec):
@@ -394,7 +389,7 @@ def exposure_forgets_what_has_ended(facts: Facts) -> Iterator[_Found]:
 def reservations_are_what_may_still_fill(facts: Facts) -> Iterator[_Found]:
     """What exposure reserves for an open order's entry is at least what works of it at the venue, and it counts as held
     what the order holds."""
-    held = _held(facts)
+    held = _held(facts.venue_orders)
     entering: dict[str, Decimal] = defaultdict(Decimal)
     for order in facts.venue_orders:
         order_id = order_id_of(order.cl_ord_ids[0])
@@ -628,6 +623,17 @@ def _happenings(facts: Facts) -> Iterator[_Happened]:
             yield _Happened(event.at, row.order_id, row.symbol, ZERO, first, sign * change)
 
 
+def uncovered(orders: Sequence[VenueOrder]) -> set[str]:
+    """The orders that hold something for which neither a stop nor a closing order works at the venue."""
+    working = _working(orders)
+    return {
+        order_id
+        for order_id, holdings in _held(orders).items()
+        for symbol, held in holdings.items()
+        if held * (held + sum((working[order_id, symbol, letter] for letter in _COVERS), ZERO)) > 0
+    }
+
+
 def seconds_in_all(gap: Gap, facts: Facts) -> float:
     """How long it was; one that has no end lasts until the last thing that happened."""
     return ((gap.until or _last_instant(facts)) - gap.since).total_seconds()
@@ -687,14 +693,24 @@ def _entered(facts: Facts) -> dict[str, Decimal]:
     return entered
 
 
-def _held(facts: Facts) -> dict[str, dict[str, Decimal]]:
+def _held(orders: Iterable[VenueOrder]) -> dict[str, dict[str, Decimal]]:
     """By order and symbol, what an order holds by what its orders at the venue have traded; below 0 when short."""
     held: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    for order in facts.venue_orders:
+    for order in orders:
         order_id = order_id_of(order.cl_ord_ids[0])
         if order_id is not None:
             held[order_id][order.symbol] += _SIGNS[order.side] * order.cum_quantity
     return held
+
+
+def _working(orders: Iterable[VenueOrder]) -> dict[tuple[str, str, str], Decimal]:
+    """By order, symbol and role, what works at the venue, signed as what it trades."""
+    working: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for order in orders:
+        order_id = order_id_of(order.cl_ord_ids[0])
+        if order_id is not None and order.status in _WORKING:
+            working[order_id, order.symbol, _letter(order)] += _SIGNS[order.side] * order.leaves_quantity
+    return working
 
 
 def _traded(each: Written, facts: Facts) -> Iterator[tuple[str, Decimal]]:

@@ -51,6 +51,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: float | None = None
     mode: Literal["flatten", "keep_exits"] = "flatten"
 
+    @property
+    def protects(self) -> bool:
+        """Whether what it fills gets a stop."""
+        return self.body["type"] in ("bracket", "trailing", "oco")
+
 
 def plans(seed: int, count: int, per_second: float) -> list[Plan]:
     """What clients ask for, from the seed."""
