@@ -1,8 +1,8 @@
 """What stands between the hosts and the others, and breaks: a FIX proxy and a storage proxy, each its own process.
 
 `python -m tests.chaos.proxies fix --listen N --target N --control N` (storage: `--listen N N`, one for each host). The
-control API is HTTP with JSON: `POST /faults/KIND` begins a fault, with its parameters as the body, `DELETE /faults/KIND`
-ends it, `DELETE /faults` all, `GET /state` tells what went through.
+control API is HTTP with JSON: `POST /faults/KIND` begins a fault, with its parameters as the body,
+`DELETE /faults/KIND` ends it, `GET /state` tells what went through.
 """
 
 import argparse

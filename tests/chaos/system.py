@@ -6,10 +6,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,6 @@ class System:
         self._saved = self._state / "azurite.saved"
         self._active: list[_Active] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._stopped: set[int] = set()
         self.hosts = [Client(port, timeout=15) for port in self.host_ports]
         self.venue = Client(self.control_port, timeout=15)
         self.storage_connection = connection_string(self._azurite_port)
@@ -315,21 +315,15 @@ class System:
         names = self.names if fault.target == ALL_HOSTS else [fault.target]
         match fault.kind:
             case "kill":
-                return self._kill(names, fault)
+                return self._kill(names, fault.parameters.get("again"))
             case "stop":
                 for name in names:
                     self._freeze(name)
-                return lambda: [self._signal(name, signal.SIGCONT) for name in names].clear()
+                return partial(self._signal_all, names, signal.SIGCONT)
             case "clock":
-                for name in names:
-                    self._inside[name].set(offset=float(fault.parameters["offset"]))
-                return lambda: [self._inside[name].set(offset=0) for name in names].clear()
+                return self._inside_all(names, {"offset": fault.parameters["offset"]})
             case "wake_ups":
-                for name in names:
-                    self._inside[name].set(
-                        drop=float(fault.parameters["drop"]), repeat=float(fault.parameters["repeat"])
-                    )
-                return lambda: [self._inside[name].set(drop=0, repeat=0) for name in names].clear()
+                return self._inside_all(names, {key: fault.parameters[key] for key in ("drop", "repeat")})
             case "cut" | "half_open" | "delay" | "late":
                 return self._at_proxy(self._fix, fault.kind, fault.parameters)
             case _:
@@ -337,6 +331,18 @@ class System:
                 if "host" in parameters:
                     parameters["door"] = self.names.index(parameters.pop("host"))
                 return self._at_proxy(self._storage, fault.kind, parameters)
+
+    def _signal_all(self, names: list[str], number: signal.Signals) -> None:
+        for name in names:
+            self._signal(name, number)
+
+    def _inside_all(self, names: list[str], numbers: Mapping[str, float | str]) -> Callable[[], None]:
+        def set_all(values: Mapping[str, float]) -> None:
+            for name in names:
+                self._inside[name].set(**values)
+
+        set_all({key: float(value) for key, value in numbers.items()})
+        return partial(set_all, dict.fromkeys(numbers, 0.0))
 
     def _at_proxy(self, proxy: Client, kind: str, parameters: Mapping[str, object]) -> Callable[[], None]:
         proxy.post(f"/faults/{kind}", parameters)
@@ -346,24 +352,20 @@ class System:
 
         return end
 
-    def _kill(self, names: list[str], fault: Fault) -> Callable[[], None]:
+    def _kill(self, names: list[str], again: float | str | None) -> Callable[[], None]:
         for name in names:
             if name == "azurite":
                 self._kill_azurite()
             else:
-                self._signal(name, signal.SIGKILL)
-        for name in names:
-            self._parts[name].process.stop(grace=0.0)
+                self._end(name)
 
         def start_again() -> None:
-            again = fault.parameters.get("again")
             if again is not None and "azurite" not in names:
                 for name in names:
                     self._parts[name].process.start()
                 time.sleep(float(again))
                 for name in names:
-                    self._signal(name, signal.SIGKILL)
-                    self._parts[name].process.stop(grace=0.0)
+                    self._end(name)
             for name in names:
                 self._parts[name].process.start()
             for name in names:
@@ -372,6 +374,10 @@ class System:
 
         return start_again
 
+    def _end(self, name: str) -> None:
+        self._signal(name, signal.SIGKILL)
+        self._parts[name].process.stop(grace=0.0)
+
     def _kill_azurite(self) -> None:
         """Kill it when all that it has acknowledged is on its disk: real storage loses nothing of that, ever."""
         self._storage.post("/quiesce")
@@ -379,8 +385,7 @@ class System:
             self._saved.unlink(missing_ok=True)
             self._signal("azurite", signal.SIGUSR2)
             self._parts["azurite"].process.wait_until(self._saved.exists, _QUIET_WITHIN)
-            self._signal("azurite", signal.SIGKILL)
-            self._parts["azurite"].process.stop(grace=0.0)
+            self._end("azurite")
         finally:
             self._storage.post("/resume")
 
@@ -420,7 +425,7 @@ class System:
         end()
         injected.until = datetime.now(UTC)
 
-    def _end_all(self, chosen: Any) -> None:
+    def _end_all(self, chosen: Iterable[_Active]) -> None:
         ending = list(chosen)
         for active in ending:
             active.over.set()

@@ -2,9 +2,9 @@
 
 `CHAOS_INSIDE` names a file of three numbers (`tests/chaos/inside.py`), which may change at any time:
 
-- the offset of the wall clock in seconds: of `datetime.now`, which is all that the app and the host's market clock read.
-  Monotonic clocks stay right. So does `time.time()`, by which the development host counts what Azure Storage would
-  count: leases of partitions and invisible messages.
+- the offset of the wall clock in seconds: of `datetime.now`, which is all that the app and the host's market clock
+  read. Monotonic clocks stay right. So does `time.time()`, by which the development host counts what Azure Storage
+  would count: leases of partitions and invisible messages.
 - the share of wake-ups (events raised, entities signalled) that are dropped, and of those that go out twice.
 """
 
