@@ -67,6 +67,7 @@ class FixProxy:
         self._late: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
+        self.swallowed = 0
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a host."""
@@ -127,7 +128,7 @@ class FixProxy:
                 self._late.clear()
 
     def state(self) -> dict[str, int]:
-        return {"connections": len(self._links), "accepted": self.accepted}
+        return {"connections": len(self._links), "accepted": self.accepted, "swallowed": self.swallowed}
 
     async def _carry(self, link: _Link, direction: Direction, source: asyncio.StreamReader) -> None:
         """Pass on what comes, when it is due, in its order."""
@@ -152,6 +153,7 @@ class FixProxy:
                     link.abort()
                 return
             if direction in link.lost:
+                self.swallowed += len(data)
                 continue
             if direction == "out" and link.kept is not None:
                 link.kept.append(data)

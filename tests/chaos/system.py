@@ -88,6 +88,7 @@ class System:
         self._saved = self._state / "azurite.saved"
         self._active: list[_Active] = []
         self._pool: ThreadPoolExecutor | None = None
+        self._stopping = False
         self.hosts = [Client(port, timeout=15) for port in self.host_ports]
         self.venue = Client(self.control_port, timeout=15)
         self.storage_connection = connection_string(self._azurite_port)
@@ -115,6 +116,7 @@ class System:
 
     def stop(self) -> None:
         """End all processes, whatever state they are in."""
+        self._stopping = True
         for active in self._active:
             active.over.set()
         for client in (*self.hosts, self.venue, self._fix, self._storage):
@@ -173,7 +175,8 @@ class System:
 
     def statuses(self) -> list[SessionStatus | None]:
         """What each host says of the session; None for one that does not answer within a second."""
-        return [self._status(port) for port in self.host_ports]
+        with ThreadPoolExecutor(len(self.host_ports)) as asking:
+            return list(asking.map(self._status, self.host_ports))
 
     def holder(self) -> str | None:
         """The name of the host that holds the lease, as those say that answer."""
@@ -205,6 +208,10 @@ class System:
     def requests(self) -> int:
         """How many requests the hosts have made to storage."""
         return int(self._storage.get("/state")["requests"])
+
+    def swallowed(self) -> int:
+        """How many bytes have vanished in half-open connections."""
+        return int(self._fix.get("/state")["swallowed"])
 
     def pid(self, name: str) -> int:
         """The process id of a part, by its name."""
@@ -422,6 +429,8 @@ class System:
 
     def _end_later(self, injected: Injected, over: threading.Event, end: Callable[[], None]) -> None:
         over.wait(injected.fault.duration)
+        if self._stopping:
+            return
         end()
         injected.until = datetime.now(UTC)
 
