@@ -8,7 +8,9 @@ control API is HTTP with JSON: `POST /faults/KIND` begins a fault, with its para
 import argparse
 import asyncio
 import random
+import re
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, Literal
@@ -20,6 +22,7 @@ Direction = Literal["out", "in"]
 _HOST = "127.0.0.1"
 _CHUNK = 1 << 16
 _HEAD_LIMIT = 1 << 20
+_MSG_TYPE = re.compile(rb"\x0135=([^\x01]+)\x01")
 
 
 class FaultError(Exception):
@@ -67,7 +70,8 @@ class FixProxy:
         self._late: list[_Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
-        self.swallowed = 0
+        self.swallowed: Counter[str] = Counter()
+        """How many messages of each MsgType (35) have vanished on half-open connections, on the way to the venue."""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a host."""
@@ -127,7 +131,7 @@ class FixProxy:
                     self._soon(self._deliver(link))
                 self._late.clear()
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, object]:
         return {"connections": len(self._links), "accepted": self.accepted, "swallowed": self.swallowed}
 
     async def _carry(self, link: _Link, direction: Direction, source: asyncio.StreamReader) -> None:
@@ -153,7 +157,8 @@ class FixProxy:
                     link.abort()
                 return
             if direction in link.lost:
-                self.swallowed += len(data)
+                if direction == "out":
+                    self.swallowed.update(each.decode() for each in _MSG_TYPE.findall(data))
                 continue
             if direction == "out" and link.kept is not None:
                 link.kept.append(data)
@@ -236,7 +241,7 @@ class StorageProxy:
         """End a fault; one that is not there is fine."""
         self._faults.pop(kind, None)
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, object]:
         return {"requests": self.requests, "hit": self.hit, "under_way": self._under_way}
 
     async def quiesce(self) -> None:

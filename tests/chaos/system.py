@@ -209,9 +209,9 @@ class System:
         """How many requests the hosts have made to storage."""
         return int(self._storage.get("/state")["requests"])
 
-    def swallowed(self) -> int:
-        """How many bytes have vanished in half-open connections."""
-        return int(self._fix.get("/state")["swallowed"])
+    def swallowed(self) -> dict[str, int]:
+        """How many messages of each MsgType (35) have vanished on half-open connections, on their way to the venue."""
+        return dict(self._fix.get("/state")["swallowed"])
 
     def pid(self, name: str) -> int:
         """The process id of a part, by its name."""

@@ -103,6 +103,10 @@ async def test_a_half_open_connection_swallows_what_is_sent_and_is_dead_afterwar
         else:
             await end.gets(data)
     await fix.connection()  # a new one is as it should be
+    order = b"8=FIX.4.4\x019=5\x0135=D\x0110=1\x01"
+    host.send(order)
+    await (venue.gets(order) if direction == "in" else venue.hears_nothing())
+    assert fix.proxy.state()["swallowed"] == ({} if direction == "in" else {"D": 1})
     fix.proxy.end("half_open")
     await host.is_closed()
     await venue.is_closed()
@@ -174,6 +178,7 @@ class Storage:
 
     def __init__(self) -> None:
         self.carried_out: list[bytes] = []
+        self.has_come = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -187,6 +192,7 @@ class Storage:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
                 self.carried_out.append(await reader.readexactly(length))
+                self.has_come.set()
                 await self.may_answer.wait()
                 if head.startswith(b"DELETE"):
                     writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -270,9 +276,7 @@ async def test_a_share_of_the_requests_is_hit(storage: Storage) -> None:
 async def test_quiesce_waits_for_what_is_under_way_and_holds_what_comes(storage: Storage) -> None:
     storage.may_answer.clear()
     under_way = asyncio.create_task(storage.asks(b"before"))
-    async with asyncio.timeout(2):
-        while not storage.carried_out:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(storage.has_come.wait(), 2)
     quiet = asyncio.create_task(storage.proxy.quiesce())
     await asyncio.wait([quiet], timeout=0.1)
     assert not quiet.done()
@@ -306,9 +310,9 @@ def test_a_proxy_is_a_process_that_is_told_what_to_do_over_http(tmp_path: Path) 
         client.post("/quiesce")
         client.post("/resume")
         assert client.get("/state") == {"requests": 0, "hit": 0, "under_way": 0}
-        with pytest.raises(RefusedError, match="400 .*late is not a fault"):
+        with pytest.raises(RefusedError, match=r"400 .*late is not a fault"):
             client.post("/faults/late", {})
-        with pytest.raises(RefusedError, match="400 .*share"):
+        with pytest.raises(RefusedError, match=r"400 .*share"):
             client.post("/faults/storage_errors", {"share": "all"})
     finally:
         client.close()
