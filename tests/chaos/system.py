@@ -62,6 +62,29 @@ class _Active(msgspec.Struct):
     ended: "Future[None]"
 
 
+class _Control:
+    """Requests to a proxy's control API, from any thread: it may have been killed since the last one."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def get(self, path: str) -> Any:
+        return self._ask(lambda client: client.get(path))
+
+    def post(self, path: str, body: object = None) -> Any:
+        return self._ask(lambda client: client.post(path, body))
+
+    def delete(self, path: str) -> Any:
+        return self._ask(lambda client: client.delete(path))
+
+    def _ask(self, question: Callable[[Client], Any]) -> Any:
+        client = Client(self._port, timeout=_QUIET_WITHIN)
+        try:
+            return question(client)
+        finally:
+            client.close()
+
+
 class System:
     """Azurite behind a storage proxy, the venue behind a FIX proxy, and hosts that share one file, in real time.
 
@@ -93,8 +116,8 @@ class System:
         self.venue = Client(self.control_port, timeout=15)
         self.storage_connection = connection_string(self._azurite_port)
         """Past the proxy: for whoever looks at the tables."""
-        self._fix = Client(self._fix_control_port, timeout=10)
-        self._storage = Client(self._storage_control_port, timeout=_QUIET_WITHIN)
+        self._fix = _Control(self._fix_control_port)
+        self._storage = _Control(self._storage_control_port)
         self._inside: dict[str, Inside] = {}
         self._parts: dict[str, _Part] = {}
         self._seed = seed
@@ -119,7 +142,7 @@ class System:
         self._stopping = True
         for active in self._active:
             active.over.set()
-        for client in (*self.hosts, self.venue, self._fix, self._storage):
+        for client in (*self.hosts, self.venue):
             client.close()
         for part in self._parts.values():
             self._signal(part.name, signal.SIGKILL)
@@ -351,7 +374,7 @@ class System:
         set_all({key: float(value) for key, value in numbers.items()})
         return partial(set_all, dict.fromkeys(numbers, 0.0))
 
-    def _at_proxy(self, proxy: Client, kind: str, parameters: Mapping[str, object]) -> Callable[[], None]:
+    def _at_proxy(self, proxy: _Control, kind: str, parameters: Mapping[str, object]) -> Callable[[], None]:
         proxy.post(f"/faults/{kind}", parameters)
 
         def end() -> None:
