@@ -50,7 +50,7 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     and costs the order's history nothing.
 
     Both are looked at once more after the record is written: whoever appends a trade and then finds the order
-    finished opens it again (`activities/wake_ups.py`), so a row that comes in between is noticed by one of the two.
+    finished opens it again (`gateway/wake_ups.py`), so a row that comes in between is noticed by one of the two.
     """
     recording = decoded(payload, Recording)
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)

@@ -8,10 +8,10 @@ import asyncio
 
 import azure.durable_functions as df
 
-from activities.wake_ups import hold_session
 from fix.message import FieldError
 from gateway.gateway import Submission, gateway
 from gateway.outbox import Entry
+from gateway.wake_ups import hold_session
 from trading.messages import Payloads, VenueAnswer, VenueRequest, decoded, encoded
 
 bp = df.Blueprint()

@@ -65,6 +65,8 @@ class Side(StrEnum):
     SELL_PLUS = "4"
     SELL_SHORT = "5"
     SELL_SHORT_EXEMPT = "6"
+    UNDISCLOSED = "7"
+    """Of a report about no order; an order has another one."""
 
 
 class OrdType(StrEnum):
@@ -308,7 +310,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `transact_time` is TransactTime (60), or SendingTime (52) of a report without one. Of the reports that answer an
     OrderMassStatusRequest, `tot_num_reports` (911) is how many they are, `last_rpt_requested` (912) whether it is the
-    last.
+    last. `copy_msg_indicator` (797) says that it is a drop copy of what another session was told.
     """
 
     order_id: str
@@ -340,6 +342,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     tot_num_reports: int | None = None
     last_rpt_requested: bool | None = None
     account: str | None = None
+    copy_msg_indicator: bool | None = None
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True):
@@ -631,6 +634,7 @@ def execution_report(
     tot_num_reports: int | None = None,
     last_rpt_requested: bool | None = None,
     account: str | None = None,
+    copy_msg_indicator: bool | None = None,
 ) -> Message:
     """35=8. A trade needs `last_qty` and `last_px`, a trade's cancel or correction also `exec_ref_id`."""
     if exec_type in _TRADES and (last_qty is None or last_px is None):
@@ -668,6 +672,7 @@ def execution_report(
         number_field(6, avg_px),
         (60, format_timestamp(60, transact_time)),
         optional_field(58, text),
+        boolean_field(797, copy_msg_indicator),
     )
 
 
@@ -864,6 +869,7 @@ def read_execution_report(message: Message) -> ExecutionReport:
         tot_num_reports=read_integer(message, 911),
         last_rpt_requested=read_boolean(message, 912),
         account=message.get(1),
+        copy_msg_indicator=read_boolean(message, 797),
     )
 
 

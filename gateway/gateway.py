@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -22,10 +22,12 @@ from fix.codec import encode
 from fix.message import FieldError
 from gateway import translate
 from gateway.delivery import Recorder, Wake
+from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
-from gateway.lease import Candidate, Held, LeaseLostError
+from gateway.lease import Candidate, Held, LeaseLostError, lease_clock
 from gateway.outbox import Entry, Outbox, Progress
 from gateway.pump import Pump, is_too_late
+from gateway.resets import ResetRequests
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
 from storage.secrets import Credentials, fix_credentials
@@ -40,6 +42,10 @@ T = TypeVar("T")
 _THREADS = 8
 _SUBMIT_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0
+_LONGEST_SLEEP = 10.0
+_RESET_LOOK, _RESET_LOOK_READY = 2.0, 10.0
+"""Seconds from one look for a reset that was asked of another process to the next: while there is no session, while
+there is one."""
 _PATIENCE = 30.0
 """Seconds without a session that is ready, or without an answer, after which a human is told."""
 
@@ -60,7 +66,8 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     `next_outbound` counts what was written to the socket, `next_inbound` what was journalled and delivered; `held` are
     orders that wait for release(); `busy` is true while anything is under way inside; `activity` only goes up; `text`
-    says why there is no session.
+    says why there is no session. `generation` counts how often the numbers began again at 1; `reset_wanted`: they will
+    with the next Logon, by an operator's wish. `opens_at` is when the session's hours begin, null within them.
     """
 
     session: str
@@ -72,13 +79,29 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0
     busy: bool = False
     activity: int = 0
+    generation: int = 0
+    reset_wanted: bool = False
+    opens_at: datetime | None = None
     text: str = ""
+
+
+def _machine_clock() -> datetime:
+    return datetime.now(UTC)
 
 
 class Gateway:
     """One for each process. `start` may be called again at any time; every method from any thread."""
 
-    def __init__(self, settings: Settings, tables: Tables, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Tables,
+        credentials: Credentials | None,
+        utc: Callable[[], datetime] = _machine_clock,
+    ) -> None:
+        self._utc = utc
+        self._resets = ResetRequests(tables, settings.session)
+        self._reset_asked: asyncio.Event | None = None
         self._settings = settings
         self._tables = tables
         self._credentials = credentials
@@ -145,6 +168,29 @@ class Gateway:
         if loop is None or not loop.is_running():
             return SessionStatus(session=self._settings.session, activity=self._activity, text="not started")
         return self._ask(self._status())
+
+    def opens_at(self) -> datetime | None:
+        """When the session's hours begin, by this machine's clock; None within them."""
+        return opens_at(self._settings.fix_schedule, self._utc())
+
+    def seconds_open(self) -> float:
+        """How long the session's hours go on, by this machine's clock; 0 out of them."""
+        now = self._utc()
+        end = closes_at(self._settings.fix_schedule, now)
+        return (end - now).total_seconds() if end else 0.0
+
+    def reset(self) -> None:
+        """Have both sides begin again at 1 (141=Y), whichever process holds the session. May be repeated; it is carried
+        out in any case, within the session's hours. Blocks until it is stored. Raises AzureError."""
+        self._resets.ask()
+        loop, asked = self._loop, self._reset_asked
+        if loop is not None and asked is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended; another process will find the request
+                loop.call_soon_threadsafe(asked.set)
+
+    def reset_is_wanted(self) -> bool:
+        """Whether a reset is still to come, by storage. Raises AzureError."""
+        return self._resets.is_wanted()
 
     def release(self) -> int:
         """Send what is held, in the order of the ClOrdIDs; how many that were. For ORDER_RELEASE=manual."""
@@ -241,18 +287,25 @@ class Gateway:
     async def _main(self, ready: threading.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = stopping = asyncio.Event()
+        self._reset_asked = asyncio.Event()
         self._candidate = candidate = Candidate(
             lambda: self._tables.sessions,
             self._settings.session,
             self._owner,
             lease_seconds=self._settings.lease_seconds,
             block=self._settings.sequence_block,
+            schedule=self._settings.fix_schedule,
         )
         ready.set()
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway-storage")
         watch = asyncio.create_task(self._watch(candidate, pool))
         try:
             while not stopping.is_set():
+                opens = self.opens_at()
+                if opens is not None:
+                    # In pieces: the clock may be set meanwhile.
+                    await _wait(stopping, min((opens - self._utc()).total_seconds(), _LONGEST_SLEEP))
+                    continue
                 held = await self._look(candidate, pool)
                 if held is not None:
                     await self._hold(held, pool, stopping)
@@ -285,6 +338,7 @@ class Gateway:
             on_activity=self._count,
             on_text=self._say,
         )
+        guard = asyncio.create_task(self._guard(self._pump, held, pool))
         try:
             await self._pump.run(stopping)
         except LeaseLostError as error:
@@ -296,7 +350,27 @@ class Gateway:
             _log.exception("%s: %s", self._settings.session, self._text)
             await _wait(stopping, 1.0)
         finally:
+            guard.cancel()
+            if self._candidate is not None:
+                self._candidate.seen = self._pump.lease
             self._pump = None
+
+    async def _guard(self, pump: Pump, held: Held, pool: ThreadPoolExecutor) -> None:
+        """End the epoch with the session's hours, or for a reset that is asked for."""
+        assert self._reset_asked is not None, "_main has made it"
+        while lease_clock() < held.closes:
+            try:
+                if await asyncio.get_running_loop().run_in_executor(pool, self._resets.is_asked):
+                    _log.warning("%s: a reset of the numbers is asked for", self._settings.session)
+                    pump.end(reset=True)
+                    return
+            except AzureError as error:
+                _log.warning("%s: the request for a reset cannot be read: %s", self._settings.session, error)
+            pause = _RESET_LOOK_READY if pump.ready else _RESET_LOOK
+            await _wait(self._reset_asked, max(0.0, min(pause, held.closes - lease_clock())))
+            self._reset_asked.clear()
+        _log.info("%s: the session's hours are over", self._settings.session)
+        pump.end()
 
     async def _watch(self, candidate: Candidate, pool: ThreadPoolExecutor) -> None:
         """Tell a human, once for each outage, that orders wait while this process has the lease and no ready session;
@@ -308,7 +382,7 @@ class Gateway:
             is_ours = candidate.seen is not None and candidate.seen.owner == self._owner
             if pump is not None and pump.ready:
                 pump.tell_unanswered(_PATIENCE)
-            if not is_ours or (pump is not None and pump.ready):
+            if not is_ours or (pump is not None and pump.ready) or self.opens_at() is not None:
                 since, told = time.monotonic(), False
             elif not told and time.monotonic() - since >= _PATIENCE:
                 tell = partial(self._tell_outage, time.monotonic() - since)
@@ -327,6 +401,7 @@ class Gateway:
 
     async def _status(self) -> SessionStatus:
         pump, seen = self._pump, self._candidate.seen if self._candidate else None
+        opens = self.opens_at()
         with self._lock:
             handing_in, activity = self._handing_in > 0, self._activity
         if pump is None:
@@ -336,7 +411,10 @@ class Gateway:
                 epoch=seen.epoch if seen else 0,
                 busy=handing_in,
                 activity=activity,
-                text=self._text,
+                generation=seen.generation if seen else 0,
+                reset_wanted=seen.reset if seen else False,
+                opens_at=opens,
+                text=self._text if opens is None else f"out of hours until {opens.isoformat()}",
             )
         return SessionStatus(
             session=self._settings.session,
@@ -348,6 +426,9 @@ class Gateway:
             held=pump.held,
             busy=handing_in or pump.busy,
             activity=activity,
+            generation=pump.lease.generation,
+            reset_wanted=pump.lease.reset or pump.will_reset,
+            opens_at=opens,
             text=self._text,
         )
 

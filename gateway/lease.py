@@ -4,7 +4,9 @@ The rules:
 
 - A candidate takes the row if there is none, if it says released, or if its ETag has stayed the same for the lease time
   by the candidate's own monotonic clock. No two machines' clocks are ever compared.
-- Taking it raises the epoch and reserves a block of outbound numbers, in the one conditional write that takes it.
+- Taking it raises the epoch and reserves a block of outbound numbers, in the one conditional write that takes it. Where
+  the numbers are to begin again (a new window of the session's hours, a reset that is wanted), the same write begins
+  their next generation.
 - Every write of the holder carries the lease row under its ETag, in one transaction: so a write succeeds only while the
   lease is held, and every write renews it.
 - The holder counts the lease time from the moment before a write was sent, a candidate from the moment after it has
@@ -21,12 +23,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, TypeVar
 
 import msgspec
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError
 
+from fix.schedule import Schedule
+from gateway.hours import begins_again, closes_at, time_of
 from storage.tables import Operation, Row, creating, replacing
 
 T = TypeVar("T")
@@ -57,7 +62,11 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """The lease row. `[block_start, block_end)` are the outbound numbers that are the holder's to use.
 
     `inbound` is the next inbound number to be processed: what is below was journalled and delivered. `generation`
-    counts how often the session's numbers were reset. `expiry` is for people to read; nothing depends on it.
+    counts how often the session's numbers began again, and `numbers_since` says when they did, by storage's clock;
+    `window_epoch` is the first epoch in this window of the session's hours.
+    `reset` is true from when both sides are to begin again at 1 by the next Logon (141=Y) until the venue has answered
+    that; whoever takes the lease meanwhile begins a generation of its own, since nobody knows what the venue has heard.
+    `expiry` is for people to read; nothing depends on it.
     """
 
     owner: str
@@ -66,17 +75,22 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     block_end: int
     inbound: int = 1
     generation: int = 1
+    numbers_since: str = ""
+    window_epoch: int = 1
+    reset: bool = False
     released: bool = False
     expiry: str = ""
     token: str = ""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease just taken: the row as written, its ETag, and the monotonic time before the write."""
+    """A lease just taken: the row as written, its ETag, the monotonic time before the write, and the one at which the
+    session's hours end."""
 
     lease: Lease
     etag: str
     since: float
+    closes: float = inf
 
 
 class Candidate:
@@ -90,9 +104,11 @@ class Candidate:
         *,
         lease_seconds: float,
         block: int,
+        schedule: Schedule | None = None,
         monotonic: Callable[[], float] = lease_clock,
     ) -> None:
         self._sessions = sessions
+        self._schedule = schedule
         self._session = session
         self._owner = owner
         self._lease_seconds = lease_seconds
@@ -105,34 +121,40 @@ class Candidate:
 
     def look(self) -> Held | None:
         """Read the row, and take it if it may be taken. Raises AzureError where storage does not answer."""
+        dates: list[datetime | None] = []
         try:
-            row = self._sessions().get_entity(self._session, ROW_KEY, **_impatient(self._lease_seconds))
+            row = self._sessions().get_entity(
+                self._session,
+                ROW_KEY,
+                raw_response_hook=lambda answer: dates.append(time_of(answer.http_response.headers.get("Date"))),
+                **_impatient(self._lease_seconds),
+            )
         except ResourceNotFoundError:
-            return self._take(None, "")
-        now = self._monotonic()
+            return self._take(None, "", _latest(dates))
+        now, utc = self._monotonic(), _latest(dates)
         lease, etag = _lease(row), str(row.metadata["etag"])
         self.seen = lease
         if lease.token in self._tried:
-            return Held(lease=lease, etag=etag, since=self._tried.pop(lease.token))
+            return Held(lease=lease, etag=etag, since=self._tried.pop(lease.token), closes=self._closes(utc))
         if etag != self._seen_etag:
             self._seen_etag, self._seen_at = etag, now
         if lease.released or now - self._seen_at >= self._lease_seconds:
-            return self._take(lease, etag)
+            return self._take(lease, etag, utc)
         return None
 
-    def _take(self, previous: Lease | None, etag: str) -> Held | None:
-        start = previous.block_end if previous else 1
-        lease = Lease(
+    def _take(self, previous: Lease | None, etag: str, utc: datetime) -> Held | None:
+        if closes_at(self._schedule, utc) is None:
+            return None
+        lease = following(
+            previous,
             owner=self._owner,
-            epoch=previous.epoch + 1 if previous else 1,
-            block_start=start,
-            block_end=start + self._block,
-            inbound=previous.inbound if previous else 1,
-            generation=previous.generation if previous else 1,
+            block=self._block,
+            schedule=self._schedule,
+            utc=utc,
             expiry=_expiry(self._lease_seconds),
             token=uuid.uuid4().hex,
         )
-        since = self._monotonic()
+        since, closes = self._monotonic(), self._closes(utc)
         self._tried[lease.token] = since
         row = _row(self._session, lease)
         try:
@@ -146,7 +168,48 @@ class Candidate:
             return None  # another candidate was faster
         self._tried.clear()
         self.seen = lease
-        return Held(lease=lease, etag=str(written[0]["etag"]), since=since)
+        return Held(lease=lease, etag=str(written[0]["etag"]), since=since, closes=closes)
+
+    def _closes(self, utc: datetime) -> float:
+        """The monotonic time at which the hours end that storage's clock is in; that of now where it is in none."""
+        end = closes_at(self._schedule, utc) if self._schedule else None
+        if self._schedule and end is None:
+            return self._monotonic()
+        return inf if end is None else self._monotonic() + (end - utc).total_seconds()
+
+
+def following(
+    previous: Lease | None,
+    *,
+    owner: str,
+    block: int,
+    schedule: Schedule | None,
+    utc: datetime,
+    expiry: str,
+    token: str,
+) -> Lease:
+    """The row of who takes the lease at `utc`: the next epoch, with the numbers that follow, or those of a new
+    generation. Pure."""
+    if previous is None:
+        previous = Lease(owner="", epoch=0, block_start=1, block_end=1, numbers_since=utc.isoformat())
+    # A row without it was written before there were hours: its numbers go on.
+    since = datetime.fromisoformat(previous.numbers_since or utc.isoformat())
+    is_new_window = begins_again(schedule, since, utc)
+    anew = is_new_window or previous.reset
+    epoch, start = previous.epoch + 1, 1 if anew else previous.block_end
+    return Lease(
+        owner=owner,
+        epoch=epoch,
+        block_start=start,
+        block_end=start + block,
+        inbound=1 if anew else previous.inbound,
+        generation=previous.generation + anew,
+        numbers_since=(utc if anew else since).isoformat(),
+        window_epoch=epoch if is_new_window else previous.window_epoch,
+        reset=previous.reset,
+        expiry=expiry,
+        token=token,
+    )
 
 
 Change = Callable[[Lease], Lease]
@@ -387,4 +450,10 @@ def _row(session: str, lease: Lease) -> Row:
 
 
 def _lease(row: Row) -> Lease:
-    return Lease(**{field: row[field] for field in Lease.__struct_fields__})
+    # A row that was written before there was a field does not have it.
+    return Lease(**{field: row[field] for field in Lease.__struct_fields__ if field in row})
+
+
+def _latest(dates: list[datetime | None]) -> datetime:
+    """Storage's clock as it was told last; this machine's where storage does not tell."""
+    return (dates[-1] if dates else None) or datetime.now(UTC)

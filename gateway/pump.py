@@ -11,8 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
+from ssl import SSLContext
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,14 +25,17 @@ from fix.config import SessionConfig, password
 from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
+from fix.reconnect import Host, Pauses, Reconnect
 from fix.session import NotLoggedOn, Reading, Session
 from fix.store import MemoryStore
+from fix.tls import client_tls
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.delivery import Delivery, Received, Recorder, Wake
 from gateway.journal import Origin
-from gateway.lease import Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
+from gateway.lease import Held, Lease, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.outbox import Entry, Outbox, Progress, Stored
+from gateway.resets import ResetRequests, answered, explained, marked
 from gateway.translate import Report
 from storage.clock import market_now
 from storage.secrets import Credentials
@@ -44,9 +50,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FIRST_POLL, _LONGEST_POLL = 0.1, 2.0
-_FIRST_RECONNECT, _LONGEST_RECONNECT = 0.2, 15.0
-_STABLE_AFTER = 5.0
-"""Seconds logged on after which the pause before the next try is short again."""
+_PAUSES = Pauses(first=0.2, longest=15.0, stable_after=5.0)
 _ANSWER_TIMEOUT = 5.0
 _TRIES = 3
 """Questions without an answer after which a human is told, and nothing else waits for it any more."""
@@ -102,6 +106,9 @@ class Pump:
         self._on_activity = on_activity
         self._on_text = on_text
         self._writer = LeaseWriter(tables.sessions, settings.session, held, lease_seconds=settings.lease_seconds)
+        self._resets = ResetRequests(tables, settings.session)
+        self._ending = asyncio.Event()
+        self._asked_to_reset = False
         self._session = _NumberedSession(
             SessionConfig(
                 role="initiator",
@@ -110,10 +117,13 @@ class Pump:
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 logon_fields=password(lambda: self._logon) if credentials else None,
                 may_resend=self._may_resend,
+                reset_on_logon=held.lease.reset,
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
         )
+        # Made anew by each epoch, so that certificates may be renewed.
+        self._tls = _tls(settings)
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._logon = ("", "")
         self._connection: Connection | None = None
@@ -142,6 +152,15 @@ class Pump:
     @property
     def epoch(self) -> int:
         return self._writer.lease.epoch
+
+    @property
+    def lease(self) -> Lease:
+        return self._writer.lease
+
+    @property
+    def will_reset(self) -> bool:
+        """Whether this epoch ends for a reset of the numbers."""
+        return self._asked_to_reset
 
     @property
     def logged_on(self) -> bool:
@@ -225,27 +244,39 @@ class Pump:
         self._flush()
         return len(released)
 
+    def end(self, *, reset: bool = False) -> None:
+        """Have `run` log out and give the lease back when all that has come is journalled and delivered, however long
+        that takes: the venue will not send it again. With `reset`, the next epoch begins the numbers again."""
+        self._asked_to_reset |= reset
+        self._ending.set()
+
     async def run(self, stopping: asyncio.Event) -> None:
-        """Live through the epoch, until `stopping` is set: then log out and give the lease back.
+        """Live through the epoch, until `stopping` is set: then log out and give the lease back, soon. Or until `end`.
 
         Raises:
             LeaseLostError: the epoch ended by itself. Nothing is sent after that.
         """
         writer = asyncio.create_task(self._writer.run())
-        work: list[Coroutine[Any, Any, None]] = [
-            self._delivery.run(),
-            self._watch(),
-            self._stay_connected(),
-            self._poll(),
-        ]
-        tasks = [writer, *map(asyncio.create_task, work)]
+        lease, connecting = asyncio.create_task(self._watch()), asyncio.create_task(self._stay_connected())
+        work: list[Coroutine[Any, Any, None]] = [self._delivery.run(), self._poll()]
+        tasks = [writer, lease, connecting, *map(asyncio.create_task, work)]
         stop = asyncio.create_task(stopping.wait())
+        end = asyncio.create_task(self._ending.wait())
+        processed = asyncio.create_task(asyncio.Event().wait())
         try:
-            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._closing = True
             await self._end_session()
+            if end.done():
+                connecting.cancel()
+                processed = asyncio.create_task(self._processed.wait())
+                done, _ = await asyncio.wait([writer, lease, stop, processed], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            if self._asked_to_reset and processed.done():
+                await self._writer.commit(self._resets.taking_up(), change=marked)
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
@@ -255,7 +286,7 @@ class Pump:
             self._logged_on.clear()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, processed, *self._claiming.values()]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -308,52 +339,60 @@ class Pump:
         for stored in await self._patiently(self._outbox.unfinished):
             if stored.entry.state == "claimed":
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
-        pause = _FIRST_RECONNECT
+        reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
         while True:
-            begun = time.monotonic()
-            logged_on, reason = await self._one_connection()
+            host, pause = reconnect.next()
+            if pause:
+                _log.warning("%s: trying %s:%d in %.1f s", self._settings.session, *host, pause)
+            await asyncio.sleep(pause)
+            logged_on_for, reason = await self._one_connection(host)
             if self._closing:
                 return
-            if logged_on and time.monotonic() - begun >= _STABLE_AFTER:
-                pause = _FIRST_RECONNECT
-            what = "session ended" if logged_on else "no session"
-            text = f"{what} with {self._settings.fix_host}:{self._settings.fix_port}: {reason}"
+            if logged_on_for is None:
+                reconnect.failed()
+            else:
+                reconnect.ended(logged_on_for)
+            what = "no session" if logged_on_for is None else "session ended"
+            text = f"{what} with {host.name}:{host.port}: {reason}"
             self._on_text(text)
-            _log.warning("%s: %s; next try in %.1f s", self._settings.session, text, pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_RECONNECT)
+            _log.warning("%s: %s", self._settings.session, text)
 
-    async def _one_connection(self) -> tuple[bool, str]:
-        """Whether there was a session, and why it ended or could not be."""
+    async def _one_connection(self, host: Host) -> tuple[float | None, str]:
+        """For how long there was a session, None where there was none, and why it ended or could not be."""
         settings = self._settings
         if self._credentials is not None:
             try:
                 self._logon = await self._in_pool(self._credentials)
             except Exception as error:
-                return False, f"the credentials could not be had: {error}"
+                return None, f"the credentials could not be had: {error}"
         while not self._has_room:
             await self._reserve()
+        sent = 1 if self._session.config.reset_on_logon else self._session.next_outbound
+        expected = 1 if self._session.config.reset_on_logon else self._session.next_inbound
         try:
             self._connection = await connect(
-                settings.fix_host, settings.fix_port, self._session, self._on_event, processed_by="application"
+                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
             )
         except OSError as error:
-            return False, str(error) or "no answer"
+            return None, str(error) or "no answer"
         recovery: asyncio.Task[None] | None = None
         ended = asyncio.create_task(self._connection.closed())
         logon = asyncio.create_task(self._logged_on.wait())
         try:
             await asyncio.wait([ended, logon], return_when=asyncio.FIRST_COMPLETED)
-            logged_on = logon.done()
-            if logged_on and not ended.done():
+            begun = time.monotonic() if logon.done() else None
+            if begun is not None and not ended.done():
                 _log.info("%s: logged on, epoch %d", settings.session, self.epoch)
                 self._on_text("")
+                if self._writer.lease.reset:
+                    await self._writer.commit(change=answered)
                 recovery = asyncio.create_task(self._recover())
                 await asyncio.wait([ended, recovery], return_when=asyncio.FIRST_COMPLETED)
                 if recovery.done():
                     with contextlib.suppress(NotLoggedOn):  # the connection is about to end
                         recovery.result()
-            return logged_on, await ended
+            reason = explained(await ended, sent=sent, expected=expected)
+            return None if begun is None else time.monotonic() - begun, reason
         finally:
             self._ready = False
             self._logged_on.clear()
@@ -377,6 +416,8 @@ class Pump:
     def _on_event(self, _connection: Connection, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
+                # What the venue has answered is not asked for again; should this connection end, the numbers go on.
+                self._session.config = replace(self._session.config, reset_on_logon=False)
                 self._logged_on.set()
             case LoggedOut():
                 self._ready = False
@@ -421,6 +462,8 @@ class Pump:
         - What the journal tells of, the venue has: the acknowledgement was not written down, and perhaps not delivered.
         - An order that may have left is asked about. The question has a higher number than all that was sent or can be
           resent, so that "unknown" is the venue's last word on it.
+        - An order of earlier hours of the session is not sent again: the venue may have done it then, and know nothing
+          of it now, not even that its ClOrdID was used. A human has to find out.
         - Requests are not asked about, and sent again: the venue knows them by their ClOrdID.
 
         A cancel that another process has put into the outbox is looked for, since an order that was asked to be
@@ -432,6 +475,9 @@ class Pump:
         if may_have_left and await self._is_told(entry):
             return
         if may_have_left and is_order and not await self._is_unknown(entry):
+            return
+        if may_have_left and is_order and entry.epoch < self._writer.lease.window_epoch:
+            self._tell_uncertain(entry, "since the venue may have forgotten what it did in the hours before these")
             return
         if is_order and await self._patiently(partial(self._recorder.cancel_was_asked, entry)):
             _remember(self._cancelled, cl_ord_id, None)
@@ -757,6 +803,16 @@ class Pump:
                 _log.warning("%s: storage failed, trying again: %s", self._settings.session, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, 2.0)
+
+
+def _tls(settings: Settings) -> SSLContext | None:
+    if settings.fix_tls == "off":
+        return None
+    ca, certificate, key = (
+        Path(path) if path else None
+        for path in (settings.fix_tls_ca_file, settings.fix_tls_certificate_file, settings.fix_tls_key_file)
+    )
+    return client_tls(ca_file=ca, certificate=certificate, key=key)
 
 
 def is_too_late(command: VenueCommand, settings: Settings) -> bool:

@@ -5,11 +5,18 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import time
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Literal, TypeVar, cast
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
+
+from fix.reconnect import Host
+from fix.schedule import WEEKDAYS, Schedule
+from fix.tls import TlsError, client_tls
 
 T = TypeVar("T")
 
@@ -46,6 +53,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage_connection: Secret
     fix_host: str
     fix_port: int
+    fix_backup_hosts: tuple[Host, ...] = ()
+    """FIX_HOSTS: where to try, in this order, when `fix_host` cannot be logged on to."""
+    fix_tls: Literal["off", "on"] = "off"
+    fix_tls_ca_file: str = ""
+    """Whose certificates are believed (PEM); empty: those that the machine believes."""
+    fix_tls_certificate_file: str = ""
+    """Ours (PEM, with its chain), where the venue asks for one; `fix_tls_key_file` is its key, if not in there."""
+    fix_tls_key_file: str = ""
+    fix_schedule: Schedule | None = None
+    """FIX_HOURS, FIX_DAYS and FIX_TIME_ZONE: when the session may be logged on. None: always."""
     fix_sender_comp_id: str
     fix_target_comp_id: str
     fix_heartbeat_seconds: int = 30
@@ -74,6 +91,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The FIX session's name, as the session table's partition has it."""
         return f"FIX.4.4-{self.fix_sender_comp_id}-{self.fix_target_comp_id}"
 
+    @property
+    def fix_hosts(self) -> tuple[Host, ...]:
+        """Everywhere that the session can be logged on, the preferred one first."""
+        return (Host(self.fix_host, self.fix_port), *self.fix_backup_hosts)
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Read and check the settings; an empty variable counts as one that is not set.
@@ -86,6 +108,12 @@ def load(environ: Mapping[str, str]) -> Settings:
         storage_connection=Secret(reader.get("AzureWebJobsStorage", _connection, secret=True)),
         fix_host=reader.get("FIX_HOST", _text),
         fix_port=reader.get("FIX_PORT", _whole(1, 65535)),
+        fix_backup_hosts=reader.get("FIX_HOSTS", _hosts, default=()),
+        fix_tls=reader.get("FIX_TLS", _tls, default="off"),
+        fix_tls_ca_file=reader.get("FIX_TLS_CA_FILE", _text, default=""),
+        fix_tls_certificate_file=reader.get("FIX_TLS_CERTIFICATE_FILE", _text, default=""),
+        fix_tls_key_file=reader.get("FIX_TLS_KEY_FILE", _text, default=""),
+        fix_schedule=_schedule(reader),
         fix_sender_comp_id=reader.get("FIX_SENDER_COMP_ID", _comp_id),
         fix_target_comp_id=reader.get("FIX_TARGET_COMP_ID", _comp_id),
         fix_heartbeat_seconds=reader.get("FIX_HEARTBEAT_SECONDS", _whole(0, 3600), default=30),
@@ -154,7 +182,26 @@ def _contradictions(settings: Settings) -> list[str]:
         problems.append(f"FIX_USERNAME={settings.fix_username}: leave it out where KEY_VAULT_URI is set")
     if settings.fix_sender_comp_id == settings.fix_target_comp_id:
         problems.append(f"FIX_TARGET_COMP_ID={settings.fix_target_comp_id}: has to differ from FIX_SENDER_COMP_ID")
-    return problems
+    if len(set(settings.fix_hosts)) < len(settings.fix_hosts):
+        shown = ",".join(f"{host.name}:{host.port}" for host in settings.fix_backup_hosts)
+        problems.append(f"FIX_HOSTS={shown}: has to name each once, and not FIX_HOST and FIX_PORT again")
+    return problems + _tls_problems(settings)
+
+
+def _tls_problems(settings: Settings) -> list[str]:
+    files = {
+        "FIX_TLS_CA_FILE": settings.fix_tls_ca_file,
+        "FIX_TLS_CERTIFICATE_FILE": settings.fix_tls_certificate_file,
+        "FIX_TLS_KEY_FILE": settings.fix_tls_key_file,
+    }
+    if settings.fix_tls == "off":
+        return [f"{name}={path}: leave it out where FIX_TLS is off" for name, path in files.items() if path]
+    ca, certificate, key = (Path(path) if path else None for path in files.values())
+    try:
+        client_tls(ca_file=ca, certificate=certificate, key=key)
+    except TlsError as error:
+        return [f"FIX_TLS=on: {error}"]
+    return []
 
 
 def _text(value: str) -> str:
@@ -187,6 +234,91 @@ def _release(value: str) -> Literal["immediate", "manual"]:
     if value == "manual":
         return "manual"
     raise ValueError("has to be immediate or manual")
+
+
+class _End(NamedTuple):
+    """Of the session's hours: the time, and the day where they are a week's."""
+
+    day: str
+    at: time
+
+
+_HOURS_ARE = "has to be like 17:05-17:00, each day, or like sun 17:05-fri 17:00, each week"
+
+
+def _tls(value: str) -> Literal["off", "on"]:
+    if value == "off":
+        return "off"
+    if value == "on":
+        return "on"
+    raise ValueError("has to be off or on")
+
+
+def _hosts(value: str) -> tuple[Host, ...]:
+    return tuple(_host(one.strip()) for one in value.split(","))
+
+
+def _host(value: str) -> Host:
+    name, _, port = value.strip().rpartition(":")
+    if not (name and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise ValueError("has to be like host1:9878,host2:9878, ports from 1 to 65535")
+    return Host(name.strip("[]"), int(port))
+
+
+def _days(value: str) -> tuple[str, ...]:
+    """`mon-fri`, or `mon,wed,fri`, or both; a range may go round the week's end."""
+    found: list[str] = []
+    for part in value.lower().split(","):
+        first, _, last = (end.strip() for end in part.partition("-"))
+        if first not in WEEKDAYS or (last or first) not in WEEKDAYS:
+            raise ValueError(f"has to be days like mon-fri or mon,wed, of {', '.join(WEEKDAYS)}")
+        count = (WEEKDAYS.index(last or first) - WEEKDAYS.index(first)) % 7 + 1
+        found += [WEEKDAYS[(WEEKDAYS.index(first) + step) % 7] for step in range(count)]
+    if len(set(found)) < len(found):
+        raise ValueError("has to name each day once")
+    return tuple(found)
+
+
+def _hours(value: str) -> tuple[_End, ...]:
+    ends = [_end(end.split()) for end in value.lower().split("-")]
+    if len(ends) != 2 or bool(ends[0].day) != bool(ends[1].day):
+        raise ValueError(_HOURS_ARE)
+    return tuple(ends)
+
+
+def _end(words: list[str]) -> _End:
+    *days, at = words or [""]
+    try:
+        day = days[0] if days else ""
+        if len(days) > 1 or (day and day not in WEEKDAYS):
+            raise ValueError
+        return _End(day, time.fromisoformat(at).replace(tzinfo=None))
+    except ValueError:
+        raise ValueError(_HOURS_ARE) from None
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, OSError, ValueError):
+        raise ValueError("has to be a time zone that is known here, such as America/New_York") from None
+    return value
+
+
+def _schedule(reader: _Reader) -> Schedule | None:
+    hours: tuple[_End, ...] = reader.get("FIX_HOURS", _hours, default=())
+    days: tuple[str, ...] = reader.get("FIX_DAYS", _days, default=())
+    zone = reader.get("FIX_TIME_ZONE", _zone, default="UTC")
+    if days and not hours:
+        reader.problems.append(f"FIX_DAYS={','.join(days)}: leave it out where FIX_HOURS is not set")
+    if not (hours and zone):
+        return None
+    start, end = hours
+    if not start.day:
+        return Schedule.daily(start.at, end.at, zone, days=days or ())
+    if days:
+        reader.problems.append(f"FIX_DAYS={','.join(days)}: leave it out where FIX_HOURS names its days itself")
+    return Schedule.weekly(start.day, start.at, end.day, end.at, zone)
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:

@@ -23,6 +23,7 @@ from triggers.views import (
     PositionList,
     Refusal,
     Released,
+    ResetView,
 )
 
 _SHOWN = (
@@ -38,6 +39,7 @@ _SHOWN = (
     Halted,
     HaltView,
     SessionStatus,
+    ResetView,
     Released,
     Refusal,
 )
@@ -168,6 +170,20 @@ def _paths() -> dict[str, Any]:
                 "summary": "The FIX session, as the process that answers sees it",
                 "responses": _responses({200: (SessionStatus, "The session")}, {}),
             }
+        },
+        "/api/session/reset": {
+            "post": {
+                "summary": "Have both sides' sequence numbers begin again at 1",
+                "description": "For when the venue refuses our numbers, or we its. Any process may be asked, and "
+                "asking again changes nothing: the holder logs out, delivers what has come, and logs on with "
+                "ResetSeqNumFlag (141=Y); out of hours, when they begin. What the venue had still to send again is "
+                "not sent any more.",
+                "responses": _responses({202: (ResetView, "Noted; it is carried out in any case")}, {}),
+            },
+            "get": {
+                "summary": "Whether such a reset is still to come",
+                "responses": _responses({200: (ResetView, "Whether it is wanted")}, {}),
+            },
         },
         "/api/session/release": {
             "post": {

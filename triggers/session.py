@@ -8,11 +8,13 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 import msgspec
+from azure.functions.warmup import WarmUpContext
 
 from gateway.gateway import gateway
 from gateway.journal import Journal
 from gateway.outbox import Outbox
 from gateway.translate import named_in
+from gateway.wake_ups import hold_session
 from storage.orders import RegisteredOrder
 from storage.services import alerts, instructions, order_register, tables
 from storage.settings import settings
@@ -22,7 +24,7 @@ from trading.messages import EXPOSURE_KEY, LiveStatus, OrderEnded, RecordDetail,
 from triggers.answers import answer, refusal
 from triggers.halts import keep_halt
 from triggers.instances import is_running, start
-from triggers.views import Released
+from triggers.views import Released, ResetView
 
 SESSION_INSTANCE = "fix-session"
 GRACE = timedelta(seconds=15)
@@ -45,6 +47,21 @@ async def show_session(req: func.HttpRequest) -> func.HttpResponse:
     return answer(await asyncio.to_thread(gateway().status))
 
 
+@bp.route(route="session/reset", methods=["POST"])
+async def reset_session(req: func.HttpRequest) -> func.HttpResponse:
+    """Has both sides' sequence numbers begin again at 1, whichever process holds the session."""
+    del req
+    await asyncio.to_thread(gateway().reset)
+    return answer(ResetView(wanted=True), 202)
+
+
+@bp.route(route="session/reset", methods=["GET"])
+async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
+    """Whether such a reset is still to come."""
+    del req
+    return answer(ResetView(wanted=await asyncio.to_thread(gateway().reset_is_wanted)))
+
+
 @bp.route(route="session/release", methods=["POST"])
 async def release_orders(req: func.HttpRequest) -> func.HttpResponse:
     """Lets held orders go, in the order of their ClOrdIDs. For replays: 409 unless ORDER_RELEASE=manual."""
@@ -55,11 +72,23 @@ async def release_orders(req: func.HttpRequest) -> func.HttpResponse:
     return answer(Released(released=await asyncio.to_thread(gateway().release)))
 
 
+@bp.warm_up_trigger(arg_name="warmup")
+@bp.durable_client_input(client_name="client")
+async def warm_up(warmup: WarmUpContext, client: df.DurableOrchestrationClient) -> None:
+    """Makes a new process a candidate for the session's lease before there is any work for it."""
+    del warmup
+    hold_session(client)
+
+
 @bp.timer_trigger(arg_name="timer", schedule="*/15 * * * * *", run_on_startup=True, use_monitor=False)
 @bp.durable_client_input(client_name="client")
 async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
-    """Starts the session's eternal orchestration where it does not run: at the first start, and should it ever fail."""
+    """Makes this process a candidate for the session's lease, and starts the session's eternal orchestration where it
+    does not run: at the first start, and should it ever fail. Out of the session's hours it does nothing."""
     del timer
+    if gateway().opens_at() is not None:
+        return
+    hold_session(client)
     if not is_running(await client.get_status(SESSION_INSTANCE)):
         await start(client, "fix_session", SESSION_INSTANCE, {})
 

@@ -105,6 +105,12 @@ class Released(msgspec.Struct, frozen=True, kw_only=True):
     released: int
 
 
+class ResetView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the FIX session's numbers are still to begin again at 1, by an operator's wish."""
+
+    wanted: bool
+
+
 class HaltView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether trading is halted: `mode` is `reducing` then, else `open`.
 

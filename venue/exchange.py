@@ -21,6 +21,7 @@ from venue.book import Book, Liquidity, Match
 from venue.orders import Fill, Order, OrderStatus, OrderType, TimeInForce
 from venue.prices import Close, MarketEvent, Print, Quote, Range
 from venue.records import (
+    AskMassStatus,
     AskStatus,
     CancelOrder,
     CxlRejReason,
@@ -167,6 +168,27 @@ class Exchange:
                 transact_time=at,
                 text=f"no order goes by ClOrdID (11) {request.cl_ord_id}",
             )
+        ]
+
+    def mass_status(self, session: str, request: AskMassStatus, at: datetime) -> list[Report]:
+        """ExecType I for each open order of the member that is meant, oldest first; where there is none, one report
+        that says so (FIX 4.4 volume 4, OrderMassStatusRequest)."""
+        orders = [
+            order
+            for order in self.working
+            if order.session == session
+            and request.symbol in (None, order.symbol)
+            and request.side in (None, order.side)
+        ]
+        reports = [self._status_report(order, order.cl_ord_id, at) for order in orders]
+        return [
+            msgspec.structs.replace(
+                report,
+                mass_status_req_id=request.mass_status_req_id,
+                tot_num_reports=len(orders),
+                last_rpt_requested=number >= len(orders),
+            )
+            for number, report in enumerate(reports or [_no_open_order(session, request, at)], start=1)
         ]
 
     # ---- what the market and the venue do
@@ -491,6 +513,25 @@ class Exchange:
             transact_time=at,
             text=text,
         )
+
+
+def _no_open_order(session: str, request: AskMassStatus, at: datetime) -> ExecutionReport:
+    return ExecutionReport(
+        session=session,
+        cl_ord_id=None,
+        order_id=_NO_ORDER,
+        exec_id=_STATUS_EXEC_ID,
+        exec_type=ExecType.ORDER_STATUS,
+        ord_status=OrderStatus.REJECTED,
+        ord_rej_reason=OrdRejReason.UNKNOWN_ORDER,
+        symbol=request.symbol,
+        side=request.side,
+        leaves_qty=_ZERO,
+        cum_qty=_ZERO,
+        avg_px=_ZERO,
+        transact_time=at,
+        text="no order is open",
+    )
 
 
 def _refusal(request: NewOrder | ReplaceOrder) -> _Refusal | None:

@@ -4,7 +4,7 @@ No I/O and no clock. Equal inputs give equal messages, so what is kept of the in
 back to where it was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from venue.records import ExecType, ExecutionReport, Report
 
 _UNSUPPORTED_MESSAGE = 3
 _FIELD_MISSING = 5
+_NOT_AUTHORIZED = 6
 _OTHER = 0
 """BusinessRejectReason (380)."""
 
@@ -39,10 +40,16 @@ class Outgoing(NamedTuple):
 
 
 class Machine:
-    """The exchange, the market's time, and when the machine's clock saw what."""
+    """The exchange, the market's time, and when the machine's clock saw what.
 
-    def __init__(self) -> None:
+    `copies` are the drop copies, by session: to which session each of a member's ExecutionReports goes, too. That one
+    only listens.
+    """
+
+    def __init__(self, copies: Mapping[str, str] | None = None) -> None:
         self.exchange = Exchange()
+        self._copies = copies or {}
+        self._copied_to = frozenset(self._copies.values())
         self.market_time: datetime | None = None
         """The time that came with the last prices; None where none came with them: then it is the machine's. A replay
         says what time it is, so that two runs on the same data report the same times."""
@@ -96,6 +103,8 @@ class Machine:
 
     def _answer(self, asked: MemberAsked) -> list[Outgoing]:
         message = Message(asked.msg_type, asked.fields)
+        if asked.session in self._copied_to:
+            return [_refusal(asked, message, _NOT_AUTHORIZED, "a drop copy session is told, and cannot ask")]
         try:
             reports = self._ask_exchange(asked.session, message, self._now(asked))
         except FieldError as error:
@@ -116,6 +125,8 @@ class Machine:
                 return exchange.replace(session, translate.read_replace(message), at)
             case MsgType.ORDER_STATUS_REQUEST:
                 return exchange.status(session, translate.read_status_request(message), at)
+            case MsgType.ORDER_MASS_STATUS_REQUEST:
+                return exchange.mass_status(session, translate.read_mass_status_request(message), at)
             case _:
                 return None
 
@@ -123,7 +134,12 @@ class Machine:
         for report in reports:
             if isinstance(report, ExecutionReport) and report.exec_type is ExecType.TRADE:
                 self._executed_at[report.exec_id] = received_at
-        return [Outgoing(report.session, translate.to_message(report)) for report in reports]
+        return [outgoing for report in reports for outgoing in self._told(report)]
+
+    def _told(self, report: Report) -> Iterator[Outgoing]:
+        yield Outgoing(report.session, translate.to_message(report))
+        if isinstance(report, ExecutionReport) and report.session in self._copies:
+            yield Outgoing(self._copies[report.session], translate.to_message(report, is_copy=True))
 
     def _now(self, entry: AnyInput) -> datetime:
         return self.market_time or entry.received_at

@@ -61,6 +61,15 @@ class AskStatus(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
 
 
+class AskMassStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """OrderMassStatusRequest (35=AF): a report of each open order, or of those of one symbol, or of one side.
+    `mass_status_req_id` (584) comes back in each."""
+
+    mass_status_req_id: str
+    symbol: str | None = None
+    side: Side | None = None
+
+
 # ---- reports
 
 
@@ -106,10 +115,10 @@ class CxlRejResponseTo(StrEnum):
 
 
 class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """ExecutionReport (35=8)."""
+    """ExecutionReport (35=8). Without ClOrdID, symbol and side it says that there is no order that was asked about."""
 
     session: str
-    cl_ord_id: str
+    cl_ord_id: str | None
     orig_cl_ord_id: str | None = None
     ord_status_req_id: str | None = None
     order_id: str
@@ -119,8 +128,8 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     ord_status: OrderStatus
     ord_rej_reason: OrdRejReason | None = None
     exec_restatement_reason: int | None = None
-    symbol: str
-    side: Side
+    symbol: str | None
+    side: Side | None
     order_type: OrderType | None = None
     order_qty: Decimal | None = None
     price: Decimal | None = None
@@ -133,6 +142,9 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     avg_px: Decimal
     transact_time: datetime
     text: str | None = None
+    mass_status_req_id: str | None = None
+    tot_num_reports: int | None = None
+    last_rpt_requested: bool | None = None
 
 
 class OrderCancelReject(msgspec.Struct, frozen=True, kw_only=True):

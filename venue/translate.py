@@ -9,7 +9,12 @@ from typing import TypeVar
 from fix import orders as fix_orders
 from fix.message import FieldError, Message
 from venue.orders import OrderType, Side, TimeInForce
-from venue.records import AskStatus, CancelOrder, ExecutionReport, NewOrder, ReplaceOrder, Report
+from venue.records import AskMassStatus, AskStatus, CancelOrder, ExecutionReport, NewOrder, ReplaceOrder, Report
+
+_SCOPES = (fix_orders.MassStatusReqType.SECURITY, fix_orders.MassStatusReqType.ALL_ORDERS)
+_NO_SYMBOL = "[N/A]"
+"""Symbol (55) is required of a report, also of one about no order (FIX 4.4, Symbol)."""
+
 
 # ---- from FIX
 
@@ -77,14 +82,29 @@ def read_status_request(message: Message) -> AskStatus:
     )
 
 
+def read_mass_status_request(message: Message) -> AskMassStatus:
+    """Of all orders or of one security; the venue keeps no accounts."""
+    request = fix_orders.read_order_mass_status_request(message)
+    scope = request.mass_status_req_type
+    if scope not in _SCOPES:
+        raise FieldError(585, scope.value, "1 (SECURITY) or 7 (ALL_ORDERS) at this venue")
+    if request.account is not None:
+        raise FieldError(1, request.account, "left out: this venue keeps no accounts")
+    return AskMassStatus(
+        mass_status_req_id=request.mass_status_req_id,
+        symbol=request.symbol,
+        side=None if request.side is None else _narrow(Side, 54, request.side),
+    )
+
+
 # ---- to FIX
 
 
-def to_message(report: Report) -> Message:
+def to_message(report: Report, *, is_copy: bool = False) -> Message:
     if isinstance(report, ExecutionReport):
         return fix_orders.execution_report(
             order_id=report.order_id,
-            cl_ord_id=report.cl_ord_id,
+            cl_ord_id=report.cl_ord_id or "",
             orig_cl_ord_id=report.orig_cl_ord_id,
             ord_status_req_id=report.ord_status_req_id,
             exec_id=report.exec_id,
@@ -93,8 +113,8 @@ def to_message(report: Report) -> Message:
             ord_status=fix_orders.OrdStatus(report.ord_status.value),
             ord_rej_reason=report.ord_rej_reason,
             exec_restatement_reason=report.exec_restatement_reason,
-            symbol=report.symbol,
-            side=fix_orders.Side(report.side.value),
+            symbol=report.symbol or _NO_SYMBOL,
+            side=fix_orders.Side.UNDISCLOSED if report.side is None else fix_orders.Side(report.side.value),
             order_qty=report.order_qty,
             ord_type=None if report.order_type is None else fix_orders.OrdType(report.order_type.value),
             price=report.price,
@@ -107,6 +127,10 @@ def to_message(report: Report) -> Message:
             avg_px=report.avg_px,
             transact_time=report.transact_time,
             text=report.text or "",
+            mass_status_req_id=report.mass_status_req_id,
+            tot_num_reports=report.tot_num_reports,
+            last_rpt_requested=report.last_rpt_requested,
+            copy_msg_indicator=is_copy or None,
         )
     return fix_orders.order_cancel_reject(
         order_id=report.order_id,

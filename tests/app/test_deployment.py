@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pathspec
+import pytest
 
-from storage.settings import load
+from storage.settings import SettingsError, load
 from tests.app.conftest import ROOT, local_settings
 
 _WORKSHOP = {"tests", "devhost", "venue", "player", "replay", "bench", "docs", "infra", "out", ".venv"}
@@ -109,6 +111,16 @@ def test_local_settings_are_for_development() -> None:
     assert "UseDevelopmentEmulator=true" in values["EventHubConnection"]
     assert values["PYTHON_ISOLATE_WORKER_DEPENDENCIES"] == "1"
     assert values["FUNCTIONS_WORKER_RUNTIME"] == "python"
+
+
+def test_the_longest_slice_that_can_be_set_ends_well_before_the_hosts_own_limit() -> None:
+    host = json.loads((ROOT / "host.json").read_text())
+    limit = datetime.strptime(host["functionTimeout"], "%H:%M:%S").replace(tzinfo=UTC)
+    seconds = limit.hour * 3600 + limit.minute * 60 + limit.second
+    load({**local_settings(), "SLICE_SECONDS": "240"})
+    with pytest.raises(SettingsError, match="from 1 to 240"):
+        load({**local_settings(), "SLICE_SECONDS": "241"})
+    assert seconds >= 2 * 240
 
 
 def test_the_host_polls_soon_enough_for_trading_and_takes_no_prices_of_yesterday() -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import azure.durable_functions as df
 import pytest
 
-from activities import wake_ups
 from activities.register import register_order, resume_order
-from activities.wake_ups import tell
+from gateway import wake_ups
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
+from gateway.wake_ups import tell
 from storage.alerts import Alert
 from storage.orders import OrderRecord, OrderRegister
 from storage.services import alerts, instructions, order_register, tables

@@ -23,6 +23,7 @@ FUNCTIONS = {
     },
     "entityTrigger": {"position", "exposure"},
     "eventHubTrigger": {"market_data"},
+    "warmupTrigger": {"warm_up"},
     "timerTrigger": {"supervise_session", "sweep_orders"},
 }
 
@@ -55,6 +56,8 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("GET", "halt"),
             ("DELETE", "halt"),
             ("GET", "session"),
+            ("POST", "session/reset"),
+            ("GET", "session/reset"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),
         ]

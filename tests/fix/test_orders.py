@@ -175,6 +175,7 @@ def test_a_status_request_arrives_as_it_was_built(fields: dict[str, Any]) -> Non
             "mass_status_req_id": maybe(IDS),
             "tot_num_reports": maybe(st.integers(0, 10_000)),
             "last_rpt_requested": maybe(st.booleans()),
+            "copy_msg_indicator": maybe(st.booleans()),
             "account": maybe(IDS),
         }
     )

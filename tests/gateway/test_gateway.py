@@ -12,6 +12,7 @@ import pytest
 
 from fix import orders as fix
 from fix.message import FieldError, Message
+from fix.reconnect import Pauses
 from gateway.gateway import Gateway, Submission
 from gateway.outbox import Entry
 from storage.secrets import fix_credentials
@@ -317,7 +318,7 @@ def test_a_human_is_told_once_for_each_outage_in_which_orders_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.gateway._PATIENCE", 0.3)
-    monkeypatch.setattr("gateway.pump._LONGEST_RECONNECT", 0.2)
+    monkeypatch.setattr("gateway.pump._PAUSES", Pauses(first=0.2, longest=0.2))
     world.venue.refuse = "MsgSeqNum too low, expecting 57"
     gateway = world.gateway()
     until(lambda: "expecting 57" in gateway.status().text)
@@ -342,7 +343,8 @@ def test_a_human_is_told_once_for_each_outage_in_which_orders_wait(
     codes, texts = zip(*((alert.code, alert.text) for alert in world.alerts.list(world.session)), strict=True)
     assert codes == ("NO_SESSION", "NO_SESSION")
     assert "1 orders or requests wait" in texts[0]
-    assert "expecting 57" in texts[0]
+    assert "expecting 57 (our Logon had MsgSeqNum " in texts[0]
+    assert "POST /api/session/reset" in texts[0]
 
 
 def test_a_human_is_told_of_an_order_that_the_venue_leaves_unanswered(

@@ -1,11 +1,12 @@
 """Settings are all checked at once, and secrets stay secret."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from fix.schedule import Schedule
 from storage.clock import ClockError, market_now
 from storage.settings import Settings, SettingsError, load
 
@@ -62,6 +63,21 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
         ({"FIX_TARGET_COMP_ID": "DESK"}, "FIX_TARGET_COMP_ID=DESK: has to differ"),
         ({"KEY_VAULT_URI": "http://x"}, "KEY_VAULT_URI=http://x: has to be an address like https://"),
         ({"LEASE_SECONDS": "soon"}, "LEASE_SECONDS=soon: has to be a number of seconds"),
+        ({"FIX_HOSTS": "b:1,c"}, "FIX_HOSTS=b:1,c: has to be like host1:9878,host2:9878"),
+        ({"FIX_HOSTS": "127.0.0.1:9878"}, "FIX_HOSTS=127.0.0.1:9878: has to name each once"),
+        ({"FIX_TLS": "yes"}, "FIX_TLS=yes: has to be off or on"),
+        ({"FIX_TLS_CA_FILE": "ca.pem"}, "FIX_TLS_CA_FILE=ca.pem: leave it out where FIX_TLS is off"),
+        ({"FIX_TLS": "on", "FIX_TLS_CA_FILE": "/no/ca.pem"}, "FIX_TLS=on: ca_file is /no/ca.pem: it cannot be read"),
+        ({"FIX_TLS": "on", "FIX_TLS_KEY_FILE": "key.pem"}, "FIX_TLS=on: certificate is missing"),
+        ({"FIX_HOURS": "always"}, "FIX_HOURS=always: has to be like 17:05-17:00, each day"),
+        ({"FIX_HOURS": "sun 17:05-17:00"}, "FIX_HOURS=sun 17:05-17:00: has to be like 17:05-17:00, each day"),
+        ({"FIX_HOURS": "25:00-17:00"}, "FIX_HOURS=25:00-17:00: has to be like 17:05-17:00, each day"),
+        ({"FIX_HOURS": "17:05-17:00", "FIX_DAYS": "workdays"}, "FIX_DAYS=workdays: has to be days like mon-fri"),
+        ({"FIX_HOURS": "17:05-17:00", "FIX_DAYS": "mon-wed,tue"}, "FIX_DAYS=mon-wed,tue: has to name each day once"),
+        ({"FIX_DAYS": "mon"}, "FIX_DAYS=mon: leave it out where FIX_HOURS is not set"),
+        ({"FIX_HOURS": "sun 17:05-fri 17:00", "FIX_DAYS": "mon"}, "FIX_DAYS=mon: leave it out where FIX_HOURS names"),
+        ({"FIX_HOURS": "8:00-17:00"}, "FIX_HOURS=8:00-17:00: has to be like 17:05-17:00"),
+        ({"FIX_TIME_ZONE": "New York"}, "FIX_TIME_ZONE=New York: has to be a time zone that is known here"),
         ({"SMA_NOTIONAL": "much"}, "SMA_NOTIONAL=much: has to be a number above 0"),
         (
             {"KEY_VAULT_URI": "https://x", "FIX_USERNAME": "me", "FIX_PASSWORD": "pw"},
@@ -72,6 +88,25 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
 def test_a_wrong_setting_says_what_would_be_right(changes: dict[str, str], told: str) -> None:
     (problem,) = problems(**changes)
     assert problem.startswith(told)
+
+
+def test_a_session_has_no_hours_unless_they_are_set() -> None:
+    assert load(GOOD).fix_schedule is None
+    assert load({**GOOD, "FIX_TIME_ZONE": "America/New_York"}).fix_schedule is None
+
+
+def test_hours_are_of_a_day_or_of_a_week() -> None:
+    daily = load({**GOOD, "FIX_HOURS": "17:05-17:00", "FIX_DAYS": "Sun-Thu", "FIX_TIME_ZONE": "America/New_York"})
+    days = ("sun", "mon", "tue", "wed", "thu")
+    assert daily.fix_schedule == Schedule.daily(time(17, 5), time(17), "America/New_York", days=days)
+    weekly = load({**GOOD, "FIX_HOURS": "Sun 17:05 - Fri 17:00:30"})
+    assert weekly.fix_schedule == Schedule.weekly("sun", time(17, 5), "fri", time(17, 0, 30))
+
+
+def test_the_first_host_is_tried_first_and_the_others_in_their_order() -> None:
+    assert load(GOOD).fix_hosts == (("127.0.0.1", 9878),)
+    hosts = load({**GOOD, "FIX_HOSTS": "second:9879, [::1]:9880"}).fix_hosts
+    assert hosts == (("127.0.0.1", 9878), ("second", 9879), ("::1", 9880))
 
 
 def test_secrets_are_shown_to_nobody() -> None:

@@ -8,6 +8,7 @@ from venue.exchange import Exchange
 from venue.orders import OrderType, Side, TimeInForce
 from venue.prices import Close, MarketEvent, Print, Quote, Range
 from venue.records import (
+    AskMassStatus,
     AskStatus,
     CancelOrder,
     ExecType,
@@ -96,6 +97,10 @@ class Desk:
         request = AskStatus(cl_ord_id=cl_ord_id, ord_status_req_id="Q1", symbol=SYMBOL, side=side)
         return self.exchange.status(session, request, AT)
 
+    def mass_status(self, symbol: str | None = None, side: Side | None = None, *, session: str = "A") -> list[Report]:
+        request = AskMassStatus(mass_status_req_id="M1", symbol=symbol, side=side)
+        return self.exchange.mass_status(session, request, AT)
+
     def quote(
         self,
         bid: Number | None,
@@ -130,7 +135,7 @@ class Desk:
 def fills(reports: list[Report]) -> Fills:
     """ClOrdID, LastQty and LastPx of the trades among the reports."""
     return [
-        (report.cl_ord_id, report.last_qty or Decimal(0), report.last_px or Decimal(0))
+        (report.cl_ord_id or "", report.last_qty or Decimal(0), report.last_px or Decimal(0))
         for report in reports
         if isinstance(report, ExecutionReport) and report.exec_type is ExecType.TRADE
     ]

@@ -187,6 +187,7 @@ def test_no_order_trades_through_its_limit(actions: list[Action]) -> None:
     _, reports = _play(actions)
     for trade in _trades(reports):
         assert trade.last_px is not None
+        assert trade.side is not None
         assert trade.side.accepts(trade.last_px, trade.price)
 
 

@@ -17,7 +17,9 @@ from fix.events import Disconnect, LoggedOut
 from fix.message import Message
 from fix.orders import (
     ExecutionReport,
+    MassStatusReqType,
     Side,
+    order_mass_status_request,
     order_status_request,
     read_business_message_reject,
     read_execution_report,
@@ -227,18 +229,44 @@ async def test_the_status_of_an_order_is_told(exchange: VenueProcess) -> None:
     assert (unknown.exec_type.value, unknown.ord_status.value, unknown.ord_rej_reason) == ("I", "8", 5)
 
 
+async def test_a_mass_status_is_answered_on_the_wire(exchange: VenueProcess) -> None:
+    member = Member("MASS")
+    await member.log_on(exchange)
+    everything = order_mass_status_request(mass_status_req_id="M1", mass_status_req_type=MassStatusReqType.ALL_ORDERS)
+    member.connection.send(everything)
+    none = await member.report()
+    assert (none.symbol, none.side, none.cl_ord_id) == ("[N/A]", Side.UNDISCLOSED, "")
+    assert (none.order_id, none.mass_status_req_id, none.tot_num_reports) == ("NONE", "M1", 0)
+    assert none.last_rpt_requested
+    member.buy("mass.e1", "MASS", 10, "100")
+    member.buy("mass.e2", "MASS2", 10, "100")
+    member.connection.send(everything)
+    reports = [await member.report() for _ in range(4)][2:]
+    assert [(each.cl_ord_id, each.tot_num_reports, each.last_rpt_requested) for each in reports] == [
+        ("mass.e1", 2, False),
+        ("mass.e2", 2, True),
+    ]
+    one = order_mass_status_request(
+        mass_status_req_id="M2", mass_status_req_type=MassStatusReqType.SECURITY, symbol="MASS2"
+    )
+    member.connection.send(one)
+    assert (await member.report()).cl_ord_id == "mass.e2"
+
+
 @pytest.mark.parametrize(
     ("message", "reason", "said"),
     [
         (Message("B", [(148, "news")]), 3, "MsgType (35) B is not supported"),
         (Message("D", [(11, "odd.e1"), (55, "ODD")]), 5, "tag 40"),
+        (Message("AF", [(584, "odd.m1"), (585, "2")]), 0, "tag 585 is '2': it must be 1 (SECURITY) or 7"),
+        (Message("AF", [(584, "odd.m1"), (585, "7"), (1, "mine")]), 0, "tag 1 is 'mine'"),
         (Message("F", [(11, "odd.x1"), (41, "odd.e1"), (55, "ODD"), (54, "5"), (60, "20131007-13:30:00")]), 0, "BUY"),
     ],
 )
 async def test_a_message_it_cannot_use_is_refused_with_the_reason(
     exchange: VenueProcess, message: Message, reason: int, said: str
 ) -> None:
-    member = Member(f"ODD{reason}")
+    member = Member(f"ODD{message.msg_type}{len(message.fields)}{reason}")
     await member.log_on(exchange)
     member.connection.send(message)
     reject = read_business_message_reject(await member.message())

@@ -10,6 +10,7 @@ from tests.venue.desk import (
     FOK,
     IOC,
     SELL,
+    SYMBOL,
     Desk,
     cancel_reject,
     execution,
@@ -241,6 +242,48 @@ def test_an_order_status_is_reported_under_the_id_that_was_asked_for() -> None:
 def test_the_status_of_an_unknown_order_is_rejected_with_reason_5() -> None:
     (report,) = map(execution, Desk().status("1", BUY))
     assert (report.exec_type, report.ord_status, report.ord_rej_reason, report.order_id) == ("I", "8", 5, "NONE")
+
+
+def test_a_mass_status_tells_of_each_open_order_and_says_which_is_the_last() -> None:
+    desk = Desk()
+    desk.quote(98, 99, ask_size=4)
+    desk.place("filled", BUY, 1, limit=99)
+    desk.place("partly", BUY, 10, limit=99)
+    desk.place("waits", SELL, 10, stop=90)
+    desk.place("canceled", BUY, 10, limit=97)
+    desk.cancel("x", "canceled", BUY)
+    desk.place("old", BUY, 10, limit=97)
+    desk.replace("new", "old", BUY, 8, limit=96)
+    desk.place("another's", BUY, 10, limit=97, session="B")
+    reports = [execution(report) for report in desk.mass_status()]
+    assert [(each.cl_ord_id, each.exec_type, each.ord_status, each.leaves_qty, each.exec_id) for each in reports] == [
+        ("partly", "I", "1", Decimal(7), "0"),
+        ("waits", "I", "0", Decimal(10), "0"),
+        ("new", "I", "0", Decimal(8), "0"),
+    ]
+    assert [(each.mass_status_req_id, each.tot_num_reports, each.last_rpt_requested) for each in reports] == [
+        ("M1", 3, False),
+        ("M1", 3, False),
+        ("M1", 3, True),
+    ]
+
+
+def test_a_mass_status_may_be_about_one_symbol_or_one_side() -> None:
+    desk = Desk()
+    desk.place("1", BUY, 10, limit=99)
+    desk.place("2", SELL, 10, limit=101)
+    assert [execution(each).cl_ord_id for each in desk.mass_status(SYMBOL, SELL)] == ["2"]
+    (report,) = map(execution, desk.mass_status("OTHER"))
+    assert (report.symbol, report.tot_num_reports) == ("OTHER", 0)
+
+
+def test_a_mass_status_that_finds_no_open_order_says_so_in_one_report() -> None:
+    desk = Desk()
+    desk.place("another's", BUY, 10, limit=97, session="B")
+    (report,) = map(execution, desk.mass_status())
+    assert (report.exec_type, report.ord_status, report.ord_rej_reason) == ("I", "8", 5)
+    assert (report.order_id, report.exec_id, report.cl_ord_id) == ("NONE", "0", None)
+    assert (report.mass_status_req_id, report.tot_num_reports, report.last_rpt_requested) == ("M1", 0, True)
 
 
 # ---- what the venue does unasked
