@@ -26,8 +26,8 @@ _ORDERS_PER_SECOND = 1.5
 _ANSWERS_WITHIN = 60.0
 _SETTLED_WITHIN = 180.0
 _BETWEEN_LOOKS = 0.5
-_SETTINGS = {"SMA_SLOW": "10000"}
-"""The strategy never gives a signal: the orders are the load's."""
+_SETTINGS = {"SMA_SLOW": "10000", "PYTHONFAULTHANDLER": "1"}
+"""The strategy never gives a signal: the orders are the load's. A host that crashes by itself says where."""
 _TIMINGS = audit.Timings(lease=LEASE_SECONDS, heartbeat=1, host_lease=5, visibility=5)
 """What `System` starts the hosts with."""
 
