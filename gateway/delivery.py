@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
+from gateway.reconcile import Book, Finding, book
 from gateway.translate import Report, named_in
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
@@ -27,12 +28,14 @@ from trading.commands import CancelOrder, SubmitOrder, VenueCommand
 from trading.events import CancelRejected, OrderAccepted, OrderReported, VenueEvent
 from trading.identity import order_id_of, orphan_order_id
 from trading.journal import JournalRow
+from trading.orders import Side
 
 _log = logging.getLogger("gateway.delivery")
 
 _WAKE_TIMEOUT = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _MOMENT = 0.01
+_EVERY_ORDER = 100_000
 
 Wake = Callable[[list[JournalRow]], "Future[None]"]
 """Tells orchestrator and entities of rows of one order, in order; the future is done when all have them, and fails if
@@ -84,9 +87,7 @@ class Recorder:
                 return None
             symbol, side = command.symbol, command.side
         if not known:
-            order_id = orphan_order_id(report.cl_ord_id)
-            text = f"the venue reports {report.cl_ord_id} ({side} {symbol}), an order that nobody here knows"
-            self._alerts.raise_alert("ORPHAN_EXECUTION", text, order_id, "orphan")
+            order_id = self._orphaned(report.cl_ord_id, symbol, side)
         row, is_new = self._journal.append(
             order_id,
             report.event,
@@ -99,6 +100,34 @@ class Recorder:
         if not is_new:
             _log.info("message %d repeats row %d of %s", received.origin.number, row.number, row.order_id)
         return row
+
+    def reconcile(self, finding: Finding, origin: Origin | None) -> JournalRow | None:
+        """Tell a human of a difference, and write down what the journal is to say of it, if anything."""
+        text = f"{finding.cl_ord_id}: with us {finding.ours}; at the venue {finding.venue}"
+        self.alert(f"RECONCILE_{finding.kind.upper()}", text, _key(finding))
+        if finding.event is None:
+            return None
+        if finding.kind == "orphan":
+            self._orphaned(finding.cl_ord_id, finding.symbol, finding.side)
+        row, _ = self._journal.append(
+            finding.order_id,
+            finding.event,
+            origin=origin,
+            symbol=finding.symbol,
+            side=finding.side,
+            received_at=datetime.now(UTC),
+        )
+        return row
+
+    def book(self, order_id: str, *, is_open: bool) -> Book:
+        """What outbox and journal say of an order. `is_open`: the register has not seen its end."""
+        entries = self._outbox.of_order(order_id)
+        rows = self._journal.read(order_id) if entries else []  # it may be another session's
+        return book(order_id, entries, rows, is_known=is_open or self._register.is_known(order_id), is_open=is_open)
+
+    def open_orders(self) -> list[str]:
+        """The orders of the register that have not ended."""
+        return [order.order_id for order in self._register.list(open_only=True, limit=_EVERY_ORDER)]
 
     def conclude(self, entry: Entry, event: VenueEvent) -> JournalRow:
         """Write down of an entry what the venue will not say, since it does not have it."""
@@ -134,6 +163,13 @@ class Recorder:
     def alert(self, code: str, text: str, key: str) -> None:
         """Tell a human of something that the session cannot handle; once for each `key`."""
         self._alerts.raise_alert(code, text, self._session, key)
+
+    def _orphaned(self, cl_ord_id: str, symbol: str, side: Side) -> str:
+        """The name under which an order is journalled that nobody here knows; a human is told."""
+        order_id = orphan_order_id(cl_ord_id)
+        text = f"the venue reports {cl_ord_id} ({side} {symbol}), an order that nobody here knows"
+        self._alerts.raise_alert("ORPHAN_EXECUTION", text, order_id, "orphan")
+        return order_id
 
     def _is_news(self, received: Received) -> bool:
         """Whether the answer to our question is all we have of this order: its own reports came to nobody."""
@@ -268,3 +304,8 @@ class Delivery:
     def _leave(self, lane: str, task: "asyncio.Task[JournalRow | None]") -> None:
         if self._lanes.get(lane) is task:
             del self._lanes[lane]
+
+
+def _key(finding: Finding) -> str:
+    """One alert for each difference: found again after the next logon it is the same."""
+    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{finding.ours}-{finding.venue}"

@@ -21,7 +21,9 @@ from azure.core.exceptions import AzureError
 from fix.codec import encode
 from fix.message import FieldError
 from gateway import translate
+from gateway.copies import Copies
 from gateway.delivery import Recorder, Wake
+from gateway.drop_copy import DropCopy, DropCopyStatus
 from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, lease_clock
@@ -30,7 +32,7 @@ from gateway.pump import Pump, is_too_late
 from gateway.resets import ResetRequests
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
-from storage.secrets import Credentials, fix_credentials
+from storage.secrets import Credentials, drop_copy_credentials, fix_credentials
 from storage.settings import Settings, settings
 from storage.tables import Tables
 from trading.commands import CancelOrder, VenueCommand
@@ -83,6 +85,8 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     reset_wanted: bool = False
     opens_at: datetime | None = None
     text: str = ""
+    drop_copy: DropCopyStatus | None = None
+    """None where there is none."""
 
 
 def _machine_clock() -> datetime:
@@ -97,6 +101,7 @@ class Gateway:
         settings: Settings,
         tables: Tables,
         credentials: Credentials | None,
+        drop_copy_credentials: Credentials | None = None,
         utc: Callable[[], datetime] = _machine_clock,
     ) -> None:
         self._utc = utc
@@ -107,9 +112,10 @@ class Gateway:
         self._credentials = credentials
         self._owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._outbox = Outbox(tables, settings.session)
-        self._recorder = Recorder(
-            settings.session, Journal(tables), self._outbox, OrderRegister(tables), Alerts(tables)
-        )
+        copied = settings.drop_copy_session
+        self._drop_copy = DropCopy(settings, tables, self._owner, drop_copy_credentials, utc) if copied else None
+        self._journal = Journal(tables, before_trade=Copies(tables, copied).expect if copied else None)
+        self._recorder = Recorder(settings.session, self._journal, self._outbox, OrderRegister(tables), Alerts(tables))
         self._lock = threading.Lock()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
@@ -123,6 +129,11 @@ class Gateway:
 
     def start(self, wake: Wake) -> None:
         """Become a candidate for the session's lease, or go on as one; `wake` replaces the one given before."""
+        self._start_trading(wake)
+        if self._drop_copy is not None:
+            self._drop_copy.start()
+
+    def _start_trading(self, wake: Wake) -> None:
         with self._lock:
             self._wake = wake
             if self._thread is not None and self._thread.is_alive():
@@ -167,7 +178,8 @@ class Gateway:
         loop = self._loop
         if loop is None or not loop.is_running():
             return SessionStatus(session=self._settings.session, activity=self._activity, text="not started")
-        return self._ask(self._status())
+        drop_copy = self._drop_copy.status() if self._drop_copy is not None else None
+        return msgspec.structs.replace(self._ask(self._status()), drop_copy=drop_copy)
 
     def opens_at(self) -> datetime | None:
         """When the session's hours begin, by this machine's clock; None within them."""
@@ -198,7 +210,12 @@ class Gateway:
         return self._ask(self._release()) if loop is not None and loop.is_running() else 0
 
     def stop(self) -> None:
-        """Log out, give the lease back, and end the thread. `start` may follow."""
+        """Log out, give the lease back, and end the thread; the same for the drop copy. `start` may follow."""
+        self._stop_trading()
+        if self._drop_copy is not None:
+            self._drop_copy.stop()
+
+    def _stop_trading(self) -> None:
         with self._lock:
             thread, loop, stopping = self._thread, self._loop, self._stopping
             self._thread = None
@@ -326,6 +343,7 @@ class Gateway:
     async def _hold(self, held: Held, pool: ThreadPoolExecutor, stopping: asyncio.Event) -> None:
         _log.info("%s: %s holds the lease, epoch %d", self._settings.session, self._owner, held.lease.epoch)
         self._text = ""
+        self._journal.forget()
         self._pump = Pump(
             settings=self._settings,
             tables=self._tables,
@@ -482,7 +500,7 @@ def gateway() -> Gateway:
     with _making:
         if _gateway is None:
             own = settings()
-            _gateway = Gateway(own, Tables(own.storage_connection), fix_credentials(own))
+            _gateway = Gateway(own, Tables(own.storage_connection), fix_credentials(own), drop_copy_credentials(own))
             # A process that ends in an orderly way logs out and gives the lease back, so that another goes on at once.
             atexit.register(_gateway.stop)
         return _gateway

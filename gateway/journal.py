@@ -6,14 +6,15 @@ insert is not refused, has not written one. A repeat is recognised by the number
 trades also by the ExecID (17) of the trading day, since a venue may send a trade again in a message of a new number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
 from azure.core.exceptions import ResourceExistsError
 
+from gateway.matching import Trade
 from storage.tables import Row, Tables, table_key
-from trading.events import OrderFilled, TradeBusted, TradeCorrected, VenueEvent
+from trading.events import VenueEvent
 from trading.journal import JournalRow
 from trading.orders import Side
 
@@ -49,8 +50,10 @@ class Journal:
     Only `append` is not for two threads at once with the same order.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, before_trade: Callable[[JournalRow], None] | None = None) -> None:
+        """`before_trade` hears of each new trade, bust and correction just before its row is inserted."""
         self._tables = tables
+        self._before_trade = before_trade
         self._known: dict[str, _Known] = {}
 
     def append(
@@ -72,6 +75,9 @@ class Journal:
         known = self._known.get(order_id)
         if known is None:
             known = self._remember(order_id)
+        tell_before = self._before_trade if origin is not None and isinstance(event, Trade) else None
+        if tell_before is not None and known.last == 0:
+            self._read_up(order_id, known)  # a repeat must not be told of
         while True:
             earlier = known.find(marks)
             if earlier is not None:
@@ -85,11 +91,16 @@ class Journal:
                 received_at=received_at,
                 sent_at=sent_at,
             )
+            if tell_before is not None:
+                tell_before(row)
             if self._insert(row, marks):
                 known.add(row, marks)
                 return row, True
-            for entity in self._entities(order_id, known.last):
-                known.add(_row(entity), str(entity["marks"]).split())
+            self._read_up(order_id, known)
+
+    def forget(self) -> None:
+        """Others may have written since: read what there is, instead of remembering it."""
+        self._known = {}
 
     def read(self, order_id: str, after: int = 0) -> list[JournalRow]:
         """The order's rows with numbers above `after`, in order."""
@@ -117,6 +128,10 @@ class Journal:
         partition = table_key(order_id)
         return iter(self._tables.journal.query_entities(f"PartitionKey eq '{partition}' and RowKey gt '{_key(after)}'"))
 
+    def _read_up(self, order_id: str, known: _Known) -> None:
+        for entity in self._entities(order_id, known.last):
+            known.add(_row(entity), str(entity["marks"]).split())
+
     def _remember(self, order_id: str) -> _Known:
         """Nothing is known at first: if there are rows, the first insert is refused, and they are read."""
         if len(self._known) >= _REMEMBERED:
@@ -136,6 +151,6 @@ def _marks(event: VenueEvent, origin: Origin | None) -> list[str]:
     if origin is None:
         return [f"own|{table_key(event.cl_ord_id)}"]
     marks = [f"message|{table_key(origin.session)}|{origin.generation}|{origin.number}"]
-    if isinstance(event, OrderFilled | TradeBusted | TradeCorrected):
+    if isinstance(event, Trade):
         marks.append(f"trade|{event.at.date().isoformat()}|{table_key(event.exec_id)}")
     return marks

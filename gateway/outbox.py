@@ -1,11 +1,12 @@
 """The outbox: every order, replace and cancel that was handed in, and how far it has come.
 
-    pending ──> claimed(epoch) ──> acknowledged
+    pending <─> claimed(epoch) ──> acknowledged
        └─────> dead
 
 Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
-pending may become dead: of what is claimed, nobody but the venue can say whether it has left. Beside each row that is
-pending or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
+pending may become dead: of what is claimed, nobody but the venue can say whether it has left. The one exception is the
+holder that has claimed it, not sent it, and logged out: it may make it pending again. Beside each row that is pending
+or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
 """
 
 from collections.abc import Container
@@ -106,6 +107,14 @@ class Outbox:
         stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
         return sorted(stored, key=lambda one: one.entry.place)
 
+    def of_order(self, order_id: str) -> list[Entry]:
+        """All that was ever handed in of an order."""
+        key = _key(order_id)
+        rows = self._tables.sessions.query_entities(
+            f"PartitionKey eq '{self._session}' and RowKey ge '{key}.' and RowKey lt '{key}/'"
+        )
+        return [msgspec.json.decode(row["entry"], type=Entry) for row in rows]
+
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
         """For the holder: put the entry in as claimed; refused where its ClOrdID is there already."""
         return self._creating(msgspec.structs.replace(entry, state="claimed", epoch=epoch))
@@ -113,6 +122,10 @@ class Outbox:
     def claiming(self, stored: Stored, epoch: int) -> list[Operation]:
         """For the holder: claim what is pending, or claim anew what an older epoch had claimed."""
         return [replacing(self._row(msgspec.structs.replace(stored.entry, state="claimed", epoch=epoch)), stored.etag)]
+
+    def giving_back(self, entry: Entry) -> list[Operation]:
+        """For the holder: what it has claimed itself for the first time, and will not send, is pending again."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="pending", epoch=0)))]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
         """For the holder: what became of it is known, and written down."""

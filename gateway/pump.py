@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from fix.store import MemoryStore
 from fix.tls import client_tls
 from fix.transport import Connection, connect
 from gateway import translate
+from gateway.asking import Reconciler
 from gateway.delivery import Delivery, Received, Recorder, Wake
 from gateway.journal import Origin
 from gateway.lease import Held, Lease, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
@@ -38,6 +39,7 @@ from gateway.outbox import Entry, Outbox, Progress, Stored
 from gateway.resets import ResetRequests, answered, explained, marked
 from gateway.translate import Report
 from storage.clock import market_now
+from storage.reconciliations import Reconciliations
 from storage.secrets import Credentials
 from storage.settings import Settings
 from storage.tables import Tables
@@ -61,7 +63,7 @@ _ADMINISTRATIVE_RESERVE = 10
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
-class _NumberedSession(Session):
+class NumberedSession(Session):
     """A session whose numbers are reserved.
 
     Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
@@ -109,7 +111,7 @@ class Pump:
         self._resets = ResetRequests(tables, settings.session)
         self._ending = asyncio.Event()
         self._asked_to_reset = False
-        self._session = _NumberedSession(
+        self._session = NumberedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.fix_sender_comp_id,
@@ -125,8 +127,19 @@ class Pump:
             block_end=lambda: self._writer.lease.block_end,
         )
         # Made anew by each epoch, so that certificates may be renewed.
-        self._tls = _tls(settings)
+        self._tls = tls_context(settings)
         self._delivery = Delivery(wake, pool, self._on_processed)
+        self._reconciler = Reconciler(
+            settings=settings,
+            recorder=recorder,
+            records=Reconciliations(tables),
+            delivery=self._delivery,
+            line=self,
+        )
+        self._has_list = False
+        self._names: dict[str, str] = {}  # ClOrdIDs of ours by the venue's OrderID (37)
+        self._nameless: list[MessageReceived] = []  # reports of no order of ours, until the venue has listed its orders
+        self._advanced = asyncio.Event()
         self._logon = ("", "")
         self._connection: Connection | None = None
         self._logged_on = asyncio.Event()
@@ -181,7 +194,8 @@ class Pump:
     @property
     def busy(self) -> bool:
         """Whether anything is under way that does not wait for release() or for a connection."""
-        recovering = self.logged_on and (not self._ready or self._look.is_set() or self._looking)
+        asking = not self._ready or self._reconciler.busy
+        recovering = self.logged_on and (asking or self._look.is_set() or self._looking)
         unsent = self.logged_on and bool(self._queue)
         return recovering or unsent or bool(self._claiming or self._session.has_under_way) or self._delivery.busy
 
@@ -260,11 +274,11 @@ class Pump:
         """
         writer = asyncio.create_task(self._writer.run())
         lease, connecting = asyncio.create_task(self._watch()), asyncio.create_task(self._stay_connected())
-        work: list[Coroutine[Any, Any, None]] = [self._delivery.run(), self._poll()]
-        tasks = [writer, lease, connecting, *map(asyncio.create_task, work)]
+        polling = asyncio.create_task(self._poll())
+        tasks = [writer, lease, connecting, polling, asyncio.create_task(self._delivery.run())]
         stop = asyncio.create_task(stopping.wait())
         end = asyncio.create_task(self._ending.wait())
-        processed = asyncio.create_task(asyncio.Event().wait())
+        resting: asyncio.Task[None] | None = None
         try:
             done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -273,12 +287,10 @@ class Pump:
             await self._end_session()
             if end.done():
                 connecting.cancel()
-                processed = asyncio.create_task(self._processed.wait())
-                done, _ = await asyncio.wait([writer, lease, stop, processed], return_when=asyncio.FIRST_COMPLETED)
+                resting = asyncio.create_task(self._rest(polling))
+                done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-            if self._asked_to_reset and processed.done():
-                await self._writer.commit(self._resets.taking_up(), change=marked)
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
@@ -288,10 +300,55 @@ class Pump:
             self._logged_on.clear()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, processed, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values()]
+            everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
+
+    # What the reconciliation asks
+
+    @property
+    def in_flight(self) -> frozenset[str]:
+        """The ClOrdIDs of what was claimed, and of which the venue has said nothing yet."""
+        return frozenset(self._unreported)
+
+    async def send_when_room(self, message: Message, cl_ord_id: str) -> None:
+        """Raises `fix.session.NotLoggedOn`."""
+        while not self._has_room:
+            await self._reserve()
+        self._transmit(message, cl_ord_id)
+
+    async def caught_up(self) -> None:
+        """Wait until all that has been received by now is journalled and delivered."""
+        number = self._session.next_inbound
+        while self.next_inbound < number:
+            self._advanced.clear()
+            await self._advanced.wait()
+
+    def has_listed(self) -> None:
+        """The venue has named its open orders, or will not: whose the reports are that waited for that is known now."""
+        self._has_list = True
+        waiting, self._nameless = self._nameless, []
+        for event in waiting:
+            self._on_message(event)
+
+    async def _rest(self, polling: "asyncio.Task[None]") -> None:
+        """After the Logout: what has come is journalled and delivered, and what has not left is pending again.
+
+        The next numbers may be those of the session's next hours. By then the venue may have forgotten these, and of an
+        order that is claimed nobody could say whether it had left.
+        """
+        self._look.set()
+        await polling
+        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
+        unsent = [one.entry for one in (*self._queue.values(), *self._held.values()) if not one.poss_resend]
+        self._queue.clear()
+        self._held.clear()
+        await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
+        await self._processed.wait()
+        if self._asked_to_reset:
+            await self._writer.commit(self._resets.taking_up(), change=marked)
 
     # The lease
 
@@ -338,7 +395,7 @@ class Pump:
     # The connection
 
     async def _stay_connected(self) -> None:
-        for stored in await self._patiently(self._outbox.unfinished):
+        for stored in await self.patiently(self._outbox.unfinished):
             if stored.entry.state == "claimed":
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
         reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
@@ -420,6 +477,7 @@ class Pump:
             case LoggedOn():
                 # What the venue has answered is not asked for again; should this connection end, the numbers go on.
                 self._session.config = replace(self._session.config, reset_on_logon=False)
+                self._has_list = False
                 self._logged_on.set()
             case LoggedOut():
                 self._ready = False
@@ -443,20 +501,23 @@ class Pump:
         """Settle what became of everything that was claimed and not reported, before anything else is sent.
 
         Where the venue does not answer, the rest does not wait for ever: the question stays open in the background.
+        Beside the orders that leave then, the venue's open orders are compared with ours.
         """
         settling = [asyncio.create_task(self._settle(entry)) for entry in self._unreported.values()]
         try:
             if settling:
                 await asyncio.wait(settling, timeout=_TRIES * _ANSWER_TIMEOUT)
+            await self._reconciler.ask()
             self._queue = dict(sorted(self._queue.items(), key=lambda item: item[1].entry.place))
             self._ready = True
             self._look.set()
             self._flush()
-            await asyncio.gather(*settling)
+            await asyncio.gather(self._reconciler.compare(), *settling)
         finally:
             for task in settling:
                 task.cancel()
             self._answers.clear()
+            self._reconciler.stop()
 
     async def _settle(self, entry: Entry) -> None:
         """Find out what became of an entry, and put it into the queue again if the venue does not have it.
@@ -481,13 +542,13 @@ class Pump:
         if may_have_left and is_order and entry.epoch < self._writer.lease.window_epoch:
             self._tell_uncertain(entry, "since the venue may have forgotten what it did in the hours before these")
             return
-        if is_order and await self._patiently(partial(self._recorder.cancel_was_asked, entry)):
+        if is_order and await self.patiently(partial(self._recorder.cancel_was_asked, entry)):
             _remember(self._cancelled, cl_ord_id, None)
         if may_have_left:
             await self._send_again(entry)
 
     async def _is_told(self, entry: Entry) -> bool:
-        row = await self._patiently(partial(self._recorder.told, entry))
+        row = await self.patiently(partial(self._recorder.told, entry))
         if row is not None and entry.cl_ord_id in self._unreported:
             del self._unreported[entry.cl_ord_id]
             self._delivery.take(None, entry.order_id, lambda: row, partial(self._acknowledge, entry))
@@ -509,7 +570,8 @@ class Pump:
                 break
             while not self._has_room:
                 await self._reserve()
-            self._transmit(translate.status_request(entry.command), entry.cl_ord_id)
+            command = entry.command
+            self._transmit(translate.status_request(command.cl_ord_id, command.symbol, command.side), command.cl_ord_id)
             done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)
             if done:
                 return answer.result()
@@ -519,7 +581,7 @@ class Pump:
         return Report(kind="known", cl_ord_id=entry.cl_ord_id)
 
     async def _send_again(self, entry: Entry) -> None:
-        stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
+        stored = await self.patiently(partial(self._outbox.read, entry.cl_ord_id))
         if stored is None or stored.entry.state != "claimed" or entry.cl_ord_id not in self._unreported:
             return  # its report came meanwhile
         _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
@@ -531,6 +593,8 @@ class Pump:
 
         What is not reported and still wanted may. An order that is not is settled after the next logon.
         """
+        if message.msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
+            return self._reconciler.is_asking(message.require(584))
         cl_ord_id = message.get(11)
         if cl_ord_id is None:
             return True
@@ -582,6 +646,8 @@ class Pump:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._look.wait()
+            if self._closing:
+                return
             self._keep_numbers()
             if not self._ready:
                 await asyncio.sleep(_FIRST_POLL)
@@ -596,6 +662,8 @@ class Pump:
                 continue
             pending = [stored for stored in found if stored.entry.state == "pending"]
             for stored in pending:
+                if not self.accepts:
+                    break
                 await self._claim_pending(stored)
             pause = _FIRST_POLL if pending or self._looking else min(2 * pause, _LONGEST_POLL)
             self._looking = False
@@ -619,7 +687,7 @@ class Pump:
         try:
             await self._writer.commit(*self._outbox.claiming_new(entry, self.epoch))
         except RowRefusedError:
-            stored = await self._patiently(partial(self._outbox.read, entry.cl_ord_id))
+            stored = await self.patiently(partial(self._outbox.read, entry.cl_ord_id))
             if stored is None:
                 raise
             self._look.set()
@@ -668,6 +736,8 @@ class Pump:
         if self._connection is None:
             raise NotLoggedOn(f"{self._settings.session} has no connection")
         _remember(self._sent_numbers, self._connection.send(message), (message.msg_type, cl_ord_id))
+        if message.msg_type != MsgType.ORDER_STATUS_REQUEST:
+            self._reconciler.sent(*filter(None, (message.get(11), message.get(41))))
         self._keep_numbers()
 
     # What the venue says
@@ -675,8 +745,10 @@ class Pump:
     def _on_message(self, event: MessageReceived) -> None:
         message, number = event.message, event.number
         try:
-            report = translate.from_message(message)
-            if report is not None:
+            report = translate.from_message(message, self._names)
+            if report is not None and not self._has_list and not _is_ours(report):
+                self._nameless.append(event)
+            elif report is not None:
                 self._on_report(number, report, resent=event.possible_duplicate)
             elif message.msg_type == MsgType.BUSINESS_MESSAGE_REJECT:
                 reject = read_business_message_reject(message)
@@ -690,6 +762,15 @@ class Pump:
 
     def _on_report(self, number: int, report: Report, *, resent: bool = False) -> None:
         cl_ord_id = report.cl_ord_id
+        if report.name and report.order_id:
+            _remember(self._names, report.order_id, report.name)
+        if report.standing is None:
+            self._reconciler.reported(cl_ord_id, report.name, *_names(report), resent=resent)
+        elif not resent:
+            self._reconciler.answered(number, report)
+            if report.standing.request:
+                self._on_processed(number)
+                return
         if report.kind == "unknown":
             # What is resent answers an older question: the order may have been sent since.
             if not resent:
@@ -706,7 +787,7 @@ class Pump:
                 self._on_processed(number)
                 return
             report = self._refusal_of(refused, text)
-        named = translate.named_in(report.event) if report.event else (cl_ord_id,)
+        named = _names(report)
         reported = [self._unreported.pop(name) for name in named if name in self._unreported]
         for one in reported:
             self._waiting.pop(one.cl_ord_id, None)
@@ -716,7 +797,7 @@ class Pump:
         entry = next((one for one in reported if one.cl_ord_id == cl_ord_id), self._entries.get(cl_ord_id))
         received = Received(
             report=report,
-            origin=self._origin(number),
+            origin=self.origin(number),
             received_at=datetime.now(UTC),
             sent_at=self._sent.get(cl_ord_id),
             command=entry.command if entry and (report.kind == "event" or reported) else None,
@@ -743,7 +824,12 @@ class Pump:
     def _on_refusal(self, number: int, msg_type: str, cl_ord_id: str, text: str) -> None:
         """The venue's session (35=3) or application (35=j) has refused a message of ours."""
         _log.warning("%s: the venue refuses %s: %s", self._settings.session, cl_ord_id or "a message", text)
+        if msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
+            self._reconciler.refused(text)
+            self._on_processed(number)
+            return
         if msg_type == MsgType.ORDER_STATUS_REQUEST:
+            self._reconciler.does_not_answer(cl_ord_id, text)
             self._answer(None, cl_ord_id)
             self._on_processed(number)
             return
@@ -786,8 +872,9 @@ class Pump:
             self._processed.set()
         self._on_activity()
         self._writer.advance_inbound(self.next_inbound)
+        self._advanced.set()
 
-    def _origin(self, number: int) -> Origin:
+    def origin(self, number: int) -> Origin:
         return Origin(self._settings.session, self._writer.lease.generation, number)
 
     # Blocking calls
@@ -795,7 +882,7 @@ class Pump:
     async def _in_pool(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
-    async def _patiently(self, call: Callable[[], T]) -> T:
+    async def patiently(self, call: Callable[[], T]) -> T:
         """Do it, however often storage has to be asked; the end of the epoch ends this too."""
         pause = 0.1
         while True:
@@ -807,7 +894,8 @@ class Pump:
             pause = min(2 * pause, 2.0)
 
 
-def _tls(settings: Settings) -> SSLContext | None:
+def tls_context(settings: Settings) -> SSLContext | None:
+    """How connections are encrypted; None where they are not."""
     if settings.fix_tls == "off":
         return None
     ca, certificate, key = (
@@ -815,6 +903,15 @@ def _tls(settings: Settings) -> SSLContext | None:
         for path in (settings.fix_tls_ca_file, settings.fix_tls_certificate_file, settings.fix_tls_key_file)
     )
     return client_tls(ca_file=ca, certificate=certificate, key=key)
+
+
+def _names(report: Report) -> tuple[str, ...]:
+    return translate.named_in(report.event) if report.event else (report.cl_ord_id,)
+
+
+def _is_ours(report: Report) -> bool:
+    """Whether a report says which order of ours it is about; answers do, and what refuses a request."""
+    return bool(report.name) or report.kind != "event" or report.symbol is None
 
 
 def is_too_late(command: VenueCommand, settings: Settings) -> bool:

@@ -1,7 +1,9 @@
 """Between the domain's words and FIX: commands to messages, the venue's reports to events. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -50,10 +52,45 @@ _TOLD = frozenset(
     }
 )
 """How an open order may stand that neither has just begun to work nor is over."""
+_PENDING = frozenset({fix.OrdStatus.PENDING_CANCEL, fix.OrdStatus.PENDING_REPLACE})
+_ABOUT_REQUESTS = frozenset({fix.ExecType.CANCELED, fix.ExecType.PENDING_CANCEL, fix.ExecType.PENDING_REPLACE})
 _ALL_OR_NONE = "G"  # ExecInst (18)
 _UNKNOWN_ORDER = 5  # OrdRejReason (103)
 _DUPLICATE_ORDER = 6  # OrdRejReason (103)
 _DUPLICATE_CL_ORD_ID = 6  # CxlRejReason (102)
+
+
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
+_ENDED = frozenset({fix.OrdStatus.FILLED, fix.OrdStatus.CANCELED, fix.OrdStatus.REJECTED, fix.OrdStatus.EXPIRED})
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an order stands at the venue, asked for by us (150=I).
+
+    `cl_ord_id` (11) and `orig_cl_ord_id` (41) are as the venue has them. `request` is the question's MassStatusReqID
+    (584), empty where one order was asked about; `total` (911) is how many reports answer it, `is_last` (912) whether
+    this is the last of them.
+    """
+
+    order_id: str
+    cl_ord_id: str
+    orig_cl_ord_id: str | None = None
+    symbol: str
+    side: Side
+    is_open: bool
+    status: str
+    """OrdStatus (39) as its FIX character."""
+    quantity: Decimal
+    cum_quantity: Decimal
+    leaves_quantity: Decimal
+    average_price: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    text: str = ""
+    request: str = ""
+    total: int | None = None
+    is_last: bool = False
+    at: datetime
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +98,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `kind` is what it is to us: `event` tells something new; `known` and `unknown` answer a question about an order
     (150=I); `duplicate` says that this ClOrdID was used before, so that what had been sent under it did arrive. Of a
-    known order `event` is what its status amounts to, for a journal that has nothing of it. Symbol and side are None
-    where the message has none (35=9).
+    known order `event` is what its status amounts to, for a journal that has nothing of it, and `standing` is all that
+    it says. Symbol and side are None where the message has none (35=9).
     """
 
     kind: Literal["event", "known", "unknown", "duplicate"]
@@ -70,6 +107,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     event: VenueEvent | None = None
     symbol: str | None = None
     side: Side | None = None
+    order_id: str = ""
+    """OrderID (37): the venue's own name of the order."""
+    name: str = ""
+    """The ClOrdID of ours that the order goes by after this, where the report says so."""
+    standing: Standing | None = None
 
 
 def to_message(command: VenueCommand, at: datetime, *, poss_resend: bool = False) -> Message:
@@ -115,17 +157,25 @@ def to_message(command: VenueCommand, at: datetime, *, poss_resend: bool = False
             )
 
 
-def status_request(command: VenueCommand) -> Message:
-    """OrderStatusRequest (35=H) about an order that may or may not have arrived."""
-    return fix.order_status_request(
-        cl_ord_id=command.cl_ord_id, symbol=command.symbol, side=_SIDES[command.side], poss_resend=False
+def status_request(cl_ord_id: str, symbol: str, side: Side) -> Message:
+    """OrderStatusRequest (35=H): whether the venue has an order, and how it stands."""
+    return fix.order_status_request(cl_ord_id=cl_ord_id, symbol=symbol, side=_SIDES[side], poss_resend=False)
+
+
+def mass_status_request(request: str) -> Message:
+    """OrderMassStatusRequest (35=AF) about all open orders."""
+    return fix.order_mass_status_request(
+        mass_status_req_id=request, mass_status_req_type=fix.MassStatusReqType.ALL_ORDERS
     )
 
 
-def from_message(message: Message) -> Report | None:
-    """What a report says; None for a message that is none. Raises `fix.message.FieldError` where it is malformed."""
+def from_message(message: Message, names: Mapping[str, str] = _NO_NAMES) -> Report | None:
+    """What a report says; None for a message that is none. Raises `fix.message.FieldError` where it is malformed.
+
+    `names` has the ClOrdIDs of ours by OrderID (37): for reports that name none of ours, as of what nobody asked for.
+    """
     if message.msg_type == fix.MsgType.EXECUTION_REPORT:
-        return _from_execution(fix.read_execution_report(message))
+        return _from_execution(fix.read_execution_report(message), names)
     if message.msg_type == fix.MsgType.ORDER_CANCEL_REJECT:
         return _from_cancel_reject(fix.read_order_cancel_reject(message))
     return None
@@ -151,8 +201,10 @@ def refused(command: VenueCommand, reason: str, at: datetime) -> VenueEvent:
     )
 
 
-def _from_execution(report: fix.ExecutionReport) -> Report:
-    # A report that carries no ClOrdID (11) is about an order that came to the venue another way.
+def _from_execution(report: fix.ExecutionReport, names: Mapping[str, str]) -> Report:
+    report = _named(report, names)
+    name = _name(report)
+    # One that carries no ClOrdID (11) is about an order that came to the venue another way.
     report = msgspec.structs.replace(report, cl_ord_id=report.cl_ord_id or report.order_id)
     kind: Literal["event", "known", "unknown", "duplicate"] = "event"
     if report.exec_type is fix.ExecType.ORDER_STATUS:
@@ -162,7 +214,57 @@ def _from_execution(report: fix.ExecutionReport) -> Report:
         kind = "duplicate"
     event = _status_event(report) if kind == "known" else _event(report) if kind == "event" else None
     side = Side.BUY if report.side in _BUYS else Side.SELL
-    return Report(kind=kind, cl_ord_id=_ours(report), event=event, symbol=report.symbol, side=side)
+    return Report(
+        kind=kind,
+        cl_ord_id=_ours(report),
+        event=event,
+        symbol=report.symbol,
+        side=side,
+        order_id=report.order_id,
+        name=name if kind in ("event", "known") else "",
+        standing=_standing(report, side) if report.exec_type is fix.ExecType.ORDER_STATUS else None,
+    )
+
+
+def _named(report: fix.ExecutionReport, names: Mapping[str, str]) -> fix.ExecutionReport:
+    """The report with a ClOrdID of ours, where it has none and its OrderID (37) is known."""
+    ours = names.get(report.order_id)
+    if ours is None or order_id_of(_ours(report)) is not None:
+        return report
+    if report.exec_type is fix.ExecType.REPLACED and report.cl_ord_id:
+        return msgspec.structs.replace(report, orig_cl_ord_id=ours)
+    return msgspec.structs.replace(report, cl_ord_id=ours, orig_cl_ord_id=None)
+
+
+def _name(report: fix.ExecutionReport) -> str:
+    """The ClOrdID of ours that the order goes by; a request's own is none as long as it is not carried out."""
+    orig = report.orig_cl_ord_id
+    is_request = report.exec_type in _ABOUT_REQUESTS or report.ord_status in _PENDING
+    name = orig if orig and is_request and order_id_of(orig) else _ours(report)
+    return name if order_id_of(name) else ""
+
+
+def _standing(report: fix.ExecutionReport, side: Side) -> Standing:
+    return Standing(
+        order_id=report.order_id,
+        cl_ord_id=report.cl_ord_id,
+        orig_cl_ord_id=report.orig_cl_ord_id,
+        symbol=report.symbol,
+        side=side,
+        is_open=report.ord_status not in _ENDED,
+        status=report.ord_status.value,
+        quantity=_order_quantity(report),
+        cum_quantity=report.cum_qty,
+        leaves_quantity=report.leaves_qty,
+        average_price=report.avg_px,
+        limit_price=report.price,
+        stop_price=report.stop_px,
+        text=report.text,
+        request=report.mass_status_req_id or "",
+        total=report.tot_num_reports,
+        is_last=bool(report.last_rpt_requested),
+        at=report.transact_time,
+    )
 
 
 def _ours(report: fix.ExecutionReport) -> str:

@@ -7,6 +7,8 @@ from storage.settings import Settings
 
 USERNAME_SECRET = "fix-username"
 PASSWORD_SECRET = "fix-password"
+DROP_COPY_USERNAME_SECRET = "drop-copy-username"
+DROP_COPY_PASSWORD_SECRET = "drop-copy-password"
 
 
 class SecretsError(Exception):
@@ -30,12 +32,26 @@ Credentials = Callable[[], tuple[str, str]]
 
 def fix_credentials(settings: Settings, reader: SecretReader | None = None) -> Credentials | None:
     """How to get the FIX logon; None where the venue wants none. Nothing is fetched before it is called."""
+    local = (settings.fix_username, str(settings.fix_password))
+    return _credentials(settings, reader, (USERNAME_SECRET, PASSWORD_SECRET), local)
+
+
+def drop_copy_credentials(settings: Settings, reader: SecretReader | None = None) -> Credentials | None:
+    """The same of the drop copy's logon; None where there is no drop copy."""
+    if not settings.drop_copy_session:
+        return None
+    local = (settings.drop_copy_username, str(settings.drop_copy_password))
+    return _credentials(settings, reader, (DROP_COPY_USERNAME_SECRET, DROP_COPY_PASSWORD_SECRET), local)
+
+
+def _credentials(
+    settings: Settings, reader: SecretReader | None, names: tuple[str, str], local: tuple[str, str]
+) -> Credentials | None:
+    username, password = names
     if settings.key_vault_uri:
         vault = reader or _key_vault(settings.key_vault_uri)
-        return lambda: (_read(vault, USERNAME_SECRET), _read(vault, PASSWORD_SECRET))
-    if settings.fix_username:
-        return lambda: (settings.fix_username, str(settings.fix_password))
-    return None
+        return lambda: (_read(vault, username), _read(vault, password))
+    return (lambda: local) if local[0] else None
 
 
 def _read(vault: SecretReader, name: str) -> str:

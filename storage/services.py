@@ -5,6 +5,7 @@ from functools import cache
 from storage.alerts import Alerts
 from storage.instructions import Instructions
 from storage.orders import OrderRegister
+from storage.reconciliations import Reconciliations
 from storage.settings import settings
 from storage.signals import SignalStore
 from storage.tables import Tables
@@ -43,3 +44,8 @@ def signal_store() -> SignalStore:
 @cache
 def alerts() -> Alerts:
     return Alerts(tables())
+
+
+@cache
+def reconciliations() -> Reconciliations:
+    return Reconciliations(tables())

@@ -69,10 +69,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fix_username: str = ""
     fix_password: Secret = Secret("")
     key_vault_uri: str = ""
-    """Where it is set, the FIX logon comes from there: secrets `fix-username` and `fix-password`."""
+    """Where it is set, the FIX logon comes from there: secrets `fix-username` and `fix-password`, and of a drop copy
+    `drop-copy-username` and `drop-copy-password`."""
     lease_seconds: float = 10
     slice_seconds: float = 60
     sequence_block: int = 1000
+    fix_mass_status: Literal["yes", "no"] = "yes"
+    """Whether the venue lists its open orders (35=AF); if not, each of ours is asked about after a logon (35=H)."""
     market_clock: str = ""
     """Development only: a file that holds the market's time; empty for the system's clock."""
     order_release: Literal["immediate", "manual"] = "immediate"
@@ -85,11 +88,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sma_reward_ratio: Decimal = Decimal(2)
     sma_valid_for_seconds: int = 300
     market_data_hub: str = "market-data"
+    drop_copy_sender_comp_id: str = ""
+    """Empty: there is no drop copy. The other settings of one are empty or 0 where they are the trading session's."""
+    drop_copy_target_comp_id: str = ""
+    drop_copy_host: str = ""
+    drop_copy_port: int = 0
+    drop_copy_username: str = ""
+    drop_copy_password: Secret = Secret("")
+    drop_copy_patience_seconds: float = 30
+    """How long a trade and its copy may wait for each other, and the drop copy be without a session."""
 
     @property
     def session(self) -> str:
         """The FIX session's name, as the session table's partition has it."""
         return f"FIX.4.4-{self.fix_sender_comp_id}-{self.fix_target_comp_id}"
+
+    @property
+    def drop_copy_session(self) -> str:
+        """The drop copy session's name; empty where there is none."""
+        if not self.drop_copy_sender_comp_id:
+            return ""
+        return f"FIX.4.4-{self.drop_copy_sender_comp_id}-{self.drop_copy_target}"
+
+    @property
+    def drop_copy_target(self) -> str:
+        """TargetCompID (56) of the drop copy session."""
+        return self.drop_copy_target_comp_id or self.fix_target_comp_id
+
+    @property
+    def drop_copy_hosts(self) -> tuple[Host, ...]:
+        """Where the drop copy session can be logged on: where the trading session can, unless it is said otherwise."""
+        if not (self.drop_copy_host or self.drop_copy_port):
+            return self.fix_hosts
+        return (Host(self.drop_copy_host or self.fix_host, self.drop_copy_port or self.fix_port),)
 
     @property
     def fix_hosts(self) -> tuple[Host, ...]:
@@ -123,6 +154,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         lease_seconds=reader.get("LEASE_SECONDS", _seconds(0.5, 300), default=10.0),
         slice_seconds=reader.get("SLICE_SECONDS", _seconds(1, 240), default=60.0),
         sequence_block=reader.get("SEQUENCE_BLOCK", _whole(50, 1_000_000), default=1000),
+        fix_mass_status=reader.get("FIX_MASS_STATUS", _yes_or_no, default="yes"),
         market_clock=reader.get("MARKET_CLOCK", _text, default=""),
         order_release=reader.get("ORDER_RELEASE", _release, default="immediate"),
         max_order_notional=reader.get("MAX_ORDER_NOTIONAL", _amount),
@@ -134,6 +166,13 @@ def load(environ: Mapping[str, str]) -> Settings:
         sma_reward_ratio=reader.get("SMA_REWARD_RATIO", _amount, default=Decimal(2)),
         sma_valid_for_seconds=reader.get("SMA_VALID_FOR_SECONDS", _whole(1, 10_000_000), default=300),
         market_data_hub=reader.get("MARKET_DATA_HUB", _text, default="market-data"),
+        drop_copy_sender_comp_id=reader.get("DROP_COPY_SENDER_COMP_ID", _comp_id, default=""),
+        drop_copy_target_comp_id=reader.get("DROP_COPY_TARGET_COMP_ID", _comp_id, default=""),
+        drop_copy_host=reader.get("DROP_COPY_HOST", _text, default=""),
+        drop_copy_port=reader.get("DROP_COPY_PORT", _whole(1, 65535), default=0),
+        drop_copy_username=reader.get("DROP_COPY_USERNAME", _text, default=""),
+        drop_copy_password=Secret(reader.get("DROP_COPY_PASSWORD", _text, default="", secret=True)),
+        drop_copy_patience_seconds=reader.get("DROP_COPY_PATIENCE_SECONDS", _seconds(1, 3600), default=30.0),
     )
     if not reader.problems:
         reader.problems += _contradictions(settings)
@@ -185,7 +224,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if len(set(settings.fix_hosts)) < len(settings.fix_hosts):
         shown = ",".join(f"{host.name}:{host.port}" for host in settings.fix_backup_hosts)
         problems.append(f"FIX_HOSTS={shown}: has to name each once, and not FIX_HOST and FIX_PORT again")
-    return problems + _tls_problems(settings)
+    return problems + _tls_problems(settings) + _drop_copy_contradictions(settings)
 
 
 def _tls_problems(settings: Settings) -> list[str]:
@@ -202,6 +241,35 @@ def _tls_problems(settings: Settings) -> list[str]:
     except TlsError as error:
         return [f"FIX_TLS=on: {error}"]
     return []
+
+
+def _drop_copy_contradictions(settings: Settings) -> list[str]:
+    problems = []
+    sender, username = settings.drop_copy_sender_comp_id, settings.drop_copy_username
+    others = {
+        "DROP_COPY_TARGET_COMP_ID": settings.drop_copy_target_comp_id,
+        "DROP_COPY_HOST": settings.drop_copy_host,
+        "DROP_COPY_PORT": settings.drop_copy_port,
+        "DROP_COPY_USERNAME": username,
+    }
+    if not sender:
+        problems += [
+            f"{name}={value}: is for a drop copy, which DROP_COPY_SENDER_COMP_ID has to name"
+            for name, value in others.items()
+            if value
+        ]
+    if sender and settings.drop_copy_session == settings.session:
+        problems.append(
+            f"DROP_COPY_SENDER_COMP_ID={sender}: the drop copy has to be another session than the trading one"
+        )
+    if sender and sender == settings.drop_copy_target:
+        problems.append(f"DROP_COPY_SENDER_COMP_ID={sender}: has to differ from the drop copy's TargetCompID")
+    if bool(username) != bool(settings.drop_copy_password):
+        missing = "DROP_COPY_PASSWORD" if username else "DROP_COPY_USERNAME"
+        problems.append(f"{missing}: DROP_COPY_USERNAME and DROP_COPY_PASSWORD have to be set both or neither")
+    if settings.key_vault_uri and username:
+        problems.append(f"DROP_COPY_USERNAME={username}: leave it out where KEY_VAULT_URI is set")
+    return problems
 
 
 def _text(value: str) -> str:
@@ -319,6 +387,14 @@ def _schedule(reader: _Reader) -> Schedule | None:
     if days:
         reader.problems.append(f"FIX_DAYS={','.join(days)}: leave it out where FIX_HOURS names its days itself")
     return Schedule.weekly(start.day, start.at, end.day, end.at, zone)
+
+
+def _yes_or_no(value: str) -> Literal["yes", "no"]:
+    if value == "yes":
+        return "yes"
+    if value == "no":
+        return "no"
+    raise ValueError("has to be yes or no")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:

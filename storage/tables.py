@@ -69,6 +69,10 @@ class Tables:
     def alerts(self) -> TableClient:
         return self._table("Alerts")
 
+    @property
+    def reconciliations(self) -> TableClient:
+        return self._table("Reconciliations")
+
     def _table(self, name: str) -> TableClient:
         client = self._clients.get(name)
         if client is not None:

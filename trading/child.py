@@ -12,8 +12,9 @@ The rules; sections are those of FIX 4.4, volume 4, and the matrices those of it
   the rest.)
 - Done for day, suspended, stopped, calculated, accepted for bidding, and what is pending without our asking, are stages
   of an order that is open: it counts as working, since it may trade. For a day order, done for day is the end.
-- An order that has ended stays so. Only a confirmed replace opens it again (C.1.c); and one that was filled, a bust,
-  a correction or a change of the venue's own that says that there is more to trade (J.1.a).
+- An order that has ended stays so. Only a confirmed replace opens it again (C.1.c), or that the venue lists it as open
+  when it is asked; and one that was filled, a bust, a correction or a change of the venue's own that says that there is
+  more to trade (J.1.a).
 - A corporate action may put an order, and what it has traded, into other units. That is done once for each.
 - The ClOrdID of an accepted replace is the order's from then on, that of a refused one never was (D.1, D.2).
 """
@@ -397,8 +398,10 @@ def _restated(order: Order, event: OrderRestated) -> Order:
 
 def _changed_by_venue(order: Order, event: OrderReplaced | OrderRestated, quantity: Decimal) -> Order:
     """The order with other terms, or in force again, without our asking (E.1.c, H.1.a)."""
-    # A report that does not know of all the trades is from before the end.
-    reopens = order.stage is OrderStatus.FILLED and event.cum_quantity >= order.cum_quantity < quantity
+    # A report that does not know of all the trades is from before the end; what the venue lists is not.
+    is_listed = isinstance(event, OrderRestated) and event.is_listed
+    is_later = order.stage is OrderStatus.FILLED and event.cum_quantity >= order.cum_quantity
+    reopens = (is_listed or is_later) and order.cum_quantity < quantity
     if order.stage not in _OPEN and not reopens:
         return order
     stage = order.stage if order.stage in _HELD else OrderStatus.NEW

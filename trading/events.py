@@ -87,6 +87,8 @@ class OrderRestated(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     stop_price: Decimal | None = None
     reason_code: int | None = None
     """ExecRestatementReason (378): 0 a corporate action (CumQty is in new units then), 1 renewal, 5 partial decline."""
+    is_listed: bool = False
+    """The venue was asked, after all that it had said before, and lists the order as one that works."""
     at: datetime
 
 

@@ -21,6 +21,7 @@ from triggers.views import (
     OrderView,
     Placed,
     PositionList,
+    ReconciliationList,
     Refusal,
     Released,
     ResetView,
@@ -40,6 +41,7 @@ _SHOWN = (
     HaltView,
     SessionStatus,
     ResetView,
+    ReconciliationList,
     Released,
     Refusal,
 )
@@ -184,6 +186,15 @@ def _paths() -> dict[str, Any]:
                 "summary": "Whether such a reset is still to come",
                 "responses": _responses({200: (ResetView, "Whether it is wanted")}, {}),
             },
+        },
+        "/api/session/reconciliations": {
+            "get": {
+                "summary": "What came of comparing the venue's open orders with ours, after the last logons",
+                "parameters": [
+                    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
+                ],
+                "responses": _responses({200: (ReconciliationList, "Newest first")}, {400: "The limit is wrong"}),
+            }
         },
         "/api/session/release": {
             "post": {

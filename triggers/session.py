@@ -13,10 +13,11 @@ from azure.functions.warmup import WarmUpContext
 from gateway.gateway import gateway
 from gateway.journal import Journal
 from gateway.outbox import Outbox
+from gateway.reconcile import Reconciliation
 from gateway.translate import named_in
 from gateway.wake_ups import hold_session
 from storage.orders import RegisteredOrder
-from storage.services import alerts, instructions, order_register, tables
+from storage.services import alerts, instructions, order_register, reconciliations, tables
 from storage.settings import settings
 from trading.child import OrderStatus
 from trading.events import OrderReported
@@ -24,7 +25,7 @@ from trading.messages import EXPOSURE_KEY, LiveStatus, OrderEnded, RecordDetail,
 from triggers.answers import answer, refusal
 from triggers.halts import keep_halt
 from triggers.instances import is_running, start
-from triggers.views import Released, ResetView
+from triggers.views import ReconciliationList, Released, ResetView
 
 SESSION_INSTANCE = "fix-session"
 GRACE = timedelta(seconds=15)
@@ -32,6 +33,7 @@ GRACE = timedelta(seconds=15)
 PATIENCE = timedelta(seconds=60)
 """How long the venue may leave a child's submission or a request about it unanswered, by the clock of machines."""
 _EVERY_ORDER = 100_000
+_MOST_RECONCILIATIONS = 100
 _PENDING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE})
 _PENDING_AT_VENUE = frozenset("A6E")
 """ExecType (150): the venue has the request, and says that its answer is still to come."""
@@ -60,6 +62,19 @@ async def show_reset(req: func.HttpRequest) -> func.HttpResponse:
     """Whether such a reset is still to come."""
     del req
     return answer(ResetView(wanted=await asyncio.to_thread(gateway().reset_is_wanted)))
+
+
+@bp.route(route="session/reconciliations", methods=["GET"])
+async def show_reconciliations(req: func.HttpRequest) -> func.HttpResponse:
+    """What came of comparing our open orders with the venue's after the last logons, newest first; `limit` for how
+    many."""
+    limit = req.params.get("limit", "20")
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= _MOST_RECONCILIATIONS):
+        return refusal(400, "limit", limit, f"has to be a whole number from 1 to {_MOST_RECONCILIATIONS}")
+    found = await asyncio.to_thread(reconciliations().list, settings().session, int(limit))
+    return answer(
+        ReconciliationList(reconciliations=[msgspec.json.decode(each, type=Reconciliation) for each in found])
+    )
 
 
 @bp.route(route="session/release", methods=["POST"])

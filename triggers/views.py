@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.reconcile import Reconciliation
 from trading.exposure import Limits, Mode, Reservation
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
@@ -97,6 +98,12 @@ class ExposureView(msgspec.Struct, frozen=True, kw_only=True):
     blocked: dict[str, str]
     gross: Decimal
     limits: Limits
+
+
+class ReconciliationList(msgspec.Struct, frozen=True, kw_only=True):
+    """Comparisons of the venue's open orders with ours, one for each logon, newest first."""
+
+    reconciliations: list[Reconciliation]
 
 
 class Released(msgspec.Struct, frozen=True, kw_only=True):

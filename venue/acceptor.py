@@ -9,6 +9,7 @@ import contextlib
 import hmac
 import logging
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from fix.config import SessionConfig
@@ -66,22 +67,27 @@ class Member:
 
 
 class Acceptor:
-    """`session_for` and `on_event` are what `fix.transport.serve` needs. Without `credentials` anyone may log on."""
+    """`session_for` and `on_event` are what `fix.transport.serve` needs. Without `credentials` anyone may log on.
+
+    `copies` are the drop copies, by CompID: who is told, too, what a member is.
+    """
 
     def __init__(
         self,
-        machine: Machine,
         comp_id: str,
         state: State | None = None,
+        *,
+        copies: Mapping[str, str] | None = None,
         credentials: tuple[str, str] | None = None,
     ) -> None:
-        self._machine = machine
         self._comp_id = comp_id
         self._credentials = credentials
         self._state = state or Forgetful()
         self.faults = Faults()
         self._members: dict[str, Member] = {}  # by the member's CompID
         self._by_session: dict[str, Member] = {}  # by session id
+        named = {self._member(member).name: self._member(copy).name for member, copy in (copies or {}).items()}
+        self.machine = Machine(named)
         self.logons = self._state.logons()
         self._go_on()
 
@@ -95,7 +101,7 @@ class Acceptor:
         for entry in self._state.inputs():
             taken += 1
             with contextlib.suppress(NotFoundError, ConflictError):  # it was said then
-                for outgoing in self._machine.take(entry):
+                for outgoing in self.machine.take(entry):
                     member = self._by_session[outgoing.session]
                     ordinal = member.next_ordinal()
                     if ordinal not in member.state.gone:
@@ -154,7 +160,7 @@ class Acceptor:
         Raises `NotFoundError` and `ConflictError` where the venue was to do what cannot be done.
         """
         self._state.append(entry)
-        return self._deliver(self._machine.take(entry))
+        return self._deliver(self.machine.take(entry))
 
     def cut(self, session: str | None = None) -> list[str]:
         """End connections, of all members or of one, without a word; whose."""
@@ -195,7 +201,7 @@ class Acceptor:
 
         def answer() -> None:
             member.state.asked(entry, resets)
-            self._deliver(self._machine.take(entry))
+            self._deliver(self.machine.take(entry))
 
         if not self.faults.keep("inbound", member.name, message, answer):
             answer()

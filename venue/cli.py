@@ -20,7 +20,6 @@ from fix.session import State
 from fix.transport import Server, serve
 from venue.acceptor import Acceptor
 from venue.control import Control, SessionState
-from venue.machine import Machine
 from venue.state import StateError, StateFile
 
 _HOST = "127.0.0.1"
@@ -54,12 +53,32 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="what it keeps, to go on after a crash; without it, nothing is kept"
     )
+    parser.add_argument(
+        "--drop-copy",
+        type=_copy,
+        action="append",
+        default=[],
+        metavar="MEMBER=COPY",
+        help="member COPY is sent every ExecutionReport that MEMBER is, and may ask for nothing; may be given again",
+    )
     options = parser.parse_args(arguments)
     if bool(options.username) != bool(options.password):
         parser.error("--username and --password go together: give both or neither")
     if not options.comp_id:
         parser.error("argument --comp-id: is empty, must be the venue's CompID")
+    members, copies = [member for member, _ in options.drop_copy], [copy for _, copy in options.drop_copy]
+    if len(set(members)) != len(members):
+        parser.error("argument --drop-copy: a member is named twice: each has one copy")
+    if set(members) & set(copies):
+        parser.error("argument --drop-copy: a copy has no copy: name members that trade before the =")
     return options
+
+
+def _copy(text: str) -> tuple[str, str]:
+    member, _, copy = text.partition("=")
+    if not all(name and name.isascii() and name.isprintable() for name in (member, copy)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not MEMBER=COPY: the CompIDs of two members")
+    return member, copy
 
 
 def _port(text: str) -> int:
@@ -75,19 +94,24 @@ async def _run(options: argparse.Namespace) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, ending.set)
 
-    machine = Machine()
+    copies = dict(options.drop_copy)
     credentials = (options.username, options.password) if options.username else None
     try:
-        state = None if options.state is None else StateFile(options.state, options.comp_id, {}, datetime.now(UTC))
+        state = None if options.state is None else StateFile(options.state, options.comp_id, copies, datetime.now(UTC))
     except StateError as error:
         raise StartError(f"--state {options.state}: {error}") from None
-    acceptor = Acceptor(machine, options.comp_id, state, credentials)
+    acceptor = Acceptor(options.comp_id, state, copies=copies, credentials=credentials)
     try:
         server = await serve(_HOST, options.fix_port, acceptor.session_for, acceptor.on_event)
     except OSError as error:
         raise _cannot_listen("--fix-port", options.fix_port, error) from None
     control = Control(
-        machine, acceptor.take, lambda: _sessions(acceptor), lambda: acceptor.logons, acceptor.faults, acceptor.cut
+        acceptor.machine,
+        acceptor.take,
+        lambda: _sessions(acceptor),
+        lambda: acceptor.logons,
+        acceptor.faults,
+        acceptor.cut,
     )
     runner = web.AppRunner(control.application(), access_log=None)
     await runner.setup()

@@ -10,7 +10,7 @@ What is written outlives the process, not a machine that loses its power: nothin
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -229,9 +229,12 @@ class StateFile:
         with self.writing() as file:
             file.execute("INSERT OR REPLACE INTO logons VALUES (?, ?)", (number, msgspec.json.encode(logon)))
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> AbstractContextManager[sqlite3.Connection]:
         """All of it or nothing."""
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._file.execute("BEGIN IMMEDIATE")
         try:
             yield self._file
@@ -306,8 +309,7 @@ class _KeptMember:
             self._sending = None
 
     def processed(self, next_inbound: int) -> None:
-        # The inputs may be ahead of what the session has heard of.
-        self.next_inbound, self._changed = max(self.next_inbound, next_inbound), True
+        self.next_inbound, self._changed = next_inbound, True
 
     def between(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         self.commit()

@@ -284,6 +284,17 @@ def test_orders_are_released_only_where_they_are_held(api: Api) -> None:
     assert api("GET", "/api/session")[1]["logged_on"] is True
 
 
+def test_what_came_of_each_logon_is_listed(api: Api) -> None:
+    until(lambda: api("GET", "/api/session/reconciliations")[1]["reconciliations"])
+    status, answer = api("GET", "/api/session/reconciliations?limit=1")
+    assert status == 200
+    (last,) = answer["reconciliations"]
+    assert last["session"] == api("GET", "/api/session")[1]["session"]
+    assert last["differences"] == []
+    status, answer = api("GET", "/api/session/reconciliations?limit=0")
+    assert (status, answer["error"]["field"]) == (400, "limit")
+
+
 def test_the_interface_describes_itself(api: Api) -> None:
     status, document = api("GET", "/api/openapi.json")
     assert status == 200

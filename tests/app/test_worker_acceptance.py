@@ -58,6 +58,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("GET", "session"),
             ("POST", "session/reset"),
             ("GET", "session/reset"),
+            ("GET", "session/reconciliations"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),
         ]

@@ -131,6 +131,9 @@ def test_a_storage_that_does_not_answer_is_told_once(tmp_path: Path) -> None:
         assert host.call("GET", "/admin/host/ping")[0] == 200
 
 
-def test_a_connection_that_is_not_set_keeps_the_host_from_starting(tmp_path: Path) -> None:
+def test_a_connection_that_is_not_set_keeps_the_host_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AzureWebJobsStorage", raising=False)
     with pytest.raises(AssertionError, match="'AzureWebJobsStorage' names a setting that does not exist"):
         RunningHost("storage", tmp_path, settings={"NOTES": str(tmp_path / "notes")})

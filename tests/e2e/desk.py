@@ -5,17 +5,21 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from gateway.journal import Journal
+from gateway.journal import Journal, Origin
 from player.feed import Feed
 from player.stack import HUB, Stack
 from player.steps import Step
 from storage.alerts import Alerts
 from storage.tables import Tables
+from trading.events import OrderFilled
 from trading.journal import JournalRow
+from trading.messages import EXPOSURE_KEY, Reported, encoded, position_key
+from trading.orders import Side
 
 _WITHIN = 30.0
 _TYPES = {"1": "market", "2": "limit", "3": "stop"}
@@ -228,6 +232,35 @@ class Desk:
 
     def journal(self, order_id: str) -> list[JournalRow]:
         return Journal(Tables(self._stack.storage_connection)).read(order_id)
+
+    def journal_fill(self, order_id: str, cl_ord_id: str, *, quantity: str, cum: str, exec_id: str) -> JournalRow:
+        """Write a fill of a BUY 10 at 3000 down as a gateway does, and tell nobody."""
+        filled = OrderFilled(
+            cl_ord_id=cl_ord_id,
+            exec_id=exec_id,
+            quantity=Decimal(quantity),
+            price=Decimal(3000),
+            cum_quantity=Decimal(cum),
+            leaves_quantity=10 - Decimal(cum),
+            at=_NOON,
+        )
+        row, _ = Journal(Tables(self._stack.storage_connection)).append(
+            order_id,
+            filled,
+            origin=Origin("elsewhere", 1, int(cum)),
+            symbol=self.symbol,
+            side=Side.BUY,
+            received_at=datetime.now(UTC),
+        )
+        return row
+
+    def tell(self, row: JournalRow) -> None:
+        """Tell position, exposure and the order of a row of the journal."""
+        durable = "/runtime/webhooks/durabletask"
+        for entity in (f"position/{position_key(row.symbol)}", f"exposure/{EXPOSURE_KEY}"):
+            self._stack.host.post(f"{durable}/entities/{entity}?op=apply", encoded(row))
+        self._stack.host.post(f"{durable}/instances/{row.order_id}/raiseEvent/event", encoded(Reported(row=row)))
+        self._feed.settle()
 
     def alerts(self, order_id: str) -> list[str]:
         """The codes of the alerts raised about an order."""

@@ -312,3 +312,25 @@ def test_27_a_cancel_that_keeps_the_exits_ends_only_the_entry(stack: Stack) -> N
 
     assert desk.working() == [("limit", "4"), ("stop", "4")]
     assert desk.position() == desk.venue_position() == "4"
+
+
+def test_30_report_3_arrives_before_report_2_which_is_read_from_the_journal(stack: Stack) -> None:
+    """A process had journalled a fill and died before it told anybody; the next fill is the first that is heard of."""
+    desk = Desk(stack, "THIRTY")
+    desk.quote("2999", "3001")
+    desk.place_bracket("scenario-30")
+    (accepted,) = desk.journal("scenario-30")
+    entry = accepted.event.cl_ord_id
+    unheard = desk.journal_fill("scenario-30", entry, quantity="4", cum="4", exec_id="thirty-1")
+    heard = desk.journal_fill("scenario-30", entry, quantity="6", cum="10", exec_id="thirty-2")
+    assert (unheard.number, heard.number) == (2, 3)
+
+    for row in (heard, heard, unheard):
+        desk.tell(row)
+    first, *_ = desk.order("scenario-30")["children"]
+    assert (first["role"], first["cum_quantity"]) == ("entry", "10")
+    assert desk.position() == "10"
+    assert [placed for placed in desk.sent() if placed.startswith("sell")] == [
+        "sell stop 10 new",
+        "sell limit 10 new",
+    ]

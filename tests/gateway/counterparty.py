@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import partial
+from ssl import SSLContext
+from typing import Any, Literal, TypeVar
 
 from fix import orders as fix
 from fix.config import SessionConfig
@@ -24,11 +26,22 @@ class Counterparty:
 
     `deaf` lists ClOrdIDs whose messages it loses; `mute` those it takes without a report. `honours_resend` off: what
     comes again with PossResend (97=Y) is refused as a duplicate, as by venues that do not look at the flag.
+
+    `book` are its open orders by ClOrdID, as it lists them when it is asked for all (35=AF): a test may change them.
+    `lists` says whether it answers that, refuses it (35=j), or says nothing. What it answers waits while `holds_list`.
     """
 
-    def __init__(self, client: str, *, refuse: str | None = None) -> None:
+    def __init__(self, client: str, *, refuse: str | None = None, tls: SSLContext | None = None) -> None:
+        self._tls = tls
         self.received: list[tuple[int, Message]] = []
+        self.inquiries: list[Message] = []
         self.known: dict[str, Message] = {}
+        self.book: dict[str, dict[str, Any]] = {}
+        self.statuses: dict[str, dict[str, Any]] = {}
+        """What it answers about single orders, where that is neither that they work nor that it does not know them."""
+        self.lists: Literal["answers", "refuses", "silent"] = "answers"
+        self.holds_list = False
+        self._held_lists: list[str] = []
         self.deaf: set[str] = set()
         self.mute: set[str] = set()
         self.logons = 0
@@ -94,8 +107,15 @@ class Counterparty:
         """Lose connection and last messages, as a venue that comes up from an older copy; they are asked for anew."""
         self.call(lambda: self._forget(messages))
 
+    def list_now(self) -> None:
+        """Answer what was held by `holds_list`."""
+        self.holds_list = False
+        for request in self._held_lists:
+            self.call(partial(self._list, request))
+        self._held_lists.clear()
+
     def lose_sent(self) -> None:
-        """Have no orders and nothing left to resend: what is asked for is gap-filled."""
+        """Know no order that is asked about, and have nothing left to resend: what is asked for is gap-filled."""
         self.call(self.known.clear)
         self.call(self.memory.forget_sent)
 
@@ -147,6 +167,7 @@ class Counterparty:
         self.connection.abort("forgetful")
         for number, message in self.received[-messages:]:
             self.known.pop(message.require(11), None)
+            self.book.pop(message.require(11), None)
             self.session._next_inbound = min(self.session._next_inbound, number)
         del self.received[-messages:]
 
@@ -156,7 +177,9 @@ class Counterparty:
 
     def _run(self) -> None:
         async def start() -> None:
-            self._server = await serve("127.0.0.1", 0, lambda _sender, _target: self.session, self._on_event)
+            self._server = await serve(
+                "127.0.0.1", 0, lambda _sender, _target: self.session, self._on_event, tls=self._tls
+            )
             self._ready.set()
 
         self._loop.run_until_complete(start())
@@ -171,16 +194,64 @@ class Counterparty:
             case LoggedOut():
                 self.online = False
             case MessageReceived():
+                if event.message.msg_type == "AF":
+                    self._on_inquiry(event.number, event.message)
+                    return
                 self.received.append((event.number, event.message))
                 self._on_message(event.message)
             case _:
                 pass
+
+    def _on_inquiry(self, number: int, message: Message) -> None:
+        self.inquiries.append(message)
+        if self.lists == "refuses":
+            self._send(fix.business_message_reject(ref_seq_num=number, ref_msg_type="AF", business_reject_reason=3))
+        elif self.lists == "answers" and self.holds_list:
+            self._held_lists.append(message.require(584))
+        elif self.lists == "answers":
+            self._list(message.require(584))
+
+    def _list(self, request: str) -> None:
+        """Answer an inquiry: a report for each open order, or one that says that there are none."""
+        common = {"mass_status_req_id": request, "tot_num_reports": len(self.book)}
+        for place, (cl_ord_id, fields) in enumerate(list(self.book.items()), 1):
+            is_last = place == len(self.book)
+            values: dict[str, Any] = {
+                "ord_status": fix.OrdStatus.NEW,
+                **fields,
+                **common,
+                "last_rpt_requested": is_last,
+            }
+            self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, values.pop("ord_status"), **values)
+        if not self.book:
+            self._report("", fix.ExecType.ORDER_STATUS, fix.OrdStatus.REJECTED, ord_rej_reason=5, **common)
+
+    def _note(self, cl_ord_id: str, exec_type: fix.ExecType, status: fix.OrdStatus, fields: Mapping[str, Any]) -> None:
+        """Keep the book by what is reported."""
+        orig = fields.get("orig_cl_ord_id")
+        if exec_type is fix.ExecType.ORDER_STATUS or (exec_type is fix.ExecType.REJECTED and cl_ord_id in self.book):
+            return
+        if status in (fix.OrdStatus.FILLED, fix.OrdStatus.CANCELED, fix.OrdStatus.EXPIRED, fix.OrdStatus.REJECTED):
+            self.book.pop(orig or cl_ord_id, None)
+            return
+        if exec_type is fix.ExecType.REPLACED and orig in self.book:
+            self.book[cl_ord_id] = {**self.book.pop(orig), "orig_cl_ord_id": orig}
+        known = self.book.get(cl_ord_id)
+        if known is not None:
+            quantity = fields.get("order_qty", known["order_qty"])
+            traded = fields.get("cum_qty", known["cum_qty"])
+            known.update(order_qty=quantity, cum_qty=traded, leaves_qty=quantity - traded)
 
     def _on_message(self, message: Message) -> None:
         cl_ord_id = message.get(11)
         if cl_ord_id is None or cl_ord_id in self.deaf:
             return
         if message.msg_type == "H":
+            fields = dict(self.statuses.get(cl_ord_id) or self.book.get(cl_ord_id) or {})
+            if fields and cl_ord_id in self.known:
+                status = fields.pop("ord_status", fix.OrdStatus.NEW)
+                self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, status, **fields)
+                return
             known = cl_ord_id in self.known
             status = fix.OrdStatus.NEW if known else fix.OrdStatus.REJECTED
             reason = {} if known else {"ord_rej_reason": 5}
@@ -190,6 +261,19 @@ class Counterparty:
             self._answer_resend(message, cl_ord_id)
             return
         self.known[cl_ord_id] = message
+        if message.msg_type == "D":
+            order = fix.read_new_order_single(message)
+            self.book[cl_ord_id] = {
+                "symbol": order.symbol,
+                "side": order.side,
+                "order_qty": order.order_qty,
+                "leaves_qty": order.order_qty,
+                "cum_qty": Decimal(0),
+                "price": order.price,
+                "stop_px": order.stop_px,
+            }
+        elif message.msg_type == "F":
+            self.book.pop(message.require(41), None)
         if cl_ord_id in self.mute:
             return
         if message.msg_type == "D":
@@ -238,6 +322,7 @@ class Counterparty:
             "transact_time": datetime(2013, 10, 7, 13, 30, tzinfo=UTC),
             **fields,
         }
+        self._note(cl_ord_id, exec_type, status, fields)
         self._send(fix.execution_report(**values))
 
     def _send(self, message: Message) -> None:

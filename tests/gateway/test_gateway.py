@@ -168,7 +168,8 @@ def test_more_orders_than_a_block_has_numbers_leave_within_reserved_blocks(world
     lease = world.lease()
     assert lease.block_start == 1
     assert gateway.status().next_outbound <= lease.block_end
-    assert [number for number, _ in world.venue.received] == list(range(2, 62))
+    # The first number is the Logon's, the second that of the question which orders are open.
+    assert [number for number, _ in world.venue.received] == list(range(3, 63))
     gateway.stop()
     assert world.lease().inbound == world.venue.session.next_outbound
 

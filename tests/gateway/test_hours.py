@@ -252,6 +252,22 @@ def test_an_order_of_earlier_hours_that_the_venue_does_not_know_is_not_sent_agai
     assert len(world.venue.sent(cl_ord_id, "D")) == 1
 
 
+def test_what_is_claimed_and_has_not_left_at_the_windows_end_waits_for_the_next(world: World) -> None:
+    first = world.logged_on(order_release="manual", fix_schedule=around_now(ends_in=timedelta(seconds=6)))
+    order_id = world.order()
+    cl_ord_id = f"{order_id}.e1"
+    first.submit(order_id, entry_order(order_id), AT)
+    assert (world.state(cl_ord_id), first.status().held) == ("claimed", 1)
+    until(lambda: world.lease().released)
+    assert world.state(cl_ord_id) == "pending"
+    age_numbers(world, timedelta(hours=2))
+    restart_venue_numbers(world)
+    world.logged_on(fix_schedule=around_now())
+    until(lambda: world.woken)
+    assert [message.msg_type for message in world.venue.sent(cl_ord_id)] == ["D"]
+    assert world.alerts.list(world.session) == []
+
+
 def test_out_of_hours_nobody_is_told_of_an_outage(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.gateway._PATIENCE", 0.2)
     asked = 0

@@ -206,7 +206,7 @@ def test_more_uncertain_orders_than_a_block_has_numbers_are_all_asked_about(worl
 
 
 def test_an_idle_session_stays_within_reserved_numbers_and_its_successor_can_log_on(world: World) -> None:
-    first = world.logged_on(sequence_block=12, fix_heartbeat_seconds=1, lease_seconds=2)
+    first = world.logged_on(sequence_block=13, fix_heartbeat_seconds=1, lease_seconds=2)
     end = world.lease().block_end
     # Neither these nor the heartbeats that follow are told to anybody.
     world.venue.test_request(end - first.status().next_outbound - 1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fix import orders as fix
 from fix.message import FieldError, Message
 from gateway.outbox import Entry
-from gateway.translate import Report, from_message, refused, status_request, to_message
+from gateway.translate import Report, from_message, mass_status_request, refused, status_request, to_message
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from trading.events import (
     CancelRejected,
@@ -85,7 +85,9 @@ def test_a_cancel_and_a_question_name_the_order() -> None:
     cancel = CancelOrder(cl_ord_id="a.x2", orig_cl_ord_id="a.e1", symbol="IBM", side=Side.SELL, quantity=Decimal(3))
     request = fix.read_order_cancel_request(to_message(cancel, AT))
     assert (request.cl_ord_id, request.orig_cl_ord_id, request.side) == ("a.x2", "a.e1", fix.Side.SELL)
-    assert fix.read_order_status_request(status_request(cancel)).cl_ord_id == "a.x2"
+    assert fix.read_order_status_request(status_request("a.e1", "IBM", Side.SELL)).cl_ord_id == "a.e1"
+    everything = fix.read_order_mass_status_request(mass_status_request("7-1"))
+    assert (everything.mass_status_req_id, everything.mass_status_req_type.value) == ("7-1", "7")
 
 
 def report(exec_type: fix.ExecType, status: fix.OrdStatus, **fields: Any) -> Message:
@@ -204,7 +206,9 @@ TRADE = {"last_qty": Decimal(4), "last_px": Decimal("10.5")}
     ],
 )
 def test_each_report_is_its_event(message: Message, event: VenueEvent) -> None:
-    assert from_message(message) == Report(
+    answer = from_message(message)
+    assert answer is not None
+    assert msgspec.structs.replace(answer, order_id="", name="") == Report(
         kind="event", cl_ord_id=event.cl_ord_id, event=event, symbol="IBM", side=Side.SELL
     )
 

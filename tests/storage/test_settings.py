@@ -33,6 +33,8 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.session == "FIX.4.4-DESK-VENUE"
     assert (settings.fix_port, settings.sequence_block, settings.lease_seconds) == (9878, 1000, 10)
     assert (settings.order_release, settings.sma_fast) == ("immediate", 10)
+    assert settings.fix_mass_status == "yes"
+    assert load({**GOOD, "FIX_MASS_STATUS": "no"}).fix_mass_status == "no"
     assert settings.max_symbol_notional == Decimal("200000.50")
     assert "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;" in settings.storage_connection
 
@@ -57,6 +59,7 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
     ("changes", "told"),
     [
         ({"ORDER_RELEASE": "manual"}, "ORDER_RELEASE=manual: is for replays only"),
+        ({"FIX_MASS_STATUS": "maybe"}, "FIX_MASS_STATUS=maybe: has to be yes or no"),
         ({"ORDER_RELEASE": "later"}, "ORDER_RELEASE=later: has to be immediate or manual"),
         ({"SMA_FAST": "30", "SMA_SLOW": "20"}, "SMA_FAST=30: has to be less than SMA_SLOW=20"),
         ({"FIX_USERNAME": "me"}, "FIX_PASSWORD: FIX_USERNAME and FIX_PASSWORD have to be set both"),
@@ -83,11 +86,46 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
             {"KEY_VAULT_URI": "https://x", "FIX_USERNAME": "me", "FIX_PASSWORD": "pw"},
             "FIX_USERNAME=me: leave it out where KEY_VAULT_URI is set",
         ),
+        ({"DROP_COPY_PORT": "1234"}, "DROP_COPY_PORT=1234: is for a drop copy, which DROP_COPY_SENDER_COMP_ID has to"),
+        (
+            {"DROP_COPY_SENDER_COMP_ID": "DESK"},
+            "DROP_COPY_SENDER_COMP_ID=DESK: the drop copy has to be another session",
+        ),
+        ({"DROP_COPY_SENDER_COMP_ID": "VENUE"}, "DROP_COPY_SENDER_COMP_ID=VENUE: has to differ from the drop copy's"),
+        ({"DROP_COPY_SENDER_COMP_ID": "A|"}, "DROP_COPY_SENDER_COMP_ID=A|: may have letters, digits"),
+        ({"DROP_COPY_PASSWORD": "pw"}, "DROP_COPY_USERNAME: DROP_COPY_USERNAME and DROP_COPY_PASSWORD have to be set"),
+        ({"DROP_COPY_PATIENCE_SECONDS": "0"}, "DROP_COPY_PATIENCE_SECONDS=0: has to be a number of seconds from 1 to"),
+        (
+            {
+                "DROP_COPY_SENDER_COMP_ID": "COPY",
+                "DROP_COPY_USERNAME": "me",
+                "DROP_COPY_PASSWORD": "pw",
+                "KEY_VAULT_URI": "https://x",
+            },
+            "DROP_COPY_USERNAME=me: leave it out where KEY_VAULT_URI is set",
+        ),
     ],
 )
 def test_a_wrong_setting_says_what_would_be_right(changes: dict[str, str], told: str) -> None:
     (problem,) = problems(**changes)
     assert problem.startswith(told)
+
+
+def test_a_drop_copy_is_where_the_trading_session_is_unless_it_is_said_otherwise() -> None:
+    assert load(GOOD).drop_copy_session == ""
+    settings = load({**GOOD, "DROP_COPY_SENDER_COMP_ID": "COPY"})
+    assert (settings.drop_copy_session, settings.drop_copy_hosts) == ("FIX.4.4-COPY-VENUE", settings.fix_hosts)
+    assert settings.drop_copy_patience_seconds == 30
+    settings = load(
+        {
+            **GOOD,
+            "DROP_COPY_SENDER_COMP_ID": "COPY",
+            "DROP_COPY_TARGET_COMP_ID": "BACK",
+            "DROP_COPY_HOST": "back",
+            "DROP_COPY_PORT": "1",
+        }
+    )
+    assert (settings.drop_copy_session, settings.drop_copy_hosts) == ("FIX.4.4-COPY-BACK", (("back", 1),))
 
 
 def test_a_session_has_no_hours_unless_they_are_set() -> None:

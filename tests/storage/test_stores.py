@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from storage.alerts import Alerts
 from storage.instructions import Instructions
 from storage.orders import OrderRecord, OrderRegister, RegisteredOrder
-from storage.secrets import SecretsError, fix_credentials
+from storage.secrets import SecretsError, drop_copy_credentials, fix_credentials
 from storage.settings import load
 from storage.signals import SignalStore, StateChangedError, StrategyState
 from storage.tables import Tables, pack, table_key, unpack
@@ -395,6 +395,19 @@ def test_credentials_come_from_key_vault_at_each_call_or_from_the_settings() -> 
     vault.secrets.clear()
     with pytest.raises(SecretsError, match="fix-username"):
         credentials()
+
+
+def test_a_drop_copys_credentials_are_its_own() -> None:
+    assert drop_copy_credentials(load({**GOOD, "FIX_USERNAME": "me", "FIX_PASSWORD": "pw"})) is None
+    copied = {**GOOD, "DROP_COPY_SENDER_COMP_ID": "COPY"}
+    assert drop_copy_credentials(load(copied)) is None
+    local = drop_copy_credentials(load({**copied, "DROP_COPY_USERNAME": "me", "DROP_COPY_PASSWORD": "pw"}))
+    assert local is not None
+    assert local() == ("me", "pw")
+    vault = Vault(drop_copy_username="copy", drop_copy_password="one")
+    credentials = drop_copy_credentials(load({**copied, "KEY_VAULT_URI": "https://x.vault.azure.net"}), vault)
+    assert credentials is not None
+    assert credentials() == ("copy", "one")
 
 
 def test_the_key_vault_client_accepts_its_address() -> None:

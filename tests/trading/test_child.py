@@ -380,6 +380,19 @@ def test_a_restatement_opens_a_filled_order_again_only_if_it_knows_of_all_trades
     assert after(restated(12), of=canceled) is canceled
 
 
+def test_an_order_that_the_venue_lists_as_open_is_open_whatever_it_was() -> None:
+    listed = msgspec.structs.replace(restated(10), is_listed=True)
+    for ended in (after(ACCEPTED, CANCELED_UNASKED), after(ACCEPTED, fill(4), CANCELED_UNASKED)):
+        opened = after(listed, of=ended)
+        assert opened.is_open
+        assert opened.leaves_quantity == 10 - opened.cum_quantity
+    # What has traded is what was reported, also where the venue says otherwise.
+    filled = after(ACCEPTED, fill(10))
+    assert after(msgspec.structs.replace(restated(10, 4, 6), is_listed=True), of=filled) is filled
+    working = after(ACCEPTED)
+    assert after(listed, of=working) is working
+
+
 def test_a_split_changes_the_units_of_what_was_traded_and_not_its_value() -> None:
     order = after(ACCEPTED, fill(4), restated(20, 8, reason_code=0))
     assert (int(order.cum_quantity), int(order.leaves_quantity), int(order.average_price)) == (8, 12, 1475)

@@ -1,6 +1,7 @@
 """The venue as others see it: a process, FIX on a socket, HTTP."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from fix.events import Disconnect, LoggedOut
@@ -25,6 +27,7 @@ from fix.orders import (
     read_execution_report,
     read_order_cancel_reject,
 )
+from tests.fix.wire import frame
 from tests.venue.desk import AT
 from tests.venue.member import PASSWORD, PATIENCE, USER, Member, VenueProcess, command, quote, venue
 
@@ -59,6 +62,10 @@ async def test_it_logs_its_members_out_and_ends_on_sigterm(tmp_path: Path) -> No
         (["--fix-port", "0", "--control-port", "65536"], "'65536' is not a port"),
         (["--fix-port", "0", "--control-port", "0", "--username", "u"], "--username and --password go together"),
         (["--fix-port", "0", "--control-port", "0", "--port", "1"], "unrecognized arguments: --port"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A="], "'A=' is not MEMBER=COPY"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "A=C"], "named twice"),
+        (["--fix-port", "0", "--control-port", "0", "--drop-copy", "A=B", "--drop-copy", "B=C"], "has no copy"),
+        (["--fix-port", "0", "--control-port", "0", "--state", "/dev/null/x"], "--state /dev/null/x: "),
     ],
 )
 def test_wrong_arguments_end_it_with_one_line(arguments: list[str], said: str) -> None:
@@ -112,6 +119,37 @@ async def test_a_new_logon_ends_the_old_connection_and_goes_on_with_the_numbers(
     await asyncio.wait_for(first.connection.closed(), PATIENCE)
     second.buy("twice.e2", "TWICE", 1, "10")
     assert (await second.report()).cl_ord_id == "twice.e2"
+
+
+async def test_bytes_that_come_on_the_old_connection_after_a_new_logon_change_nothing(exchange: VenueProcess) -> None:
+    def said(msg_type: str, number: int, body: str) -> bytes:
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H:%M:%S.000")
+        return frame(f"35={msg_type}|49=STALE|56=VENUE|34={number}|52={stamp}|{body}")
+
+    order = "11=stale.e1|21=1|55=STALE|54=1|60=20131007-13:30:00|38=1|40=2|44=10|59=1"
+    reader, writer = await asyncio.open_connection("127.0.0.1", exchange.fix_port)
+    writer.write(said("A", 1, f"98=0|108=30|553={USER}|554={PASSWORD}"))
+    assert b"35=A" in await asyncio.wait_for(reader.read(4096), PATIENCE)
+    successor = Member("STALE", next_outbound=2, next_inbound=2)
+    await successor.log_on(exchange)
+    writer.write(said("D", 2, order) + said("D", 3, order))
+    with contextlib.suppress(ConnectionError):
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
+    successor.buy("stale.e2", "STALE", 1, "10")
+    assert (await successor.report()).cl_ord_id == "stale.e2"
+    (known,) = await exchange.get("/orders?session=FIX.4.4-VENUE-STALE")
+    assert known["cl_ord_ids"] == ["stale.e2"]
+    writer.close()
+
+
+async def test_a_logon_that_is_refused_leaves_the_session_that_is_on_alone(exchange: VenueProcess) -> None:
+    member, liar = Member("ROBBED"), Member("ROBBED", password="guessed")
+    await member.log_on(exchange)
+    await liar.connect(exchange)
+    await asyncio.wait_for(liar.connection.closed(), PATIENCE)
+    member.buy("robbed.e1", "ROBBED", 1, "10")
+    assert (await member.report()).cl_ord_id == "robbed.e1"
+    assert [each["until"] for each in await exchange.get("/logons?session=FIX.4.4-VENUE-ROBBED")] == [None]
 
 
 # ---- orders
@@ -400,6 +438,53 @@ async def test_the_venue_corrects_and_restates_unasked(exchange: VenueProcess) -
     assert await exchange.post(f"/trades/{trade.exec_id}/correct", correction) == {"sent": 1}
     corrected = await member.report()
     assert (corrected.exec_type.value, corrected.exec_ref_id, corrected.last_px) == ("G", trade.exec_id, Decimal(99))
+
+
+# ---- drop copy
+
+
+async def test_a_copy_member_is_told_in_order_what_the_member_is_told_also_what_it_missed(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch, other = Member("DESK"), Member("WATCH"), Member("OTHER")
+        await desk.log_on(process)
+        await other.log_on(process)
+        other.buy("e0", "X", 10, "90")
+        await other.report()
+        desk.buy("e1", "X", 10, "100")
+        told = [await desk.report()]
+        await watch.log_on(process)
+        await process.prices(quote("X", "99", "100", "4"))
+        desk.cancel("x2", "e1", "X")
+        told += [await desk.report(), await desk.report()]
+        copies = [await watch.report() for _ in range(3)]
+        assert [each.copy_msg_indicator for each in told] == [None, None, None]
+        assert copies == [msgspec.structs.replace(each, copy_msg_indicator=True) for each in told]
+
+
+async def test_a_copy_member_may_ask_for_nothing(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        watch = Member("WATCH")
+        await watch.log_on(process)
+        watch.buy("e1", "X", 10, "100")
+        reject = read_business_message_reject(await watch.message())
+        assert (reject.business_reject_reason, reject.ref_msg_type, reject.business_reject_ref_id) == (6, "D", "e1")
+        assert reject.text == "a drop copy session is told, and cannot ask"
+        assert await process.get("/orders") == []
+
+
+async def test_a_fault_may_be_about_one_session_so_that_copies_alone_are_lost(tmp_path: Path) -> None:
+    with venue(tmp_path, "--drop-copy", "DESK=WATCH") as process:
+        desk, watch = Member("DESK"), Member("WATCH")
+        await desk.log_on(process)
+        await watch.log_on(process)
+        session = "FIX.4.4-VENUE-WATCH"
+        fault = {"direction": "outbound", "action": "lose", "fields": {"11": "e1"}, "session": session}
+        await process.post("/faults", fault)
+        desk.buy("e1", "X", 10, "90")
+        desk.buy("e2", "X", 10, "90")
+        assert [(await desk.report()).cl_ord_id for _ in range(2)] == ["e1", "e2"]
+        assert (await watch.report()).cl_ord_id == "e2"
+        assert await process.get("/faults") == [{"fault": fault, "cl_ord_ids": ["e1"]}]
 
 
 # ---- faults

@@ -1,0 +1,102 @@
+"""The rows beside the drop copy's lease: trades of the journal that await their copy, and copies without a trade.
+
+    t|KEY   a trade of which no copy has come, put there before the trade is journalled
+    u|KEY   a copy of which a human was told that the journal does not have it
+    outage  of which a human was told, until it is over
+
+KEY is order, trading day and ExecID. A trade and its copy are forgotten when they meet.
+"""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+
+from gateway.matching import Copy, Trade
+from storage.tables import Operation, Tables, creating, deleting, table_key
+from trading.journal import JournalRow
+
+_log = logging.getLogger("gateway.copies")
+
+_OUTAGE = "outage"
+_IMPATIENT: dict[str, Any] = {"retry_total": 0, "connection_timeout": 2, "read_timeout": 2}
+"""Trading does not wait long for what only the drop copy wants to know."""
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that the journal did not have, and when a human was told, by the machine's clock."""
+
+    key: str
+    copy: Copy
+    told_at: datetime
+
+
+class Copies:
+    """The drop copy's partition of table `Sessions`. May be shared by threads; its holder writes by operations."""
+
+    def __init__(self, tables: Tables, session: str) -> None:
+        self._tables = tables
+        self._session = session
+
+    def expect(self, row: JournalRow) -> None:
+        """Note that a copy of this trade has to come; to be called before it is journalled, and again changes nothing.
+
+        Where storage does not take it the trade is not held up: that no copy came of it would then not be noticed.
+        """
+        key = f"t|{key_of(row.order_id, row.event)}"
+        try:
+            self._tables.sessions.create_entity(
+                {"PartitionKey": self._session, "RowKey": key, "row": msgspec.json.encode(row).decode()}, **_IMPATIENT
+            )
+        except ResourceExistsError:
+            pass
+        except AzureError as error:
+            _log.warning("%s: nobody will notice if no copy comes of %s: %s", self._session, key, error)
+
+    def read(self) -> tuple[dict[str, JournalRow], list[Unknown]]:
+        """Trades without a copy, as they were about to be journalled, by their keys; and copies without a trade."""
+        wanted = f"PartitionKey eq '{self._session}' and RowKey ge 't|' and RowKey lt 'v'"
+        expected: dict[str, JournalRow] = {}
+        unknown = []
+        for entity in self._tables.sessions.query_entities(wanted):
+            kind, _, key = str(entity["RowKey"]).partition("|")
+            if kind == "t":
+                expected[key] = msgspec.json.decode(entity["row"], type=JournalRow)
+            else:
+                unknown.append(msgspec.json.decode(entity["row"], type=Unknown))
+        return expected, unknown
+
+    def met(self, key: str) -> Operation:
+        """The trade's copy has come, or a human was told that it has not. Refused where nothing expects it."""
+        return deleting(self._session, f"t|{key}")
+
+    def keeping(self, unknown: Unknown) -> Operation:
+        """A human was told of the copy. Refused where one was before."""
+        row = msgspec.json.encode(unknown).decode()
+        return creating({"PartitionKey": self._session, "RowKey": f"u|{unknown.key}", "row": row})
+
+    def forgetting(self, unknown: Unknown) -> Operation:
+        return deleting(self._session, f"u|{unknown.key}")
+
+    def outage(self) -> str | None:
+        """Since when the drop copy has been out, where a human has to know; None where it is not."""
+        try:
+            return str(self._tables.sessions.get_entity(self._session, _OUTAGE)["since"])
+        except ResourceNotFoundError:
+            return None
+
+    def beginning_outage(self) -> tuple[str, Operation]:
+        """The outage, and how it is kept. Refused where there is one."""
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return since, creating({"PartitionKey": self._session, "RowKey": _OUTAGE, "since": since})
+
+    def ending_outage(self) -> Operation:
+        return deleting(self._session, _OUTAGE)
+
+
+def key_of(order_id: str, event: object) -> str:
+    """A trade's key; the parts of it are as in the journal."""
+    assert isinstance(event, Trade), "nothing else is matched"
+    return f"{table_key(order_id)}|{event.at.date().isoformat()}|{table_key(event.exec_id)}"

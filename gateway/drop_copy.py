@@ -1,0 +1,619 @@
+"""The drop copy: a second FIX session, in which the venue repeats what it has reported, matched with the journal.
+
+What one has and the other has not, or has otherwise, a human is told. The session has a lease, a thread and an event
+loop of its own, so that it may live in another process than the trading session, and nothing that befalls it touches
+trading. It sends administrative messages only.
+
+A copy is processed when it was matched, or a human was told; so a successor gets from the venue what was not. Only
+trades, busts and corrections are matched: what else the venue reports moves no position, and the journal does not keep
+its ExecID.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from azure.core.exceptions import AzureError
+
+from fix.config import SessionConfig, password
+from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
+from fix.message import FieldError
+from fix.reconnect import Host, Pauses, Reconnect
+from fix.store import MemoryStore
+from fix.transport import Connection, connect
+from gateway import translate
+from gateway.copies import Copies, Unknown, key_of
+from gateway.hours import opens_at
+from gateway.journal import Journal
+from gateway.lease import Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
+from gateway.matching import Awaiting, Copy, Outage, Trade, Verdict, Waiting, find, is_same_trade, judge
+from gateway.pump import NumberedSession, tls_context
+from storage.alerts import Alerts
+from storage.secrets import Credentials
+from storage.settings import Settings
+from storage.tables import Operation, Tables
+from trading.journal import JournalRow
+
+_log = logging.getLogger("gateway.drop_copy")
+T = TypeVar("T")
+
+_THREADS = 4
+_START_TIMEOUT, _STOP_TIMEOUT = 5.0, 30.0
+_DRAIN_TIMEOUT = 2.0
+_LONGEST_SLEEP = 10.0
+_PAUSES = Pauses(first=0.2, longest=15.0)
+_MOST_WAITING = 10_000
+"""Copies that wait for the journal before the connection is given up, until half of them are settled."""
+_NUMBERS_IN_RESERVE = 20
+_UNKNOWN_KEPT = timedelta(days=7)
+"""For so long the journal may still bring the trade of a copy that a human was told of."""
+
+
+class DropCopyStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the drop copy stands. In a process that does not hold it, the numbers are 0.
+
+    `waiting` are copies whose trade the journal does not have yet; `text` says why there is no session.
+    """
+
+    session: str
+    owner: str = ""
+    epoch: int = 0
+    logged_on: bool = False
+    next_inbound: int = 0
+    waiting: int = 0
+    text: str = ""
+
+
+class DropCopy:
+    """One for each process. `start` may be called again at any time; every method from any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Tables,
+        owner: str,
+        credentials: Credentials | None,
+        utc: Callable[[], datetime],
+    ) -> None:
+        self._utc = utc
+        self._settings = settings
+        self._tables = tables
+        self._owner = owner
+        self._credentials = credentials
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._candidate: Candidate | None = None
+        self._epoch: _Epoch | None = None
+        self._text = ""
+
+    def start(self) -> None:
+        """Become a candidate for the drop copy's lease, or go on as one."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                return
+            ready = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(ready,), name="drop-copy", daemon=True)
+            self._thread.start()
+            ready.wait(_START_TIMEOUT)
+
+    def stop(self) -> None:
+        """Log out, give the lease back, and end the thread. `start` may follow."""
+        with self._lock:
+            thread, loop, stopping = self._thread, self._loop, self._stopping
+            self._thread = None
+        if thread is None or loop is None or stopping is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stopping.set)
+        thread.join(_STOP_TIMEOUT)
+
+    def status(self) -> DropCopyStatus:
+        """How the session stands now."""
+        epoch, seen = self._epoch, self._candidate.seen if self._candidate else None
+        if epoch is None:
+            return DropCopyStatus(
+                session=self._settings.drop_copy_session,
+                owner=seen.owner if seen and not seen.released else "",
+                epoch=seen.epoch if seen else 0,
+                text=self._text,
+            )
+        return DropCopyStatus(
+            session=self._settings.drop_copy_session,
+            owner=self._owner,
+            epoch=epoch.epoch,
+            logged_on=epoch.logged_on,
+            next_inbound=epoch.next_inbound,
+            waiting=epoch.waiting,
+            text=self._text,
+        )
+
+    # In the thread
+
+    def _run(self, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._main(ready))
+        except Exception:
+            _log.exception("%s: the drop copy has died", self._settings.drop_copy_session)
+            raise
+
+    async def _main(self, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = stopping = asyncio.Event()
+        lease_seconds = self._settings.lease_seconds
+        self._candidate = candidate = Candidate(
+            lambda: self._tables.sessions,
+            self._settings.drop_copy_session,
+            self._owner,
+            lease_seconds=lease_seconds,
+            block=self._settings.sequence_block,
+            schedule=self._settings.fix_schedule,
+        )
+        ready.set()
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="drop-copy-storage")
+        try:
+            while not stopping.is_set():
+                opens = opens_at(self._settings.fix_schedule, self._utc())
+                if opens is not None:
+                    self._text = f"out of hours until {opens.isoformat()}"
+                    # In pieces: the clock may be set meanwhile.
+                    await _wait(stopping, min((opens - self._utc()).total_seconds(), _LONGEST_SLEEP))
+                    continue
+                try:
+                    held = await self._loop.run_in_executor(pool, candidate.look)
+                except AzureError as error:
+                    self._say(f"the lease cannot be read: {error}")
+                    held = None
+                if held is not None:
+                    await self._hold(held, pool, stopping)
+                else:
+                    # Rarer than for the trading session: nobody's order waits for this one.
+                    await _wait(stopping, lease_seconds / 2)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _hold(self, held: Held, pool: Executor, stopping: asyncio.Event) -> None:
+        self._text = ""
+        self._epoch = _Epoch(self._settings, self._tables, self._credentials, held, pool, self._say)
+        _log.info("%s: %s holds the lease, epoch %d", self._settings.drop_copy_session, self._owner, held.lease.epoch)
+        try:
+            await self._epoch.run(stopping)
+        except LeaseLostError as error:
+            self._say(f"lease lost: {error}")
+        except Exception as error:
+            # The epoch is over, the process still a candidate: the next epoch begins with what storage says.
+            self._say(f"epoch {held.lease.epoch} failed: {error}")
+            _log.exception("%s: epoch %d failed", self._settings.drop_copy_session, held.lease.epoch)
+            await _wait(stopping, 1.0)
+        finally:
+            self._epoch = None
+
+    def _say(self, text: str) -> None:
+        self._text = text
+        if text:
+            _log.warning("%s: %s", self._settings.drop_copy_session, text)
+
+
+class _Epoch:
+    """What the holder of the lease does for as long as it holds it. All of it belongs to one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        tables: Tables,
+        credentials: Credentials | None,
+        held: Held,
+        pool: Executor,
+        on_text: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._name = settings.drop_copy_session
+        self._closes = held.closes
+        self._journal = Journal(tables)
+        self._alerts = Alerts(tables)
+        self._copies = Copies(tables, self._name)
+        self._credentials = credentials
+        self._pool = pool
+        self._on_text = on_text
+        self._writer = LeaseWriter(tables.sessions, self._name, held, lease_seconds=settings.lease_seconds)
+        self._session = NumberedSession(
+            SessionConfig(
+                role="initiator",
+                sender_comp_id=settings.drop_copy_sender_comp_id,
+                target_comp_id=settings.drop_copy_target,
+                heartbeat_interval=settings.fix_heartbeat_seconds,
+                logon_fields=password(lambda: self._logon) if credentials else None,
+            ),
+            MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
+            block_end=lambda: self._writer.lease.block_end,
+        )
+        self._tls = tls_context(settings)
+        self._logon = ("", "")
+        self._connection: Connection | None = None
+        self._logons = 0
+        self._logged_on_since: float | None = None
+        self._complete_since = 0.0  # the session is logged on and nothing was resent since
+        self._closing = False
+        self._reserving: asyncio.Task[None] | None = None
+        self._patience = settings.drop_copy_patience_seconds
+        self._waiting = Waiting(self._patience)
+        self._awaiting = Awaiting(self._patience)
+        self._unreadable: dict[int, str] = {}
+        self._arrived = asyncio.Event()
+        self._all_processed = asyncio.Event()
+        self._all_processed.set()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        # What is settled and what is missing is decided by turns: neither sees the other half done.
+        self._deciding = asyncio.Lock()
+
+    @property
+    def epoch(self) -> int:
+        return self._writer.lease.epoch
+
+    @property
+    def logged_on(self) -> bool:
+        return self._logged_on_since is not None
+
+    @property
+    def next_inbound(self) -> int:
+        return self._session.next_unprocessed
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Live through the epoch, until `stopping` is set: then log out and give the lease back.
+
+        The same when the session's hours end, but not before all that has come is settled: the numbers begin again
+        with the next hours, and the venue will not send it again.
+
+        Raises:
+            LeaseLostError: the epoch ended by itself.
+        """
+        writer = asyncio.create_task(self._writer.run())
+        work: list[Coroutine[Any, Any, None]] = [
+            self._watch_lease(),
+            self._watch_outage(),
+            self._stay_connected(),
+            self._settle(),
+            self._look_for_missing(),
+        ]
+        tasks = [writer, *map(asyncio.create_task, work)]
+        stop = asyncio.create_task(stopping.wait())
+        end = asyncio.create_task(self._until_hours_end())
+        try:
+            done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self._closing = True
+            await self._log_out()
+            self._writer.advance_inbound(self.next_inbound)
+            self._writer.give_back()
+            await writer
+        finally:
+            self._closing = True
+            if self._connection is not None:
+                self._connection.abort("the drop copy's lease is over")
+            self._logged_on_since = None
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *([self._reserving] if self._reserving else [])]
+            for task in everything:
+                task.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
+
+    async def _until_hours_end(self) -> None:
+        """Wait until the session's hours are over, and what came in them is settled."""
+        await asyncio.sleep(self._closes - lease_clock())
+        _log.info("%s: the session's hours are over", self._name)
+        self._closing = True
+        await self._log_out()
+        await self._all_processed.wait()
+
+    async def _log_out(self) -> None:
+        if self._connection is not None and self.logged_on:
+            self._connection.logout()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
+
+    # The lease, and its numbers
+
+    async def _watch_lease(self) -> None:
+        """Wait until the lease has run out, which every write puts off."""
+        until = 0.0
+        while until != self._writer.valid_until:
+            until = self._writer.valid_until
+            await asyncio.sleep(max(0.0, until - lease_clock()))
+        raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} has run out")
+
+    @property
+    def _numbers_left(self) -> int:
+        return self._writer.lease.block_end - self._session.next_outbound
+
+    def _keep_numbers(self) -> None:
+        """Reserve the next block before this one is used up. To be called from time to time."""
+        if self._numbers_left <= _NUMBERS_IN_RESERVE and self._reserving is None:
+            self._reserving = asyncio.get_running_loop().create_task(self._reserve())
+        if self._numbers_left <= 0 and self._connection is not None:
+            self._connection.abort("the reserved sequence numbers are used up")
+
+    async def _reserve(self) -> None:
+        block = self._settings.sequence_block
+        try:
+            with contextlib.suppress(LeaseLostError):
+                await self._writer.commit(
+                    change=lambda lease: msgspec.structs.replace(lease, block_end=lease.block_end + block)
+                )
+        finally:
+            self._reserving = None
+
+    # The connection
+
+    async def _stay_connected(self) -> None:
+        reconnect = Reconnect(self._settings.drop_copy_hosts, _PAUSES)
+        while True:
+            attempt = reconnect.next()
+            await asyncio.sleep(attempt.pause)
+            await self._has_room.wait()
+            begun = time.monotonic()
+            logged_on, reason = await self._one_connection(attempt.host)
+            if self._closing:
+                await asyncio.Event().wait()  # the epoch ends
+            if logged_on:
+                reconnect.ended(time.monotonic() - begun)
+            else:
+                reconnect.failed()
+            what = "session ended" if logged_on else "no session"
+            self._on_text(f"{what} with {attempt.host.name}:{attempt.host.port}: {reason}")
+
+    async def _one_connection(self, host: Host) -> tuple[bool, str]:
+        """Whether there was a session, and why it ended or could not be."""
+        if self._credentials is not None:
+            try:
+                self._logon = await self._in_pool(self._credentials)
+            except Exception as error:
+                return False, f"the credentials could not be had: {error}"
+        while self._numbers_left <= _NUMBERS_IN_RESERVE:
+            await (self._reserving or self._reserve())
+            if not self._writer.holds:
+                raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
+        logons = self._logons
+        try:
+            self._connection = await connect(
+                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
+            )
+        except OSError as error:
+            return False, str(error) or "no answer"
+        try:
+            reason = await self._connection.closed()
+        finally:
+            self._logged_on_since = None
+            self._connection.abort("given up")
+        return self._logons > logons, reason
+
+    def _on_event(self, connection: Connection, event: SessionEvent) -> None:
+        match event:
+            case LoggedOn():
+                self._logons += 1
+                self._logged_on_since = self._complete_since = time.monotonic()
+                self._on_text("")
+            case LoggedOut():
+                self._logged_on_since = None
+            case MessageReceived():
+                self._all_processed.clear()
+                if event.possible_duplicate:
+                    self._complete_since = time.monotonic()
+                self._on_message(event)
+                if len(self._waiting) >= _MOST_WAITING and self._has_room.is_set():
+                    self._has_room.clear()
+                    connection.abort(f"{_MOST_WAITING} copies wait for their trades")
+            case Rejected():
+                self._processed([event.number])
+            case _:
+                pass
+        self._keep_numbers()
+
+    def _on_message(self, event: MessageReceived) -> None:
+        number, message = event.number, event.message
+        try:
+            report = translate.from_message(message)
+        except FieldError as error:
+            self._unreadable[number] = f"message {number} ({message.msg_type}) cannot be read: {error}"
+            self._arrived.set()
+            return
+        if report is None or not isinstance(report.event, Trade) or report.symbol is None or report.side is None:
+            self._processed([number])
+            return
+        copy = Copy(cl_ord_id=report.cl_ord_id, event=report.event, symbol=report.symbol, side=report.side)
+        self._waiting.take(number, copy, time.monotonic())
+        self._arrived.set()
+
+    def _processed(self, numbers: Iterable[int]) -> None:
+        self._session.processed(*numbers)
+        if not self._session.has_under_way:
+            self._all_processed.set()
+        self._writer.advance_inbound(self.next_inbound)
+
+    # Copies, and their trades in the journal
+
+    async def _settle(self) -> None:
+        """Look for the trades of the copies that wait, and conclude on each that is found, or waited for too long."""
+        while True:
+            await self._until_due()
+            async with self._deciding:
+                now = time.monotonic()
+                due = self._waiting.due(now)
+                rows = await self._rows_for(due.values())
+                verdicts = self._waiting.judge(due, rows, now)
+                unreadable, self._unreadable = self._unreadable, {}
+                await asyncio.gather(
+                    *(self._conclude(verdict) for verdict in verdicts),
+                    *(self._tell_unreadable(number, text) for number, text in unreadable.items()),
+                )
+                self._processed([*(verdict.number for verdict in verdicts), *unreadable])
+            if len(self._waiting) <= _MOST_WAITING / 2:
+                self._has_room.set()
+
+    async def _until_due(self) -> None:
+        while not self._unreadable:
+            self._arrived.clear()
+            next_look = self._waiting.next_look()
+            pause = None if next_look is None else next_look - time.monotonic()
+            if pause is not None and pause <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._arrived.wait()
+
+    async def _rows_for(self, copies: Collection[Copy]) -> dict[str, list[JournalRow]]:
+        """The journal's rows of the copies' orders, and of orphans where a trade is not found there."""
+        rows = await self._rows_of({copy.order_ids[0] for copy in copies})
+        orphans = {copy.order_ids[-1] for copy in copies if judge(0, copy, rows).row is None}
+        return rows | await self._rows_of(orphans - rows.keys())
+
+    async def _rows_of(self, order_ids: Iterable[str]) -> dict[str, list[JournalRow]]:
+        wanted = list(order_ids)
+        found = await asyncio.gather(*(self._patiently(partial(self._journal.read, order_id)) for order_id in wanted))
+        return dict(zip(wanted, found, strict=True))
+
+    async def _conclude(self, verdict: Verdict) -> None:
+        """Tell of it, if it is to be told; then write down that this is done. Either may be done again."""
+        copy, row = verdict.copy, verdict.row
+        if row is None:
+            order_id = copy.order_ids[0]
+            key = key_of(order_id, copy.event)
+            text = f"the drop copy has a trade that the journal does not have: {_told(copy)}"
+            await self._tell("DROP_COPY_UNKNOWN", text, order_id, f"drop-copy-unknown-{key}")
+            await self._write(self._copies.keeping(Unknown(key=key, copy=copy, told_at=datetime.now(UTC))))
+            return
+        key = key_of(row.order_id, copy.event)
+        if verdict.differences:
+            told = "; ".join(map(str, verdict.differences))
+            text = f"the drop copy and row {row.number} of the journal differ: {told}: {_told(copy)}"
+            await self._tell("DROP_COPY_DIFFERS", text, row.order_id, f"drop-copy-differs-{key}")
+        await self._write(self._copies.met(key))
+
+    async def _tell_unreadable(self, number: int, text: str) -> None:
+        key = f"message-{self._writer.lease.generation}-{number}"
+        await self._tell("DROP_COPY_UNREADABLE", text, self._name, key)
+
+    # Trades, and their copies
+
+    async def _look_for_missing(self) -> None:
+        """Tell of the trades of the journal of which no copy comes while the session is there."""
+        while True:
+            await asyncio.sleep(self._patience / 2)
+            if not self.logged_on:
+                continue
+            async with self._deciding:
+                expected, unknown = await self._patiently(self._copies.read)
+                for one in unknown:
+                    await self._look_again(one, expected)
+                now = time.monotonic()
+                for key in self._awaiting.overdue(expected, self._complete_since, now):
+                    await self._look_into(key, expected[key], now)
+
+    async def _look_again(self, unknown: Unknown, expected: dict[str, JournalRow]) -> None:
+        """A copy of which a human was told that the journal does not have it; now it may."""
+        trade = find(unknown.copy, expected.values())
+        if trade is not None:
+            rows = await self._rows_of([trade.order_id])
+            verdict = judge(0, unknown.copy, rows)
+            if verdict.row is None:
+                return  # it is about to be journalled
+            await self._conclude(verdict)
+            del expected[key_of(trade.order_id, trade.event)]
+            _log.warning("%s: the journal has now what the drop copy told: %s", self._name, _told(unknown.copy))
+        if trade is not None or datetime.now(UTC) - unknown.told_at > _UNKNOWN_KEPT:
+            await self._write(self._copies.forgetting(unknown))
+
+    async def _look_into(self, key: str, expected: JournalRow, now: float) -> None:
+        """A trade whose copy is overdue."""
+        journal = await self._patiently(partial(self._journal.read, expected.order_id))
+        row = next((row for row in journal if is_same_trade(row.event, expected.event)), None)
+        if row is None:
+            # Whoever was about to journal it has died: the venue tells the trading session again.
+            self._awaiting.wait_again(key, now)
+        elif self.logged_on and self._complete_since < now and not self._waiting.has_copy_of(row):
+            assert isinstance(row.event, Trade), "it is the same trade"
+            copy = Copy(cl_ord_id=row.event.cl_ord_id, event=row.event, symbol=row.symbol, side=row.side)
+            text = f"no drop copy came of row {row.number} of the journal in {self._patience:g} s: {_told(copy)}"
+            await self._tell("DROP_COPY_MISSING", text, row.order_id, f"drop-copy-missing-{key}")
+            await self._write(self._copies.met(key))
+
+    # Outages
+
+    async def _watch_outage(self) -> None:
+        """Tell of each outage that lasts longer than the patience, once, whichever process notices it."""
+        outage = Outage(self._patience, time.monotonic())
+        while True:
+            await asyncio.sleep(min(1.0, self._patience / 10))
+            self._keep_numbers()
+            if self._closing:
+                continue
+            news = outage.look(self._logged_on_since, time.monotonic())
+            if news == "begun":
+                await self._tell_outage()
+            elif news == "over" and await self._patiently(self._copies.outage) is not None:
+                await self._write(self._copies.ending_outage())
+
+    async def _tell_outage(self) -> None:
+        since = await self._patiently(self._copies.outage)
+        if since is None:
+            since, operation = self._copies.beginning_outage()
+            await self._write(operation)
+        text = f"no drop copy session for {self._patience:g} s, so trades are not compared"
+        await self._tell("DROP_COPY_DOWN", text, self._name, f"drop-copy-down-{since}")
+
+    # Storage
+
+    async def _write(self, operation: Operation) -> None:
+        with contextlib.suppress(RowRefusedError):  # it was done before
+            await self._writer.commit(operation)
+
+    async def _tell(self, code: str, text: str, order_id: str, key: str) -> None:
+        """Tell a human, once for each `key`. Not as one whose lease is over: its successor knows better."""
+        if not self._writer.holds:
+            raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
+        await self._patiently(partial(self._alerts.raise_alert, code, text, order_id, key))
+
+    async def _in_pool(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def _patiently(self, call: Callable[[], T]) -> T:
+        """Do it, however often storage has to be asked; the end of the epoch ends this too."""
+        pause = 0.1
+        while True:
+            try:
+                return await self._in_pool(call)
+            except AzureError as error:
+                _log.warning("%s: storage failed, trying again: %s", self._name, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+
+def _told(copy: Copy) -> str:
+    """All of a trade's numbers, for a human."""
+    event = copy.event
+    what = type(event).__name__
+    text = (
+        f"{what} ClOrdID={event.cl_ord_id} ExecID={event.exec_id} {copy.side} {event.quantity} {copy.symbol}"
+        f" at {event.price} on {event.at.isoformat()}"
+    )
+    ref = getattr(event, "ref_exec_id", "")
+    return f"{text} ExecRefID={ref}" if ref else text
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
