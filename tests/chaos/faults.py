@@ -29,7 +29,7 @@ LEASE_SECONDS = 2.0
 """The lease time that the program is made for: it stops processes for shorter and for longer than this."""
 
 _GAP = (0.3, 1.3)
-_CALM_EVERY, _CALM_SECONDS = 6, 3.0
+_CALM_EVERY, _CALM_SECONDS = 6, 3.5
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ def _cut(rng: random.Random) -> Fault:
 def _half_open(rng: random.Random) -> Fault:
     direction = rng.choice(("out", "in", "both"))
     parameters: dict[str, float | str] = {"direction": direction}
-    return Fault(at=0, kind="half_open", target="fix-proxy", duration=_between(rng, 0.5, 6.0), parameters=parameters)
+    return Fault(at=0, kind="half_open", target="fix-proxy", duration=_between(rng, 0.5, 4.0), parameters=parameters)
 
 
 def _delay(rng: random.Random) -> Fault:
@@ -127,14 +127,18 @@ def _late(rng: random.Random) -> Fault:
     return Fault(at=0, kind="late", target="fix-proxy", duration=_between(rng, 1.5, 4.0), parameters=parameters)
 
 
-def _storage(kind: Kind, longest: float = 2.5) -> Draw:
+def _storage(kind: Kind) -> Draw:
+    """Nothing goes through for as long as a lease only where another host may take over; else it is shorter."""
+
     def draw(rng: random.Random) -> Fault:
-        parameters: dict[str, float | str] = {"share": rng.choice((0.1, 0.3, 1.0))}
+        share = rng.choice((0.1, 0.3, 0.5, 1.0))
+        parameters: dict[str, float | str] = {"share": share}
         host = rng.choice((None, HOLDER, *HOSTS))
         if host is not None:
             parameters["host"] = host
         if kind == "storage_slow":
             parameters["seconds"] = _between(rng, 0.1, 1.5)
+        longest = LEASE_SECONDS * (0.5 if host is None and share == 1 else 1.3)
         return Fault(
             at=0, kind=kind, target="storage-proxy", duration=_between(rng, 0.3, longest), parameters=parameters
         )
