@@ -232,6 +232,7 @@ class _Epoch:
                 target_comp_id=settings.drop_copy_target,
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 logon_fields=password(lambda: self._logon) if credentials else None,
+                mistimed="end",
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
