@@ -86,6 +86,11 @@ class Connection(asyncio.Protocol):
         return transport is not None and self._closing is None and not self._over and not transport.is_closing()
 
     @property
+    def is_writable(self) -> bool:
+        """Whether the peer takes what is sent. What is sent while it does not waits for it."""
+        return self._writable
+
+    @property
     def peer(self) -> str:
         """Address and port of the other side, for messages to humans."""
         return _peer_name(self._transport)

@@ -119,6 +119,7 @@ class Reconciler:
             # Trading goes on: what cannot be compared now is compared after the next logon.
             _log.exception("%s: the venue's open orders could not be compared with ours", self._settings.session)
             self._tell("RECONCILE_FAILED", f"the venue's open orders could not be compared with ours: {error!r}")
+            self._line.has_listed()
         finally:
             self.stop()
 

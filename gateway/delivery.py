@@ -9,6 +9,7 @@ arrived or arrives within `_MOMENT`: each wake-up costs an orchestration an epis
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -48,6 +49,7 @@ class _UnderWay(msgspec.Struct, frozen=True):
     number: int | None
     lane: str
     task: asyncio.Task[JournalRow | None]
+    delivered: Callable[[], None] | None = None
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +75,12 @@ class Recorder:
     def record(self, received: Received) -> JournalRow | None:
         """The row of the report, new or from the first time it came; None where it tells nothing that has a row."""
         report = received.report
-        if report.event is None or (report.kind == "known" and not self._is_news(received)):
+        if report.event is None:
             return None
         order_id = order_id_of(report.cl_ord_id) or orphan_order_id(report.cl_ord_id)
+        if report.kind == "known" and not self._is_news(received):
+            # Unless it was news when it came the first time: then nobody may have been told.
+            return self._journal.find(order_id, report.event, received.origin)
         # What this process has sent was handed in by an order that is registered.
         known = received.command is not None or self._register.is_known(order_id)
         symbol, side = report.symbol, report.side
@@ -121,9 +126,9 @@ class Recorder:
 
     def book(self, order_id: str, *, is_open: bool) -> Book:
         """What outbox and journal say of an order. `is_open`: the register has not seen its end."""
+        is_known = is_open or self._register.is_known(order_id)
         entries = self._outbox.of_order(order_id)
-        rows = self._journal.read(order_id) if entries else []  # it may be another session's
-        return book(order_id, entries, rows, is_known=is_open or self._register.is_known(order_id), is_open=is_open)
+        return book(order_id, entries, self._journal.read(order_id), is_known=is_known, is_open=is_open)
 
     def open_orders(self) -> list[str]:
         """The orders of the register that have not ended."""
@@ -206,12 +211,15 @@ class Delivery:
     ) -> None:
         """Do `record` in a thread until it succeeds, after what is in the same lane; `recorded`; then the wake-up.
 
-        `number` is that of the venue's message; None for what did not come from the venue.
+        `number` is that of the venue's message; None for what did not come from the venue. No message brings that again
+        if the process dies, so `recorded` then comes after the wake-up.
         """
-        task = asyncio.get_running_loop().create_task(self._record(self._lanes.get(lane), record, recorded))
+        delivered = recorded if number is None else None
+        before = self._lanes.get(lane)
+        task = asyncio.get_running_loop().create_task(self._record(before, record, None if delivered else recorded))
         self._lanes[lane] = task
         task.add_done_callback(lambda done: self._leave(lane, done))
-        self._under_way.append(_UnderWay(number, lane, task))
+        self._under_way.append(_UnderWay(number, lane, task, delivered))
         self._arrived.set()
 
     @property
@@ -228,9 +236,11 @@ class Delivery:
                     count, rows = await self._next()
                     if rows:
                         await self._deliver(rows)
-                    for number in [self._under_way.popleft().number for _ in range(count)]:
-                        if number is not None:
-                            self._on_done(number)
+                    for done in [self._under_way.popleft() for _ in range(count)]:
+                        if done.delivered is not None:
+                            done.delivered()
+                        if done.number is not None:
+                            self._on_done(done.number)
                 self._arrived.clear()
         finally:
             for each in self._under_way:
@@ -308,4 +318,5 @@ class Delivery:
 
 def _key(finding: Finding) -> str:
     """One alert for each difference: found again after the next logon it is the same."""
-    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{finding.ours}-{finding.venue}"
+    digest = hashlib.sha256(f"{finding.ours} {finding.venue}".encode()).hexdigest()
+    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{digest[:16]}"

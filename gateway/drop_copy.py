@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -28,14 +29,17 @@ from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEv
 from fix.message import FieldError
 from fix.reconnect import Host, Pauses, Reconnect
 from fix.store import MemoryStore
+from fix.tls import TlsError
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.copies import Copies, Unknown, key_of
+from gateway.fencing import FencedSession
 from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
 from gateway.matching import Awaiting, Copy, Outage, Trade, Verdict, Waiting, find, is_same_trade, judge
-from gateway.pump import NumberedSession, tls_context
+from gateway.pump import tls_context
+from gateway.resets import DROP_COPY_RESET_PATH, ResetRequests, answered, explained, marked
 from storage.alerts import Alerts
 from storage.secrets import Credentials
 from storage.settings import Settings
@@ -49,6 +53,7 @@ _THREADS = 4
 _START_TIMEOUT, _STOP_TIMEOUT = 5.0, 30.0
 _DRAIN_TIMEOUT = 2.0
 _LONGEST_SLEEP = 10.0
+_RESET_LOOK = 10.0
 _PAUSES = Pauses(first=0.2, longest=15.0)
 _MOST_WAITING = 10_000
 """Copies that wait for the journal before the connection is given up, until half of them are settled."""
@@ -137,6 +142,11 @@ class DropCopy:
             text=self._text,
         )
 
+    def reset(self) -> None:
+        """Have both sides begin again at 1 (141=Y), whichever process holds the drop copy. Blocks until it is stored.
+        Raises AzureError."""
+        ResetRequests(self._tables, self._settings.drop_copy_session).ask()
+
     # In the thread
 
     def _run(self, ready: threading.Event) -> None:
@@ -218,6 +228,8 @@ class _Epoch:
         self._settings = settings
         self._name = settings.drop_copy_session
         self._closes = held.closes
+        self._resets = ResetRequests(tables, self._name)
+        self._will_reset = False
         self._journal = Journal(tables)
         self._alerts = Alerts(tables)
         self._copies = Copies(tables, self._name)
@@ -225,7 +237,7 @@ class _Epoch:
         self._pool = pool
         self._on_text = on_text
         self._writer = LeaseWriter(tables.sessions, self._name, held, lease_seconds=settings.lease_seconds)
-        self._session = NumberedSession(
+        self._session = FencedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.drop_copy_sender_comp_id,
@@ -233,11 +245,13 @@ class _Epoch:
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 logon_fields=password(lambda: self._logon) if credentials else None,
                 mistimed="end",
+                reset_on_logon=held.lease.reset,
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
+            may_write=lambda: self._writer.holds,
+            on_cut=self._on_cut,
         )
-        self._tls = tls_context(settings)
         self._logon = ("", "")
         self._connection: Connection | None = None
         self._logons = 0
@@ -276,8 +290,8 @@ class _Epoch:
     async def run(self, stopping: asyncio.Event) -> None:
         """Live through the epoch, until `stopping` is set: then log out and give the lease back.
 
-        The same when the session's hours end, but not before all that has come is settled: the numbers begin again
-        with the next hours, and the venue will not send it again.
+        The same when the session's hours end or a reset is asked for, but not before all that has come is settled: the
+        numbers begin again then, and the venue will not send it again.
 
         Raises:
             LeaseLostError: the epoch ended by itself.
@@ -292,13 +306,15 @@ class _Epoch:
         ]
         tasks = [writer, *map(asyncio.create_task, work)]
         stop = asyncio.create_task(stopping.wait())
-        end = asyncio.create_task(self._until_hours_end())
+        end = asyncio.create_task(self._until_end())
         try:
             done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._closing = True
             await self._log_out()
+            if self._will_reset and end.done():
+                await self._writer.commit(self._resets.taking_up(), change=marked)
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
@@ -312,10 +328,14 @@ class _Epoch:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
 
-    async def _until_hours_end(self) -> None:
-        """Wait until the session's hours are over, and what came in them is settled."""
-        await asyncio.sleep(self._closes - lease_clock())
-        _log.info("%s: the session's hours are over", self._name)
+    async def _until_end(self) -> None:
+        """Wait until the session's hours are over, or a reset is asked for, and what came until then is settled."""
+        while lease_clock() < self._closes and not self._will_reset:
+            self._will_reset = await self._patiently(self._resets.is_asked)
+            if not self._will_reset:
+                await asyncio.sleep(max(0.0, min(_RESET_LOOK, self._closes - lease_clock())))
+        why = "a reset of the numbers is asked for" if self._will_reset else "the session's hours are over"
+        _log.warning("%s: %s", self._name, why)
         self._closing = True
         await self._log_out()
         await self._all_processed.wait()
@@ -388,22 +408,27 @@ class _Epoch:
             if not self._writer.holds:
                 raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
         logons = self._logons
+        resets = self._session.config.reset_on_logon
+        sent = 1 if resets else self._session.next_outbound
+        expected = 1 if resets else self._session.next_inbound
         try:
-            self._connection = await connect(
-                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
-            )
-        except OSError as error:
+            tls = await self._in_pool(partial(tls_context, self._settings))
+            self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
+        except (OSError, TlsError) as error:
             return False, str(error) or "no answer"
         try:
             reason = await self._connection.closed()
         finally:
             self._logged_on_since = None
             self._connection.abort("given up")
+        reason = explained(reason, sent=sent, expected=expected, reset_path=DROP_COPY_RESET_PATH)
         return self._logons > logons, reason
 
     def _on_event(self, connection: Connection, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
+                # What the venue has answered is not asked for again; should this connection end, the numbers go on.
+                self._session.config = replace(self._session.config, reset_on_logon=False)
                 self._logons += 1
                 self._logged_on_since = self._complete_since = time.monotonic()
                 self._on_text("")
@@ -422,6 +447,13 @@ class _Epoch:
             case _:
                 pass
         self._keep_numbers()
+
+    def _on_cut(self) -> None:
+        if self._connection is not None:
+            # Not at once: it is in the middle of writing.
+            asyncio.get_running_loop().call_soon(
+                self._connection.abort, "the lease has run out on the way to the socket"
+            )
 
     def _on_message(self, event: MessageReceived) -> None:
         number, message = event.number, event.message
@@ -559,6 +591,8 @@ class _Epoch:
         while True:
             await asyncio.sleep(min(1.0, self._patience / 10))
             self._keep_numbers()
+            if self.logged_on and self._writer.lease.reset:
+                await self._writer.commit(change=answered)
             if self._closing:
                 continue
             news = outage.look(self._logged_on_since, time.monotonic())

@@ -27,8 +27,9 @@ from gateway.drop_copy import DropCopy, DropCopyStatus
 from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, lease_clock
-from gateway.outbox import Entry, Outbox, Progress
+from gateway.outbox import Entry, Outbox, State
 from gateway.pump import Pump, is_too_late
+from gateway.purging import is_past
 from gateway.resets import ResetRequests
 from storage.alerts import Alerts
 from storage.orders import OrderRegister
@@ -59,7 +60,7 @@ class GatewayError(Exception):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What became of what was handed in. `not_sent`: it never left and never will."""
 
-    state: Progress
+    state: State
     not_sent: bool = False
 
 
@@ -115,7 +116,8 @@ class Gateway:
         copied = settings.drop_copy_session
         self._drop_copy = DropCopy(settings, tables, self._owner, drop_copy_credentials, utc) if copied else None
         self._journal = Journal(tables, before_trade=Copies(tables, copied).expect if copied else None)
-        self._recorder = Recorder(settings.session, self._journal, self._outbox, OrderRegister(tables), Alerts(tables))
+        self._register = OrderRegister(tables)
+        self._recorder = Recorder(settings.session, self._journal, self._outbox, self._register, Alerts(tables))
         self._lock = threading.Lock()
         self._wake: Wake | None = None
         self._thread: threading.Thread | None = None
@@ -204,6 +206,12 @@ class Gateway:
         """Whether a reset is still to come, by storage. Raises AzureError."""
         return self._resets.is_wanted()
 
+    def reset_drop_copy(self) -> bool:
+        """The same of the drop copy's numbers; whether there is one. Raises AzureError."""
+        if self._drop_copy is not None:
+            self._drop_copy.reset()
+        return self._drop_copy is not None
+
     def release(self) -> int:
         """Send what is held, in the order of the ClOrdIDs; how many that were. For ORDER_RELEASE=manual."""
         loop = self._loop
@@ -233,16 +241,19 @@ class Gateway:
         claimed = iter(self._claim_all(claiming))
         return [_submission(next(claimed) if state is None else state) for state in states]
 
-    def _settled(self, entry: Entry) -> Progress | None:
+    def _settled(self, entry: Entry) -> State | None:
         """What became of an entry that need not be claimed."""
         command = entry.command
+        if is_past(entry, self._register, self._settings):
+            stored = self._outbox.read(entry.cl_ord_id)
+            return stored.entry.state if stored else "acknowledged"
         if isinstance(command, CancelOrder) and self._withdraw(command):
             return "dead"
         if is_too_late(command, self._settings):
             return self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state
         return None
 
-    def _claim_all(self, entries: Sequence[Entry]) -> list[Progress]:
+    def _claim_all(self, entries: Sequence[Entry]) -> list[State]:
         """Through the pump where there is one that accepts, else through the outbox, where one will find them."""
         pump = self._pump
         if not entries or pump is None or not pump.accepts:
@@ -261,7 +272,7 @@ class Gateway:
             for entry, state in zip(entries, states, strict=True)
         ]
 
-    def _leave_in_outbox(self, entry: Entry) -> Progress:
+    def _leave_in_outbox(self, entry: Entry) -> State:
         state = self._outbox.insert(entry).state
         pump, loop = self._pump, self._loop
         if pump is not None and loop is not None:
@@ -475,12 +486,12 @@ def _refusal(entry: Entry) -> FieldError | None:
     return None
 
 
-async def _accept_all(pump: Pump, entries: Sequence[Entry]) -> list[Progress | BaseException]:
+async def _accept_all(pump: Pump, entries: Sequence[Entry]) -> list[State | BaseException]:
     """All at once, so that the lease's writer takes them together, in their order."""
     return await asyncio.gather(*(pump.accept(entry) for entry in entries), return_exceptions=True)
 
 
-def _submission(state: Progress) -> Submission:
+def _submission(state: State) -> Submission:
     return Submission(state=state, not_sent=state == "dead")
 
 

@@ -1,6 +1,7 @@
 """The execution journal: what the venue said of each order, numbered without gaps, each report once.
 
-Nothing fences it: a report is true whoever writes it down. A row is inserted under the order's next number, and
+Nothing fences it: a report is true whoever writes it down. (What we ourselves say of an order that the venue does not
+have is not; the lease's holder decides it in the outbox first.) A row is inserted under the order's next number, and
 whoever inserts row n has read or written all rows before it; so a writer that knows of no repeat among them, and whose
 insert is not refused, has not written one. A repeat is recognised by the number of its message in the session, and for
 trades also by the ExecID (17) of the trading day, since a venue may send a trade again in a message of a new number.
@@ -37,8 +38,9 @@ class _Known:
         self._marks: dict[str, JournalRow] = {}
 
     def add(self, row: JournalRow, marks: list[str]) -> None:
-        self.last = row.number
+        # In this order, and never back: whoever sees `last` finds the marks of all rows up to it.
         self._marks.update(dict.fromkeys(marks, row))
+        self.last = max(self.last, row.number)
 
     def find(self, marks: list[str]) -> JournalRow | None:
         return next((self._marks[mark] for mark in marks if mark in self._marks), None)
@@ -47,7 +49,8 @@ class _Known:
 class Journal:
     """Table `Journal`, one partition for each order. May be shared by threads and written by several processes.
 
-    Only `append` is not for two threads at once with the same order.
+    Two threads of a process may write the same order: what an epoch that is over had begun goes on in its thread while
+    the process, holding the lease once more, is given the same report again.
     """
 
     def __init__(self, tables: Tables, before_trade: Callable[[JournalRow], None] | None = None) -> None:
@@ -77,14 +80,15 @@ class Journal:
             known = self._remember(order_id)
         tell_before = self._before_trade if origin is not None and isinstance(event, Trade) else None
         if tell_before is not None and known.last == 0:
-            self._read_up(order_id, known)  # a repeat must not be told of
+            self._read_up(order_id, known, 0)  # a repeat must not be told of
         while True:
+            last = known.last  # before the search: what another thread adds after it refuses the insert
             earlier = known.find(marks)
             if earlier is not None:
                 return earlier, False
             row = JournalRow(
                 order_id=order_id,
-                number=known.last + 1,
+                number=last + 1,
                 event=event,
                 symbol=symbol,
                 side=side,
@@ -96,11 +100,17 @@ class Journal:
             if self._insert(row, marks):
                 known.add(row, marks)
                 return row, True
-            self._read_up(order_id, known)
+            self._read_up(order_id, known, last)
 
     def forget(self) -> None:
         """Others may have written since: read what there is, instead of remembering it."""
         self._known = {}
+
+    def find(self, order_id: str, event: VenueEvent, origin: Origin) -> JournalRow | None:
+        """The row that a report has already."""
+        marks = set(_marks(event, origin))
+        found = (entity for entity in self._entities(order_id, 0) if marks & set(str(entity["marks"]).split()))
+        return next(map(_row, found), None)
 
     def read(self, order_id: str, after: int = 0) -> list[JournalRow]:
         """The order's rows with numbers above `after`, in order."""
@@ -128,8 +138,8 @@ class Journal:
         partition = table_key(order_id)
         return iter(self._tables.journal.query_entities(f"PartitionKey eq '{partition}' and RowKey gt '{_key(after)}'"))
 
-    def _read_up(self, order_id: str, known: _Known) -> None:
-        for entity in self._entities(order_id, known.last):
+    def _read_up(self, order_id: str, known: _Known, after: int) -> None:
+        for entity in self._entities(order_id, after):
             known.add(_row(entity), str(entity["marks"]).split())
 
     def _remember(self, order_id: str) -> _Known:

@@ -248,7 +248,7 @@ class LeaseWriter:
         self._etag = held.etag
         self._since = held.since
         self._eager: deque[_Work] = deque()
-        self._lazy: deque[_Work] = deque()
+        self._lazy: dict[str, _Work] = {}  # by the row that each is about
         self._inbound = held.lease.inbound
         self._ended = False
         self._giving_back = False
@@ -286,8 +286,13 @@ class LeaseWriter:
         await done
 
     def later(self, *operations: Operation) -> None:
-        """Write with the next commit or renewal. What must not be lost when the process dies does not belong here."""
-        self._lazy.append(_Work(operations))
+        """Write with the next commit or renewal, the first operation's row once, as it was given last.
+
+        What must not be lost when the process dies does not belong here.
+        """
+        row = str(operations[0][1]["RowKey"])
+        self._lazy.pop(row, None)
+        self._lazy[row] = _Work(operations)
         if len(self._lazy) >= _LATER_AT_MOST:
             self._called.set()
 
@@ -333,13 +338,16 @@ class LeaseWriter:
         """What fits into one transaction, in the order it came, no row twice: storage would refuse that."""
         batch: list[_Work] = []
         rows = {ROW_KEY}
-        for queue in (self._eager, self._lazy):
-            while queue:
-                keys = queue[0].keys
-                if rows & keys or len(rows) + len(keys) > _LARGEST_TRANSACTION:
-                    return batch
-                rows |= keys
-                batch.append(queue.popleft())
+        for work in (*self._eager, *self._lazy.values()):
+            if rows & work.keys or len(rows) + len(work.keys) > _LARGEST_TRANSACTION:
+                break
+            rows |= work.keys
+            batch.append(work)
+        for work in batch:
+            if self._eager and self._eager[0] is work:
+                self._eager.popleft()
+            else:
+                del self._lazy[next(iter(self._lazy))]
         return batch
 
     async def _write(self, batch: list[_Work]) -> None:

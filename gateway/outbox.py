@@ -1,40 +1,49 @@
 """The outbox: every order, replace and cancel that was handed in, and how far it has come.
 
-    pending <─> claimed(epoch) ──> acknowledged
+    pending <─> claimed(epoch) ──> sent(number, time) ──> acknowledged
+       │           └──────────────────┴──> given_up ──┘
        └─────> dead
 
 Only a holder of the lease claims, and no byte leaves before the row says `claimed` by its own epoch. Only what is
 pending may become dead: of what is claimed, nobody but the venue can say whether it has left. The one exception is the
-holder that has claimed it, not sent it, and logged out: it may make it pending again. Beside each row that is pending
-or claimed there is a row of an index, so that neither poll nor take-over reads what is long done.
+holder that has claimed it, not sent it, and logged out: it may make it pending again. That it was sent is written down
+with whatever is written next, so a row that says `claimed` may have been sent as well: a successor takes both alike.
+What is not at the venue and no longer wanted is given up by the holder before anybody is told: so no later holder sends
+it, and one that has been followed, and does not know, says nothing of what its successor has sent. Beside each row that
+is neither acknowledged nor dead there is a row of an index, so that neither poll nor take-over reads what is long done.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableTransactionError
+from azure.data.tables import TableEntity, TableTransactionError
 
 from storage.tables import Operation, Row, Tables, creating, deleting, merging, replacing, table_key
 from trading.commands import VenueCommand
 
-State = Literal["pending", "claimed", "acknowledged", "dead"]
-Progress = Literal["pending", "claimed", "sent", "acknowledged", "dead"]
-"""How far an entry has come as its process knows it: that it was sent is written down with its acknowledgement only."""
+State = Literal["pending", "claimed", "sent", "given_up", "acknowledged", "dead"]
+UNCERTAIN = frozenset[State]({"claimed", "sent"})
+"""What an epoch has claimed, and nobody has written down yet what became of it."""
 
 _INDEX = "w|"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's."""
+    """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's.
+
+    `number` and `sent_at` are MsgSeqNum (34) and the machine's time of the last sending that is known of.
+    """
 
     order_id: str
     command: VenueCommand
     at: datetime
     state: State = "pending"
     epoch: int = 0
+    number: int = 0
+    sent_at: datetime | None = None
 
     @property
     def cl_ord_id(self) -> str:
@@ -67,10 +76,7 @@ class Outbox:
             row = self._tables.sessions.get_entity(self._session, _key(cl_ord_id))
         except ResourceNotFoundError:
             return None
-        entry = msgspec.json.decode(row["entry"], type=Entry)
-        written_at = row.metadata["timestamp"]
-        assert written_at is not None, "every row that is read has one"
-        return Stored(entry, str(row.metadata["etag"]), written_at)
+        return _stored(row)
 
     def insert(self, entry: Entry) -> Entry:
         """Put in a pending (or already dead) entry, without the lease; or the one there is of its ClOrdID."""
@@ -98,13 +104,13 @@ class Outbox:
                 return True
 
     def unfinished(self, known: Container[str] = (), order_id: str = "") -> list[Stored]:
-        """What is pending or claimed, in the order to send in: of one order or of all, without the `known` ClOrdIDs."""
+        """What is neither acknowledged nor dead, in the order to send in; of one order or all, without `known`."""
         first, end = (f"{_index_key(order_id)}.", f"{_index_key(order_id)}/") if order_id else (_INDEX, "w}")
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
         )
         found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
-        stored = [entry for entry in found if entry is not None and entry.entry.state in ("pending", "claimed")]
+        stored = [entry for entry in found if entry is not None and entry.entry.state not in ("acknowledged", "dead")]
         return sorted(stored, key=lambda one: one.entry.place)
 
     def of_order(self, order_id: str) -> list[Entry]:
@@ -114,6 +120,21 @@ class Outbox:
             f"PartitionKey eq '{self._session}' and RowKey ge '{key}.' and RowKey lt '{key}/'"
         )
         return [msgspec.json.decode(row["entry"], type=Entry) for row in rows]
+
+    def done_before(self, before: datetime) -> Iterator[Stored]:
+        """What was acknowledged or dead by then, by the clock of storage. Goes through the whole outbox."""
+        rows = self._tables.sessions.query_entities(
+            f"PartitionKey eq '{self._session}' and RowKey ge 'o|' and RowKey lt 'o}}' and Timestamp lt @before"
+            " and (state eq 'acknowledged' or state eq 'dead')",
+            parameters={"before": before},
+        )
+        return (_stored(row) for row in rows)
+
+    def remove(self, done: Sequence[Stored]) -> None:
+        """Take rows away, 100 at most, all or none. Raises TableTransactionError where one has changed."""
+        self._tables.sessions.submit_transaction(
+            [deleting(self._session, _key(each.entry.cl_ord_id), each.etag) for each in done]
+        )
 
     def claiming_new(self, entry: Entry, epoch: int) -> list[Operation]:
         """For the holder: put the entry in as claimed; refused where its ClOrdID is there already."""
@@ -126,6 +147,14 @@ class Outbox:
     def giving_back(self, entry: Entry) -> list[Operation]:
         """For the holder: what it has claimed itself for the first time, and will not send, is pending again."""
         return [merging(self._row(msgspec.structs.replace(entry, state="pending", epoch=0)))]
+
+    def noting_sent(self, entry: Entry) -> list[Operation]:
+        """For the holder: it has left, under the number and at the time that the entry has."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="sent")))]
+
+    def giving_up(self, entry: Entry) -> list[Operation]:
+        """For the holder: the venue does not have what this epoch has claimed, and it will not be sent any more."""
+        return [merging(self._row(msgspec.structs.replace(entry, state="given_up")))]
 
     def acknowledging(self, entry: Entry) -> list[Operation]:
         """For the holder: what became of it is known, and written down."""
@@ -154,6 +183,12 @@ class Outbox:
             "epoch": entry.epoch,
             "entry": msgspec.json.encode(entry).decode(),
         }
+
+
+def _stored(row: TableEntity) -> Stored:
+    written_at = row.metadata["timestamp"]
+    assert written_at is not None, "every row that is read has one"
+    return Stored(msgspec.json.decode(row["entry"], type=Entry), str(row.metadata["etag"]), written_at)
 
 
 def _key(cl_ord_id: str) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import logging
 import time
+from collections import ChainMap, deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -26,17 +27,20 @@ from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEv
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
 from fix.reconnect import Host, Pauses, Reconnect
-from fix.session import NotLoggedOn, Reading, Session
+from fix.session import NotLoggedOn
 from fix.store import MemoryStore
-from fix.tls import client_tls
+from fix.tls import TlsError, client_tls
 from fix.transport import Connection, connect
 from gateway import translate
 from gateway.asking import Reconciler
 from gateway.delivery import Delivery, Received, Recorder, Wake
+from gateway.fencing import FencedSession
 from gateway.journal import Origin
 from gateway.lease import Held, Lease, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
-from gateway.outbox import Entry, Outbox, Progress, Stored
+from gateway.outbox import UNCERTAIN, Entry, Outbox, State, Stored
 from gateway.resets import ResetRequests, answered, explained, marked
+from gateway.sending import SendQueue, urgency_of
+from gateway.throttle import Throttle
 from gateway.translate import Report
 from storage.clock import market_now
 from storage.reconciliations import Reconciliations
@@ -60,27 +64,24 @@ _DRAIN_TIMEOUT = 2.0
 _REMEMBERED = 10_000
 _ADMINISTRATIVE_RESERVE = 10
 """Numbers of a block that are left to heartbeats and the like while the next block is being reserved."""
+_LOOK_AGAIN = 0.5
+"""Seconds after which what waits is looked at again: whose time runs out is told so, even where the market's clock is
+set by somebody."""
+_SHORTEST_PAUSE = 0.001
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
-
-
-class NumberedSession(Session):
-    """A session whose numbers are reserved.
-
-    Nothing leaves that has a number from `block_end()` on, whatever it was that used the numbers up: a successor begins
-    there. The session cannot go on then; its pump ends the connection, and reserves more before the next.
-    """
-
-    def __init__(self, config: SessionConfig, store: MemoryStore, *, block_end: Callable[[], int]) -> None:
-        super().__init__(config, store)
-        self._block_end = block_end
-
-    def bytes_to_send(self, now: Reading | None = None) -> bytes:
-        return super().bytes_to_send(now) if self.next_outbound <= self._block_end() else b""
 
 
 class _Outgoing(msgspec.Struct, frozen=True):
     entry: Entry
     poss_resend: bool = False
+
+
+class _Question(msgspec.Struct, frozen=True):
+    """A message about orders, which waits for its turn; `asked` is done when it has left."""
+
+    message: Message
+    cl_ord_id: str
+    asked: "asyncio.Future[None]"
 
 
 class Pump:
@@ -111,7 +112,7 @@ class Pump:
         self._resets = ResetRequests(tables, settings.session)
         self._ending = asyncio.Event()
         self._asked_to_reset = False
-        self._session = NumberedSession(
+        self._session = FencedSession(
             SessionConfig(
                 role="initiator",
                 sender_comp_id=settings.fix_sender_comp_id,
@@ -125,9 +126,9 @@ class Pump:
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
             block_end=lambda: self._writer.lease.block_end,
+            may_write=self._may_write,
+            on_cut=self._on_cut,
         )
-        # Made anew by each epoch, so that certificates may be renewed.
-        self._tls = tls_context(settings)
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._reconciler = Reconciler(
             settings=settings,
@@ -151,16 +152,23 @@ class Pump:
         self._look = asyncio.Event()
         self._looking = False
         self._entries: dict[str, Entry] = {}  # what this epoch has claimed lately
-        self._claiming: dict[str, asyncio.Task[Progress]] = {}
+        self._claiming: dict[str, asyncio.Task[State]] = {}
         self._unreported: dict[str, Entry] = {}  # claimed, by this epoch or an older one, and nothing heard of it yet
-        self._queue: dict[str, _Outgoing] = {}  # claimed by this epoch and not sent
+        self._queue = SendQueue[_Outgoing]()  # claimed by this epoch and not sent
+        self._questions: deque[_Question] = deque()
+        self._asked_last = False
+        self._leaving: VenueCommand | None = None
+        self._throttle = Throttle(settings.fix_messages_per_second, time.monotonic())
+        self._again: asyncio.TimerHandle | None = None
         self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
         self._sent: dict[str, datetime] = {}
         self._waiting: dict[str, float] = {}  # when what was not yet reported was sent, the oldest first
         self._sent_numbers: dict[int, tuple[str, str]] = {}  # MsgType and ClOrdID
         self._cancelled: dict[str, None] = {}  # orders that were asked to be cancelled
+        self._never_left: dict[str, None] = {}  # what this epoch has claimed, and concluded without having sent it
         self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
+        self._giving_up: set[asyncio.Task[None]] = set()
 
     # What the gateway asks
 
@@ -196,8 +204,9 @@ class Pump:
         """Whether anything is under way that does not wait for release() or for a connection."""
         asking = not self._ready or self._reconciler.busy
         recovering = self.logged_on and (asking or self._look.is_set() or self._looking)
-        unsent = self.logged_on and bool(self._queue)
-        return recovering or unsent or bool(self._claiming or self._session.has_under_way) or self._delivery.busy
+        unsent = self.logged_on and len(self._queue) > 0
+        writing = bool(self._claiming or self._giving_up)
+        return recovering or unsent or writing or self._session.has_under_way or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -230,7 +239,7 @@ class Pump:
         self._note_cancel(entry.command)
         self._look.set()
 
-    async def accept(self, entry: Entry) -> Progress:
+    async def accept(self, entry: Entry) -> State:
         """Claim an entry, so that it is sent; how far it has come. A repeat changes nothing.
 
         Raises:
@@ -256,7 +265,8 @@ class Pump:
             return 0
         released = sorted(self._held.values(), key=lambda outgoing: outgoing.entry.place)
         self._held.clear()
-        self._queue.update((outgoing.entry.cl_ord_id, outgoing) for outgoing in released)
+        for outgoing in released:
+            self._enqueue(outgoing)
         self._flush()
         return len(released)
 
@@ -298,9 +308,10 @@ class Pump:
             self._closing = True
             self._ready = False
             self._logged_on.clear()
+            self._look_again(None)
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values()]
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values(), *self._giving_up]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
@@ -312,12 +323,6 @@ class Pump:
     def in_flight(self) -> frozenset[str]:
         """The ClOrdIDs of what was claimed, and of which the venue has said nothing yet."""
         return frozenset(self._unreported)
-
-    async def send_when_room(self, message: Message, cl_ord_id: str) -> None:
-        """Raises `fix.session.NotLoggedOn`."""
-        while not self._has_room:
-            await self._reserve()
-        self._transmit(message, cl_ord_id)
 
     async def caught_up(self) -> None:
         """Wait until all that has been received by now is journalled and delivered."""
@@ -341,9 +346,8 @@ class Pump:
         """
         self._look.set()
         await polling
-        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
-        unsent = [one.entry for one in (*self._queue.values(), *self._held.values()) if not one.poss_resend]
-        self._queue.clear()
+        await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)
+        unsent = [one.entry for one in (*self._queue.take_all(), *self._held.values()) if not one.poss_resend]
         self._held.clear()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
         await self._processed.wait()
@@ -396,8 +400,10 @@ class Pump:
 
     async def _stay_connected(self) -> None:
         for stored in await self.patiently(self._outbox.unfinished):
-            if stored.entry.state == "claimed":
+            if stored.entry.state in UNCERTAIN:
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
+            elif stored.entry.state == "given_up":
+                self._tell_given_up(stored.entry, f"given up by epoch {stored.entry.epoch}")
         reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
         while True:
             host, pause = reconnect.next()
@@ -429,10 +435,10 @@ class Pump:
         sent = 1 if self._session.config.reset_on_logon else self._session.next_outbound
         expected = 1 if self._session.config.reset_on_logon else self._session.next_inbound
         try:
-            self._connection = await connect(
-                *host, self._session, self._on_event, tls=self._tls, processed_by="application"
-            )
-        except OSError as error:
+            # Read anew each time, so that certificates may be renewed.
+            tls = await self._in_pool(partial(tls_context, settings))
+            self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
+        except (OSError, TlsError) as error:
             return None, str(error) or "no answer"
         recovery: asyncio.Task[None] | None = None
         ended = asyncio.create_task(self._connection.closed())
@@ -459,6 +465,10 @@ class Pump:
             for task in (ended, logon, recovery):
                 if task is not None:
                     task.cancel()
+            for question in self._questions:
+                if not question.asked.done():
+                    question.asked.set_exception(NotLoggedOn(f"{settings.session}: the connection has ended"))
+            self._questions.clear()
 
     async def _end_session(self) -> None:
         """Log out, and let what has come until then go its way."""
@@ -508,7 +518,6 @@ class Pump:
             if settling:
                 await asyncio.wait(settling, timeout=_TRIES * _ANSWER_TIMEOUT)
             await self._reconciler.ask()
-            self._queue = dict(sorted(self._queue.items(), key=lambda item: item[1].entry.place))
             self._ready = True
             self._look.set()
             self._flush()
@@ -528,6 +537,8 @@ class Pump:
         - An order of earlier hours of the session is not sent again: the venue may have done it then, and know nothing
           of it now, not even that its ClOrdID was used. A human has to find out.
         - Requests are not asked about, and sent again: the venue knows them by their ClOrdID.
+        - Where the venue takes one ClOrdID twice, only cancels are sent again, which can do no more than cancel: of all
+          else that is still wanted a human is told, and its order waits.
 
         A cancel that another process has put into the outbox is looked for, since an order that was asked to be
         cancelled is not sent (`_flush`).
@@ -544,8 +555,15 @@ class Pump:
             return
         if is_order and await self.patiently(partial(self._recorder.cancel_was_asked, entry)):
             _remember(self._cancelled, cl_ord_id, None)
-        if may_have_left:
+        if may_have_left and self._may_double(entry.command):
+            self._tell_uncertain(entry, "which does not have it and would take it twice: it is not sent again")
+        elif may_have_left:
             await self._send_again(entry)
+
+    def _may_double(self, command: VenueCommand) -> bool:
+        """Whether the venue might do again what it has done, if it got the command again."""
+        accepted = self._settings.fix_repeated_clordid == "accepted"
+        return accepted and not isinstance(command, CancelOrder) and not self._reason_against(command)
 
     async def _is_told(self, entry: Entry) -> bool:
         row = await self.patiently(partial(self._recorder.told, entry))
@@ -568,10 +586,9 @@ class Pump:
             self._answers[entry.cl_ord_id] = answer
             if entry.cl_ord_id not in self._unreported:
                 break
-            while not self._has_room:
-                await self._reserve()
             command = entry.command
-            self._transmit(translate.status_request(command.cl_ord_id, command.symbol, command.side), command.cl_ord_id)
+            question = translate.status_request(command.cl_ord_id, command.symbol, command.side)
+            await self.send_when_room(question, command.cl_ord_id)
             done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)
             if done:
                 return answer.result()
@@ -582,7 +599,7 @@ class Pump:
 
     async def _send_again(self, entry: Entry) -> None:
         stored = await self.patiently(partial(self._outbox.read, entry.cl_ord_id))
-        if stored is None or stored.entry.state != "claimed" or entry.cl_ord_id not in self._unreported:
+        if stored is None or stored.entry.state not in UNCERTAIN or entry.cl_ord_id not in self._unreported:
             return  # its report came meanwhile
         _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
         with contextlib.suppress(RowRefusedError):  # the same, at the last moment
@@ -596,9 +613,13 @@ class Pump:
         if message.msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
             return self._reconciler.is_asking(message.require(584))
         cl_ord_id = message.get(11)
-        if cl_ord_id is None:
-            return True
-        if message.msg_type == MsgType.ORDER_STATUS_REQUEST:
+        if cl_ord_id is not None and not self._may_resend_about(message.msg_type, cl_ord_id):
+            return False
+        self._throttle.note(time.monotonic())
+        return True
+
+    def _may_resend_about(self, msg_type: str, cl_ord_id: str) -> bool:
+        if msg_type == MsgType.ORDER_STATUS_REQUEST:
             return cl_ord_id in self._answers
         entry = self._unreported.get(cl_ord_id)
         if entry is None or self._reason_against(entry.command):
@@ -607,30 +628,63 @@ class Pump:
         return True
 
     def _reason_against(self, command: VenueCommand) -> str:
-        """Why an order is no longer wanted; empty where it is."""
+        """Why a command is no longer wanted; empty where it is."""
         if is_too_late(command, self._settings):
             return "its time is over"
-        if isinstance(command, SubmitOrder) and command.cl_ord_id in self._cancelled:
-            return "it was asked to be cancelled"
-        return ""
+        if isinstance(command, SubmitOrder):
+            return "it was asked to be cancelled" if command.cl_ord_id in self._cancelled else ""
+        return "the order it is about has not left" if command.orig_cl_ord_id in self._never_left else ""
 
     def _note_cancel(self, command: VenueCommand) -> None:
+        """An order that waits and is asked to be cancelled need not wait for its turn to be told."""
         if isinstance(command, CancelOrder):
             _remember(self._cancelled, command.orig_cl_ord_id, None)
+            cancelled = self._queue.get(command.orig_cl_ord_id)
+            if cancelled is not None and self._writer.holds:
+                self._conclude_if_unwanted(cancelled)
 
-    def _conclude(self, entry: Entry, reason: str) -> None:
-        """An order of the queue, which the venue does not have, will not leave any more: whoever waits for it is told.
+    def _conclude_if_unwanted(self, outgoing: _Outgoing) -> bool:
+        reason = self._reason_against(outgoing.entry.command)
+        if reason:
+            self._conclude(outgoing, reason)
+        return bool(reason)
 
-        It is not called dead: that is for what no process has claimed. A cancel of it then finds nothing at the venue,
-        which says so.
+    def _conclude(self, outgoing: _Outgoing, reason: str) -> None:
+        """What the venue does not have will not leave any more: whoever waits for it is told.
+
+        It is not called dead: that is for what no process has claimed. Requests about what certainly never left go with
+        it, since the venue could only say that it knows no such order. Those about what may have left once leave all
+        the same: should the venue have the order after all, it is better cancelled.
         """
-        del self._queue[entry.cl_ord_id]
+        entry = outgoing.entry
+        self._queue.remove(entry.cl_ord_id)
         self._unreported.pop(entry.cl_ord_id, None)
+        if not outgoing.poss_resend:
+            _remember(self._never_left, entry.cl_ord_id, None)
+        giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
+        self._giving_up.add(giving_up)
+        giving_up.add_done_callback(self._gave_up)
+
+    def _gave_up(self, task: asyncio.Task[None]) -> None:
+        self._giving_up.discard(task)
+        self._flush()
+
+    async def _give_up(self, entry: Entry, reason: str) -> None:
+        """Nobody is told by whom the lease has left meanwhile: the next holder may have sent it."""
+        with contextlib.suppress(LeaseLostError):
+            await self._writer.commit(*self._outbox.giving_up(entry))
+            self._tell_given_up(entry, reason)
+
+    def _tell_given_up(self, entry: Entry, reason: str) -> None:
         text = f"not at the venue and no longer wanted: {reason}"
         _log.warning("%s: %s is %s", self._settings.session, entry.cl_ord_id, text)
         event = translate.refused(entry.command, text, market_now(self._settings))
         record = partial(self._recorder.conclude, entry, event)
         self._delivery.take(None, entry.order_id, record, partial(self._acknowledge, entry))
+        for other in self._queue.lane(self._lane(entry)):
+            # By then it may have gone with another.
+            if other.entry.order_id == entry.order_id and other.entry.cl_ord_id in self._queue:
+                self._conclude_if_unwanted(other)
 
     def _tell_uncertain(self, entry: Entry, why: str) -> None:
         self._waiting.pop(entry.cl_ord_id, None)
@@ -654,8 +708,9 @@ class Pump:
                 continue
             self._looking = self._look.is_set()
             self._look.clear()
+            known = ChainMap(self._entries, self._unreported)
             try:
-                found = await self._in_pool(partial(self._outbox.unfinished, self._entries))
+                found = await self._in_pool(partial(self._outbox.unfinished, known))
             except AzureError as error:
                 _log.warning("%s: the outbox could not be read: %s", self._settings.session, error)
                 self._looking, pause = False, _LONGEST_POLL
@@ -683,7 +738,7 @@ class Pump:
         await self._writer.commit(*self._outbox.claiming(stored, self.epoch))
         self._take_up(stored.entry, poss_resend=poss_resend)
 
-    async def _claim_new(self, entry: Entry) -> Progress:
+    async def _claim_new(self, entry: Entry) -> State:
         try:
             await self._writer.commit(*self._outbox.claiming_new(entry, self.epoch))
         except RowRefusedError:
@@ -701,44 +756,143 @@ class Pump:
         _remember(self._entries, entry.cl_ord_id, entry)
         self._unreported[entry.cl_ord_id] = entry
         self._note_cancel(entry.command)
-        waiting = self._held if self._settings.order_release == "manual" else self._queue
-        waiting[entry.cl_ord_id] = _Outgoing(entry, poss_resend)
+        outgoing = _Outgoing(entry, poss_resend)
+        if self._settings.order_release == "manual":
+            self._held[entry.cl_ord_id] = outgoing
+        elif not self._writer.holds or not self._conclude_if_unwanted(outgoing):
+            self._enqueue(outgoing)
         self._on_activity()
         self._flush()
 
+    def _lane(self, entry: Entry) -> str:
+        """What keeps its own order: each order's messages, and in a replay in lockstep all that is released."""
+        return entry.order_id if self._settings.order_release == "immediate" else ""
+
+    def _enqueue(self, outgoing: _Outgoing) -> None:
+        entry = outgoing.entry
+        command = entry.command
+        self._queue.add(
+            entry.cl_ord_id,
+            outgoing,
+            lane=self._lane(entry),
+            place=entry.place,
+            urgency=urgency_of(command),
+            deadline=command.deadline if isinstance(command, SubmitOrder) else None,
+        )
+
     def _flush(self) -> None:
-        """Send what waits, in its order. An order that is no longer wanted does not leave: its order is told so."""
-        while self._queue and self._ready and self._writer.holds:
-            cl_ord_id, outgoing = next(iter(self._queue.items()))
-            entry = outgoing.entry
-            reason = self._reason_against(entry.command)
-            if reason:
-                self._conclude(entry, reason)
-                continue
+        """Send what may leave now. Orders and questions about orders take turns, orders among themselves as their queue
+        says. What is no longer wanted does not leave: its order is told so, as soon as that is known."""
+        self._conclude_late()
+        while self._writer.holds and self._peer_reads and (self._questions or self._orders_may_leave):
+            pause = self._throttle.wait(time.monotonic())
+            if pause:
+                self._look_again(pause)
+                return
             if not self._has_room:
                 self._keep_numbers()
-                return
+                break
             try:
-                self._transmit(
-                    translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
-                )
+                if self._questions and not (self._asked_last and self._orders_may_leave):
+                    self._send_question()
+                else:
+                    self._send_order()
             except NotLoggedOn:
-                return
-            del self._queue[cl_ord_id]
-            if outgoing.poss_resend:
-                self._sent_again.add(cl_ord_id)
-            _remember(self._sent, cl_ord_id, datetime.now(UTC))
-            self._waiting.pop(cl_ord_id, None)
-            self._waiting[cl_ord_id] = time.monotonic()
-            self._on_activity()
+                break
+        self._look_again(_LOOK_AGAIN if self._queue or self._questions else None)
 
-    def _transmit(self, message: Message, cl_ord_id: str) -> None:
+    @property
+    def _orders_may_leave(self) -> bool:
+        """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
+        return self._ready and len(self._queue) > 0 and not self._giving_up
+
+    def _send_question(self) -> None:
+        question = self._questions[0]
+        if not question.asked.done():  # who has asked may have gone
+            self._transmit(question.message, question.cl_ord_id)
+            question.asked.set_result(None)
+            self._asked_last = True
+        self._questions.popleft()
+
+    def _send_order(self) -> None:
+        outgoing = self._queue.first()
+        if outgoing is None or self._conclude_if_unwanted(outgoing):
+            return
+        entry = outgoing.entry
+        cl_ord_id = entry.cl_ord_id
+        self._leaving = entry.command
+        try:
+            number = self._transmit(
+                translate.to_message(entry.command, entry.at, poss_resend=outgoing.poss_resend), cl_ord_id
+            )
+        finally:
+            self._leaving = None
+        self._asked_last = False
+        self._queue.take()
+        if outgoing.poss_resend:
+            self._sent_again.add(cl_ord_id)
+        sent_at = datetime.now(UTC)
+        entry = msgspec.structs.replace(entry, state="sent", number=number, sent_at=sent_at)
+        _remember(self._entries, cl_ord_id, entry)
+        self._unreported[cl_ord_id] = entry
+        self._writer.later(*self._outbox.noting_sent(entry))
+        _remember(self._sent, cl_ord_id, sent_at)
+        self._waiting.pop(cl_ord_id, None)
+        self._waiting[cl_ord_id] = time.monotonic()
+        self._on_activity()
+
+    def _conclude_late(self) -> None:
+        if self._queue.next_deadline() is not None and self._writer.holds:
+            for outgoing in self._queue.late(market_now(self._settings)):
+                self._conclude_if_unwanted(outgoing)
+
+    def _look_again(self, pause: float | None) -> None:
+        """Come back to what waits after so many seconds, or when an order's time runs out; None: not by itself."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if pause is None or self._closing:
+            return
+        deadline = self._queue.next_deadline()
+        pause = min(pause, _LOOK_AGAIN)
+        if deadline is not None:
+            pause = min(pause, (deadline - market_now(self._settings)).total_seconds())
+        self._again = asyncio.get_running_loop().call_later(max(pause, _SHORTEST_PAUSE), self._flush)
+
+    async def send_when_room(self, message: Message, cl_ord_id: str) -> None:
+        """Send a question about orders when it is its turn. Raises `fix.session.NotLoggedOn`."""
+        if not self.logged_on:
+            raise NotLoggedOn(f"{self._settings.session} is not logged on")
+        asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._questions.append(_Question(message, cl_ord_id, asked))
+        self._flush()
+        await asked
+
+    def _transmit(self, message: Message, cl_ord_id: str) -> int:
         if self._connection is None:
             raise NotLoggedOn(f"{self._settings.session} has no connection")
-        _remember(self._sent_numbers, self._connection.send(message), (message.msg_type, cl_ord_id))
+        number = self._connection.send(message)
+        _remember(self._sent_numbers, number, (message.msg_type, cl_ord_id))
         if message.msg_type != MsgType.ORDER_STATUS_REQUEST:
             self._reconciler.sent(*filter(None, (message.get(11), message.get(41))))
+        self._throttle.note(time.monotonic())
         self._keep_numbers()
+        return number
+
+    @property
+    def _peer_reads(self) -> bool:
+        """While it does not, what waits here can still be taken back; in the connection's buffer it could not."""
+        return self._connection is not None and self._connection.is_writable and not self._session.is_cut
+
+    def _may_write(self) -> bool:
+        """Asked at the socket: the process may have been stopped since the order was looked at."""
+        return self._writer.holds and (self._leaving is None or not is_too_late(self._leaving, self._settings))
+
+    def _on_cut(self) -> None:
+        if self._connection is not None:
+            # Not at once: it is in the middle of writing.
+            reason = "the lease, or an order's time, has run out on the way to the socket"
+            asyncio.get_running_loop().call_soon(self._connection.abort, reason)
 
     # What the venue says
 
@@ -791,9 +945,10 @@ class Pump:
         reported = [self._unreported.pop(name) for name in named if name in self._unreported]
         for one in reported:
             self._waiting.pop(one.cl_ord_id, None)
-            for waiting in (self._queue, self._held):
-                if one.cl_ord_id in waiting and waiting[one.cl_ord_id].poss_resend:
-                    del waiting[one.cl_ord_id]  # it had arrived the first time
+            waiting = self._queue.get(one.cl_ord_id) or self._held.get(one.cl_ord_id)
+            if waiting is not None and waiting.poss_resend:
+                self._queue.remove(one.cl_ord_id)  # it had arrived the first time
+                self._held.pop(one.cl_ord_id, None)
         entry = next((one for one in reported if one.cl_ord_id == cl_ord_id), self._entries.get(cl_ord_id))
         received = Received(
             report=report,

@@ -28,7 +28,7 @@ from typing import Literal
 import msgspec
 
 from gateway.outbox import Entry
-from gateway.translate import Standing
+from gateway.translate import Standing, named_in
 from trading import child
 from trading.child import Order, OrderStatus
 from trading.commands import CancelOrder, ReplaceOrder, SubmitOrder
@@ -153,6 +153,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[Order, ...] = ()
     replaces: frozenset[str] = frozenset()
     """The ClOrdIDs of its replaces."""
+    reported: frozenset[str] = frozenset()
+    """The ClOrdIDs that its journal names, also where the outbox has long forgotten what was sent under them."""
     is_known: bool = True
     """Whether the order is in the register."""
     is_open: bool = True
@@ -196,10 +198,17 @@ def book(
                 replaces.add(command.cl_ord_id)
         if entry.state == "dead":
             _learn(orders, OrderNotSent(cl_ord_id=command.cl_ord_id, reason=""))
+    reported = set[str]()
     for row in rows:
         _learn(orders, row.event)
+        reported.update(named_in(row.event))
     return Book(
-        order_id=order_id, orders=tuple(orders), replaces=frozenset(replaces), is_known=is_known, is_open=is_open
+        order_id=order_id,
+        orders=tuple(orders),
+        replaces=frozenset(replaces),
+        reported=frozenset(reported),
+        is_known=is_known,
+        is_open=is_open,
     )
 
 
@@ -216,10 +225,12 @@ def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) 
         if order is not None:
             met.add(order.cl_ord_ids)
         is_unheard = order is not None and (order.stage is _UNHEARD or _those(in_flight, order))
-        if inquiry.names_changed(standing) or standing.cl_ord_id in in_flight or is_unheard:
+        # Of an order that was opened again long after its end nobody but its lifecycle knows what it was.
+        is_forgotten = known is not None and order is None and known.is_open and standing.cl_ord_id in known.reported
+        if inquiry.names_changed(standing) or standing.cl_ord_id in in_flight or is_unheard or is_forgotten:
             left_out.add(order.cl_ord_ids if order else (standing.cl_ord_id,))
         elif order is None or known is None:
-            findings.append(_unknown(known, order_id, standing))
+            findings.append(_unknown(known, order_id, standing, number))
         elif inquiry.has_changed(order):
             left_out.add(order.cl_ord_ids)
         else:
@@ -360,10 +371,11 @@ def _end(order: Order, standing: Standing) -> VenueEvent | None:
     return OrderCanceled(cl_ord_id=name, cum_quantity=standing.cum_quantity, reason=standing.text, at=at)
 
 
-def _unknown(known: Book | None, order_id: str | None, standing: Standing) -> Finding:
+def _unknown(known: Book | None, order_id: str | None, standing: Standing, number: int) -> Finding:
     """The venue lists what never left here: a child that its order does not know, or an order that nobody knows."""
     is_ours = known is not None and known.is_known and order_id is not None
     name = standing.cl_ord_id
+    was_sent = known is not None and is_ours and name in known.reported
     event: VenueEvent = OrderReported(
         cl_ord_id=name, exec_type="I", order_status=standing.status, text=standing.text, at=standing.at
     )
@@ -384,9 +396,10 @@ def _unknown(known: Book | None, order_id: str | None, standing: Standing) -> Fi
         cl_ord_id=name,
         symbol=standing.symbol,
         side=standing.side,
-        ours="never sent" if is_ours else "unknown",
+        ours="over" if was_sent else "never sent" if is_ours else "unknown",
         venue=_standing_in_words(standing),
         event=event,
+        number=number if was_sent else None,
     )
 
 

@@ -20,7 +20,8 @@ from storage.tables import Operation, Row, Tables, deleting
 _KEY = "reset"
 _NUMBERS_DIFFER = re.compile(r"seq.*(too low|lower|less|expect)", re.IGNORECASE)
 _NOT_AGREED = "ResetSeqNumFlag (141) was not asked for"
-_WAY_OUT = "POST /api/session/reset has both sides begin again at 1"
+RESET_PATH = "/api/session/reset"
+DROP_COPY_RESET_PATH = "/api/session/drop-copy/reset"
 
 
 class ResetRequests:
@@ -31,7 +32,9 @@ class ResetRequests:
         self._session = session
 
     def ask(self) -> None:
-        """Ask for a reset; nothing changes where one is asked for already."""
+        """Ask for a reset; nothing changes where one is still to come already."""
+        if self.is_wanted():
+            return
         row = {"PartitionKey": self._session, "RowKey": _KEY, "asked_at": datetime.now(UTC).isoformat()}
         try:
             self._tables.sessions.create_entity(row)
@@ -66,11 +69,12 @@ def answered(lease: Lease) -> Lease:
     return msgspec.structs.replace(lease, reset=False)
 
 
-def explained(reason: str, *, sent: int, expected: int) -> str:
+def explained(reason: str, *, sent: int, expected: int, reset_path: str = RESET_PATH) -> str:
     """Why there is no session; where both sides count differently, with both numbers and the way out. Pure.
 
     `sent` is the number of our Logon, `expected` the one that the venue's had to have.
     """
     if not _NUMBERS_DIFFER.search(reason) and _NOT_AGREED not in reason:
         return reason
-    return f"{reason} (our Logon had MsgSeqNum {sent}, the next of the venue's had to be {expected}; {_WAY_OUT})"
+    way_out = f"POST {reset_path} has both sides begin again at 1"
+    return f"{reason} (our Logon had MsgSeqNum {sent}, the next of the venue's had to be {expected}; {way_out})"

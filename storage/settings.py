@@ -76,6 +76,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sequence_block: int = 1000
     fix_mass_status: Literal["yes", "no"] = "yes"
     """Whether the venue lists its open orders (35=AF); if not, each of ours is asked about after a logon (35=H)."""
+    fix_messages_per_second: int = 0
+    """The venue's limit of application messages, over any second; 0 for none."""
+    fix_repeated_clordid: Literal["refused", "accepted"] = "refused"
+    """What the venue does with a ClOrdID (11) that it has had before."""
+    outbox_days: int = 7
+    """For how long what is done stays in the outbox."""
     market_clock: str = ""
     """Development only: a file that holds the market's time; empty for the system's clock."""
     order_release: Literal["immediate", "manual"] = "immediate"
@@ -155,6 +161,9 @@ def load(environ: Mapping[str, str]) -> Settings:
         slice_seconds=reader.get("SLICE_SECONDS", _seconds(1, 240), default=60.0),
         sequence_block=reader.get("SEQUENCE_BLOCK", _whole(50, 1_000_000), default=1000),
         fix_mass_status=reader.get("FIX_MASS_STATUS", _yes_or_no, default="yes"),
+        fix_messages_per_second=reader.get("FIX_MESSAGES_PER_SECOND", _whole(0, 100_000), default=0),
+        fix_repeated_clordid=reader.get("FIX_REPEATED_CLORDID", _repeated_clordid, default="refused"),
+        outbox_days=reader.get("OUTBOX_DAYS", _whole(1, 3650), default=7),
         market_clock=reader.get("MARKET_CLOCK", _text, default=""),
         order_release=reader.get("ORDER_RELEASE", _release, default="immediate"),
         max_order_notional=reader.get("MAX_ORDER_NOTIONAL", _amount),
@@ -395,6 +404,14 @@ def _yes_or_no(value: str) -> Literal["yes", "no"]:
     if value == "no":
         return "no"
     raise ValueError("has to be yes or no")
+
+
+def _repeated_clordid(value: str) -> Literal["refused", "accepted"]:
+    if value == "refused":
+        return "refused"
+    if value == "accepted":
+        return "accepted"
+    raise ValueError("has to be refused or accepted")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:

@@ -98,9 +98,12 @@ def merging(row: Row) -> Operation:
     return ("update", row, {"mode": UpdateMode.MERGE})
 
 
-def deleting(partition: str, key: str) -> Operation:
-    """Take the row away; fails where there is none."""
-    return ("delete", {"PartitionKey": partition, "RowKey": key})
+def deleting(partition: str, key: str, etag: str = "") -> Operation:
+    """Take the row away; fails where there is none, and where there is another than the one that has this ETag."""
+    row = {"PartitionKey": partition, "RowKey": key}
+    return (
+        ("delete", row, {"etag": etag, "match_condition": MatchConditions.IfNotModified}) if etag else ("delete", row)
+    )
 
 
 def table_key(text: str) -> str:

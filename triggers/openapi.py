@@ -196,6 +196,15 @@ def _paths() -> dict[str, Any]:
                 "responses": _responses({200: (ReconciliationList, "Newest first")}, {400: "The limit is wrong"}),
             }
         },
+        "/api/session/drop-copy/reset": {
+            "post": {
+                "summary": "The same of the drop copy",
+                "description": "What the venue had still to send again is not compared with the journal any more.",
+                "responses": _responses(
+                    {202: (ResetView, "Noted; it is carried out in any case")}, {409: "There is no drop copy"}
+                ),
+            }
+        },
         "/api/session/release": {
             "post": {
                 "summary": "Let held orders go; for replays",

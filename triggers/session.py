@@ -11,8 +11,10 @@ import msgspec
 from azure.functions.warmup import WarmUpContext
 
 from gateway.gateway import gateway
+from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.outbox import Outbox
+from gateway.purging import purge
 from gateway.reconcile import Reconciliation
 from gateway.translate import named_in
 from gateway.wake_ups import hold_session
@@ -77,6 +79,15 @@ async def show_reconciliations(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
+@bp.route(route="session/drop-copy/reset", methods=["POST"])
+async def reset_drop_copy(req: func.HttpRequest) -> func.HttpResponse:
+    """Has both sides' sequence numbers of the drop copy begin again at 1. 409 where there is none."""
+    del req
+    if not await asyncio.to_thread(gateway().reset_drop_copy):
+        return refusal(409, "DROP_COPY_SENDER_COMP_ID", "", "has to be set for there to be a drop copy")
+    return answer(ResetView(wanted=True), 202)
+
+
 @bp.route(route="session/release", methods=["POST"])
 async def release_orders(req: func.HttpRequest) -> func.HttpResponse:
     """Lets held orders go, in the order of their ClOrdIDs. For replays: 409 unless ORDER_RELEASE=manual."""
@@ -127,6 +138,15 @@ async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestration
             _log.exception("the sweep could not do its %s; it will be tried again", rest.__name__)
 
 
+@bp.timer_trigger(arg_name="timer", schedule="0 10 4 * * *", run_on_startup=False, use_monitor=False)
+async def purge_outbox(timer: func.TimerRequest) -> None:
+    """Once a day: what is long done goes from the outbox."""
+    del timer
+    outbox = Outbox(tables(), settings().session)
+    removed = await asyncio.to_thread(purge, outbox, order_register(), settings())
+    _log.info("%d rows removed from the outbox", removed)
+
+
 async def _let_go(client: Any) -> None:
     """Have exposure forget orders that have ended: the signal that says so at an order's end may have been lost."""
     exposure = df.EntityId("exposure", EXPOSURE_KEY)
@@ -159,7 +179,9 @@ async def _look_after(client: Any, order_id: str) -> None:
     live = msgspec.convert(status.custom_status, LiveStatus) if status.custom_status else LiveStatus()
     if await asyncio.to_thread(_has_missed_something, order_id, live):
         await client.raise_event(order_id, "event", encoded(Woken()))
-    if any(child.status in _PENDING for child in live.children):
+    # Out of hours nothing is asked of the venue: what waits for the next window is no silence of its.
+    is_open = opens_at(settings().fix_schedule, datetime.now(UTC)) is None
+    if is_open and any(child.status in _PENDING for child in live.children):
         await asyncio.to_thread(_alert_on_unanswered, order_id)
 
 

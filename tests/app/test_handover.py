@@ -66,6 +66,7 @@ def test_a_host_that_is_asked_to_end_hands_the_session_over_within_two_seconds(d
 def test_a_reset_may_be_asked_of_a_host_that_does_not_hold_the_session(desk: Desk) -> None:
     assert desk.second.call("GET", "/api/session/reset") == (200, {"wanted": False})
     assert desk.second.call("POST", "/api/session/reset") == (202, {"wanted": True})
+    assert desk.second.call("POST", "/api/session/drop-copy/reset")[0] == 409  # there is none
     wait_until(lambda: desk.venue.logons == 2, "there is a new Logon", seconds=20)
     logon = desk.venue.logon_messages[-1]
     assert (logon.require(34), logon.get(141)) == ("1", "Y")

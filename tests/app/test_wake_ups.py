@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import azure.durable_functions as df
+import msgspec
 import pytest
 
 from activities.register import register_order, resume_order
+from fix.schedule import Schedule
 from gateway import wake_ups
 from gateway.journal import Journal, Origin
 from gateway.outbox import Entry, Outbox
@@ -465,6 +467,19 @@ async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(mo
     (alert,) = alerts_of(order_id)
     assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
     assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
+
+
+async def test_out_of_hours_nobody_is_told_of_an_order_that_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    later = Schedule.daily((now + timedelta(hours=2)).time(), (now + timedelta(hours=3)).time())
+    closed = msgspec.structs.replace(settings(), fix_schedule=later)
+    monkeypatch.setattr(session, "settings", lambda: closed)
+    monkeypatch.setattr(session, "PATIENCE", timedelta(seconds=-1))
+    order_id = an_order_id()
+    register(order_id)
+    handed_in(order_id)
+    await session._look_after(Client(live=pending_child(order_id)), order_id)
+    assert alerts_of(order_id) == []
 
 
 async def test_the_sweep_alerts_on_an_answer_that_has_long_been_pending_and_on_none_that_came() -> None:

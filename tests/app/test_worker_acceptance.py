@@ -24,7 +24,7 @@ FUNCTIONS = {
     "entityTrigger": {"position", "exposure"},
     "eventHubTrigger": {"market_data"},
     "warmupTrigger": {"warm_up"},
-    "timerTrigger": {"supervise_session", "sweep_orders"},
+    "timerTrigger": {"supervise_session", "sweep_orders", "purge_outbox"},
 }
 
 
@@ -59,6 +59,7 @@ def test_the_routes_are_those_of_the_interface(functions: tuple[Any, ...]) -> No
             ("POST", "session/reset"),
             ("GET", "session/reset"),
             ("GET", "session/reconciliations"),
+            ("POST", "session/drop-copy/reset"),
             ("POST", "session/release"),
             ("GET", "openapi.json"),
         ]

@@ -127,9 +127,10 @@ class World:
         self.venue.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def tables(storage_connection: str) -> Tables:
-    return Tables(storage_connection)
+    """Tables of the test's own: what it finds open is its own, too."""
+    return Tables(storage_connection, f"T{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

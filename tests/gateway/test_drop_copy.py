@@ -387,6 +387,33 @@ def test_out_of_hours_there_is_no_session_and_nothing_of_before_is_left_unsettle
     assert copied.session_codes() == []
 
 
+def test_a_reset_begins_the_numbers_again_when_what_has_come_is_settled(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drop_copy, "_RESET_LOOK", 0.1)
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    cl_ord_id = f"{copied.world.order()}.e1"
+    copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+    until(lambda: watching.status().waiting == 1)
+    watching.reset()
+    until(lambda: copied.lease()["generation"] == 2 and watching.status().logged_on)
+    assert copied.codes(cl_ord_id) == ["DROP_COPY_UNKNOWN"]
+    logon = copied.venue.logon_messages[-1]
+    assert (logon.require(34), logon.get(141)) == ("1", "Y")
+    # It is done once.
+    until(lambda: not copied.lease()["reset"])
+    copied.venue.cut()
+    until(lambda: copied.venue.logon_messages[-1].get(141) is None and watching.status().logged_on)
+    assert copied.lease()["generation"] == 2
+
+
+def test_numbers_that_the_venue_refuses_are_told_with_the_way_out(copied: Copied) -> None:
+    copied.venue.refuse = "MsgSeqNum too low, expecting 57 but received 1"
+    watching = copied.other_process()
+    until(lambda: "POST /api/session/drop-copy/reset has both sides begin again at 1" in watching.status().text)
+
+
 def test_more_copies_than_may_wait_are_left_at_the_venue(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drop_copy, "_MOST_WAITING", 4)
     gateway = both(copied)

@@ -83,6 +83,18 @@ def test_a_host_whose_certificate_is_for_another_name_is_not_spoken_to(
     assert venue.logons == 0
 
 
+def test_a_certificate_that_cannot_be_read_is_told_and_read_again(
+    world: World, venues: Venues, certificates: Certificates
+) -> None:
+    venue = venues.secure(certificates.of("127.0.0.1"))
+    authority = certificates.ca.read_bytes()
+    certificates.ca.write_bytes(b"half of it")
+    gateway = world.gateway(fix_tls="on", fix_tls_ca_file=str(certificates.ca), fix_port=venue.port)
+    until(lambda: "it must have certificates in PEM form" in gateway.status().text)
+    certificates.ca.write_bytes(authority)
+    until(lambda: gateway.status().logged_on)
+
+
 def test_each_host_is_called_by_its_own_name(world: World, venues: Venues, certificates: Certificates) -> None:
     wrong = venues.secure(certificates.of("venue.example"))
     right = venues.secure(certificates.of("localhost"))

@@ -155,7 +155,7 @@ def test_storages_clock_has_the_last_word_on_whether_the_lease_may_be_taken(worl
 
 
 def test_at_the_windows_end_the_session_logs_out_and_gives_the_lease_back(world: World) -> None:
-    gateway = world.logged_on(fix_schedule=around_now(ends_in=timedelta(seconds=6)))
+    gateway = world.logged_on(fix_schedule=around_now(ends_in=timedelta(seconds=7)))
     until(lambda: not world.venue.online)
     until(lambda: world.lease().released)
     until(lambda: gateway.status().opens_at is not None)
@@ -174,7 +174,7 @@ def test_a_report_that_is_still_being_delivered_at_the_windows_end_is_waited_for
             raise ConnectionError("nobody there")
         return world.wake(rows)
 
-    gateway = world.gateway(wake, fix_schedule=around_now(ends_in=timedelta(seconds=6)))
+    gateway = world.gateway(wake, fix_schedule=around_now(ends_in=timedelta(seconds=7)))
     until(lambda: gateway.status().logged_on)
     order_id = world.order()
     gateway.submit(order_id, entry_order(order_id), AT)
@@ -253,7 +253,7 @@ def test_an_order_of_earlier_hours_that_the_venue_does_not_know_is_not_sent_agai
 
 
 def test_what_is_claimed_and_has_not_left_at_the_windows_end_waits_for_the_next(world: World) -> None:
-    first = world.logged_on(order_release="manual", fix_schedule=around_now(ends_in=timedelta(seconds=6)))
+    first = world.logged_on(order_release="manual", fix_schedule=around_now(ends_in=timedelta(seconds=7)))
     order_id = world.order()
     cl_ord_id = f"{order_id}.e1"
     first.submit(order_id, entry_order(order_id), AT)
@@ -277,7 +277,7 @@ def test_out_of_hours_nobody_is_told_of_an_outage(world: World, monkeypatch: pyt
         asked += 1
         return datetime.now(UTC)
 
-    settings = world.with_settings(fix_schedule=around_now(ends_in=timedelta(seconds=5)))
+    settings = world.with_settings(fix_schedule=around_now(ends_in=timedelta(seconds=7)))
     gateway = Gateway(settings, world.tables, None, utc=utc)
     gateway.start(world.wake)
     world.gateways.append(gateway)

@@ -5,13 +5,18 @@ import threading
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import UTC, datetime, time, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from azure.core.exceptions import ServiceRequestError
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
+from fix.schedule import Schedule
+from gateway.hours import time_of
 from gateway.lease import ROW_KEY, Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError
-from storage.tables import Row, Tables, creating
+from storage.tables import Row, Tables, creating, merging
 
 
 @pytest.fixture
@@ -115,6 +120,28 @@ async def test_many_commits_are_few_transactions(tables: Tables, session: str) -
     assert len(list(tables.sessions.query_entities(f"PartitionKey eq '{session}'"))) == 251
 
 
+async def test_what_is_to_be_written_later_goes_with_the_next_write_and_each_row_once_as_it_was_given_last(
+    tables: Tables, session: str
+) -> None:
+    client = Lossy(tables.sessions, losing=0)
+    tables.sessions.create_entity(row(session, "a"))
+    held = taken(candidate(tables, session, "a", Clock()))
+    async with running(client, session, held, Clock()) as writer:
+        writer.later(merging({**row(session, "a"), "state": "sent", "number": 7}))
+        writer.later(creating(row(session, "b")))
+        writer.later(merging({**row(session, "a"), "state": "acknowledged"}))
+        await writer.commit(creating(row(session, "c")))
+        # A row of the commit's own, too: it then goes with the one after it.
+        writer.later(merging({**row(session, "c"), "state": "sent"}))
+        await writer.commit(merging({**row(session, "c"), "state": "claimed"}))
+        await writer.commit()
+    assert client.transactions == 3
+    found = tables.sessions.get_entity(session, "a")
+    assert (found["state"], "number" in found) == ("acknowledged", False)
+    assert tables.sessions.get_entity(session, "b")
+    assert tables.sessions.get_entity(session, "c")["state"] == "sent"
+
+
 async def test_what_is_refused_does_not_take_the_others_of_its_transaction_with_it(
     tables: Tables, session: str
 ) -> None:
@@ -193,3 +220,53 @@ class Lossy:
             self.losing -= 1
             raise ServiceRequestError("the answer was lost")
         return answer
+
+
+class Dated(Lossy):
+    """A client whose storage has a clock of its own."""
+
+    def __init__(self, client: Any, utc: datetime) -> None:
+        super().__init__(client, losing=0)
+        self.utc = utc
+
+    def get_entity(self, *args: Any, **options: Any) -> Any:
+        tell = options.pop("raw_response_hook")
+        headers = {"Date": format_datetime(self.utc, usegmt=True)}
+        tell(SimpleNamespace(http_response=SimpleNamespace(headers=headers)))
+        return super().get_entity(*args, **options)
+
+
+def test_storage_tells_its_time(tables: Tables, session: str) -> None:
+    told: list[Any] = []
+    with pytest.raises(ResourceNotFoundError):
+        tables.sessions.get_entity(session, ROW_KEY, raw_response_hook=told.append)
+    (answer,) = told
+    utc = time_of(answer.http_response.headers["Date"])
+    assert utc is not None
+    assert abs(utc - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_new_window_by_storages_clock_begins_the_numbers_again_with_the_take(tables: Tables, session: str) -> None:
+    """The machine's clock, which here is in neither window, is not asked."""
+    storage = Dated(tables.sessions, datetime(2031, 3, 3, 9, 0, tzinfo=UTC))
+    schedule = Schedule.daily(time(8), time(16))
+
+    def looked(owner: str) -> Held | None:
+        clock = Clock()
+        one = Candidate(
+            lambda: cast(Any, storage), session, owner, lease_seconds=10, block=100, schedule=schedule, monotonic=clock
+        )
+        held = one.look()
+        clock.now += 10
+        return held or one.look()
+
+    first = looked("a")
+    assert first is not None
+    # Until 16:00 less the margin, by the monotonic clock.
+    assert first.closes == 1000 + 7 * 3600 - 2
+    generations = []
+    for utc in ("2031-03-03T15:59:57", "2031-03-03T16:30:00", "2031-03-04T08:00:01", "2031-03-04T08:00:02"):
+        storage.utc = datetime.fromisoformat(utc).replace(tzinfo=UTC)
+        held = looked("b")
+        generations.append(held and (held.lease.generation, held.lease.block_start, held.lease.window_epoch))
+    assert generations == [(1, 101, 1), None, None, (2, 1, 3)]

@@ -214,6 +214,16 @@ def test_an_order_is_found_by_every_cl_ord_id_of_its_chain() -> None:
     assert isinstance(finding.event, OrderReplaced)
 
 
+def test_an_order_whose_submission_the_outbox_has_forgotten_is_opened_again_or_left_to_its_lifecycle() -> None:
+    ended = book("a", [], rows(ACCEPTED, CANCELED), is_open=False)
+    (finding,) = compare([ended], answered(standing()), ()).findings
+    assert finding.kind == "working"
+    assert isinstance(finding.event, OrderRestated)
+    opened = book("a", [], rows(ACCEPTED, CANCELED, finding.event))
+    comparison = compare([opened], answered(standing()), ())
+    assert (comparison.findings, comparison.left_out) == ([], 1)
+
+
 @pytest.mark.parametrize(
     ("answers", "is_complete"),
     [

@@ -35,6 +35,7 @@ def test_what_is_not_set_has_its_default() -> None:
     assert (settings.order_release, settings.sma_fast) == ("immediate", 10)
     assert settings.fix_mass_status == "yes"
     assert load({**GOOD, "FIX_MASS_STATUS": "no"}).fix_mass_status == "no"
+    assert (settings.fix_messages_per_second, settings.fix_repeated_clordid, settings.outbox_days) == (0, "refused", 7)
     assert settings.max_symbol_notional == Decimal("200000.50")
     assert "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;" in settings.storage_connection
 
@@ -61,6 +62,9 @@ def test_every_wrong_setting_is_named_at_once_with_what_would_be_right() -> None
         ({"ORDER_RELEASE": "manual"}, "ORDER_RELEASE=manual: is for replays only"),
         ({"FIX_MASS_STATUS": "maybe"}, "FIX_MASS_STATUS=maybe: has to be yes or no"),
         ({"ORDER_RELEASE": "later"}, "ORDER_RELEASE=later: has to be immediate or manual"),
+        ({"FIX_MESSAGES_PER_SECOND": "-5"}, "FIX_MESSAGES_PER_SECOND=-5: has to be a whole number from 0 to 100000"),
+        ({"FIX_REPEATED_CLORDID": "maybe"}, "FIX_REPEATED_CLORDID=maybe: has to be refused or accepted"),
+        ({"OUTBOX_DAYS": "0"}, "OUTBOX_DAYS=0: has to be a whole number from 1 to 3650"),
         ({"SMA_FAST": "30", "SMA_SLOW": "20"}, "SMA_FAST=30: has to be less than SMA_SLOW=20"),
         ({"FIX_USERNAME": "me"}, "FIX_PASSWORD: FIX_USERNAME and FIX_PASSWORD have to be set both"),
         ({"FIX_TARGET_COMP_ID": "DESK"}, "FIX_TARGET_COMP_ID=DESK: has to differ"),
@@ -145,6 +149,16 @@ def test_the_first_host_is_tried_first_and_the_others_in_their_order() -> None:
     assert load(GOOD).fix_hosts == (("127.0.0.1", 9878),)
     hosts = load({**GOOD, "FIX_HOSTS": "second:9879, [::1]:9880"}).fix_hosts
     assert hosts == (("127.0.0.1", 9878), ("second", 9879), ("::1", 9880))
+
+
+def test_a_venue_that_takes_a_cl_ord_id_twice_can_be_told() -> None:
+    settings = load({**GOOD, "FIX_REPEATED_CLORDID": "accepted", "FIX_MESSAGES_PER_SECOND": "50", "OUTBOX_DAYS": "30"})
+    assert (settings.fix_messages_per_second, settings.fix_repeated_clordid, settings.outbox_days) == (
+        50,
+        "accepted",
+        30,
+    )
+    assert load({**GOOD, "FIX_REPEATED_CLORDID": "refused"}).fix_repeated_clordid == "refused"
 
 
 def test_secrets_are_shown_to_nobody() -> None:

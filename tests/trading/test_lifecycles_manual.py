@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 MANUAL = (ROOT / "docs" / "lifecycles.md").read_text(encoding="utf-8")
 SPECS: dict[str, type[Common]] = {str(kind.__struct_config__.tag): kind for kind in KINDS}
 DEPLOYED = ("trading", "gateway", "storage", "orchestrators", "activities", "entities", "triggers")
-NO_ALERTS = {"CLOCK_BOOTTIME", "DELETE", "ORDER_RELEASE", "PATCH"}
+NO_ALERTS = {"CLOCK_BOOTTIME", "DELETE", "DROP_COPY_SENDER_COMP_ID", "ORDER_RELEASE", "PATCH"}
 """What else is written in capitals in the code."""
 
 
