@@ -53,7 +53,7 @@ def _until(found: Callable[[], bool], within: float) -> float:
 
 
 def _is_logged_on(system: System, name: str) -> bool:
-    status = system.statuses()[system.names.index(name)]
+    status = system.status(name)
     return status is not None and status.logged_on
 
 
