@@ -201,6 +201,10 @@ class System:
         with ThreadPoolExecutor(len(self.host_ports)) as asking:
             return list(asking.map(self._status, self.host_ports))
 
+    def status(self, name: str) -> SessionStatus | None:
+        """What this host says; None if it does not answer within a second."""
+        return self._status(self.host_ports[self.names.index(name)])
+
     def holder(self) -> str | None:
         """The name of the host that holds the lease, as those say that answer."""
         pids = {str(self._parts[name].process.pid): name for name in self.names}

@@ -53,7 +53,7 @@ def _until(found: Callable[[], bool], within: float) -> float:
 
 
 def _is_logged_on(system: System, name: str) -> bool:
-    status = system.statuses()[system.names.index(name)]
+    status = system.status(name)
     return status is not None and status.logged_on
 
 
@@ -184,6 +184,36 @@ def test_a_fault_ends_by_itself_and_one_on_the_same_process_ends_it_early(system
     second = system.inject(_fault("stop", "venue", 0.1))
     assert _is_over(first)
     _until(lambda: _is_over(second), 2)
+
+
+_RUNNING = """
+import sys, time
+from pathlib import Path
+from tests.chaos.faults import Fault
+from tests.chaos.system import System
+
+with System(Path(sys.argv[1])) as system:
+    system.inject(Fault(at=0, kind="stop", target="hosts", duration=60))
+    parts = ("azurite", "venue", "fix-proxy", "storage-proxy", "host-a", "host-b")
+    print(*(system.pid(name) for name in parts), flush=True)
+    time.sleep(60)
+"""
+
+
+def test_nothing_is_left_of_a_system_whose_process_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _RUNNING, str(tmp_path)], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        pids = [int(pid) for pid in running.stdout.readline().split()]
+        running.kill()
+    assert len(pids) == 6
+    _until(lambda: not any(_is_running(pid) for pid in pids), 5)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 _ASKING = """
