@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup run host test bench bench-engines histories crash interop fuzz lifecycles mutants lint
+.PHONY: help setup run host test bench bench-engines histories crash chaos interop fuzz lifecycles mutants lint
 
 BIN := .venv/bin
 NODE_MODULES := infra/azurite/node_modules
@@ -40,6 +40,9 @@ histories: $(SETUP) ## record the golden histories in tests/histories/ afresh: r
 
 crash: $(SETUP) ## kill development hosts at random instants, compare with undisturbed runs; KILLS=n (500) SEED=n (1)
 	@$(BIN)/python -m tests.crashes --kills "$(or $(KILLS),500)" --seed "$(or $(SEED),1)"
+
+chaos: $(SETUP) ## kill, stop, cut and starve everything while orders are traded, and compare all accounts; FAULTS=n (200) SEED=n (any)
+	@$(BIN)/python -m tests.chaos --faults "$(or $(FAULTS),200)" $(if $(SEED),--seed "$(SEED)")
 
 interop: $(SETUP) .venv/.quickfix ## this FIX engine against QuickFIX, in both roles, killed and resumed; ONLY=text of a scenario's name
 	@$(BIN)/python -m tests.interop $(if $(ONLY),--only "$$ONLY")

@@ -19,7 +19,9 @@ import triggers.market_data
 import triggers.orders
 import triggers.session
 from storage.settings import settings
+from trading.messages import prepare
 
+prepare()
 settings()  # wrong settings stop the start here, with a text that names each of them
 
 app = df.DFApp()

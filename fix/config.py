@@ -76,6 +76,11 @@ class SessionConfig:
     logout_timeout: float = 2
     maximum_time_difference: float = 120
     """Between SendingTime (52) and our clock, both ways."""
+    mistimed: Literal["reject", "end"] = "reject"
+    """What becomes of a message whose SendingTime (52) cannot be right. `reject` (volume 2) uses its number up: it does
+    not come again. `end` ends the session and leaves it: it comes again after the next Logon, and when it was sent at
+    first (122) does not matter. That is for whoever cannot do without any message: it may be one's own clock that is
+    wrong."""
 
     def __post_init__(self) -> None:
         if self.role not in ("initiator", "acceptor"):
@@ -93,7 +98,11 @@ class SessionConfig:
         for name in ("logon_timeout", "logout_timeout", "maximum_time_difference"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be more than 0 seconds")
-        for name, allowed in (("sending_time_digits", (3, 6)), ("validate", ("all", "session"))):
+        for name, allowed in (
+            ("sending_time_digits", (3, 6)),
+            ("validate", ("all", "session")),
+            ("mistimed", ("reject", "end")),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}: it must be {allowed[0]!r} or {allowed[1]!r}")
         if self.next_expected and self.begin_string == "FIX.4.2":

@@ -511,12 +511,16 @@ class Session:
         # Gap fills of many engines carry 43=Y without 122, and nothing depends on it there.
         if message.msg_type != _SEQUENCE_RESET or 122 in first:
             original = parse_timestamp(122, message.require(122))
-            if original > sending_time:
+            if original > sending_time and self.config.mistimed == "reject":
                 raise FieldError(122, message.get(122), f"not after SendingTime {message.get(52)}", reason=10)
         return True
 
     def _refuse_header(self, message: Message, number: int, error: FieldError) -> None:
         ends = error.reason in (9, 10)
+        is_logged_on = self._state in (State.IN_SESSION, State.LOGOUT_SENT)
+        if error.reason == 10 and is_logged_on and self.config.mistimed == "end":
+            self._end(str(error))
+            return
         self._use_up(number)
         if self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
             self._end(str(error))

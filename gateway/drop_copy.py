@@ -244,6 +244,7 @@ class _Epoch:
                 target_comp_id=settings.drop_copy_target,
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 logon_fields=password(lambda: self._logon) if credentials else None,
+                mistimed="end",
                 reset_on_logon=held.lease.reset,
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),

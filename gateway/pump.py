@@ -120,6 +120,8 @@ class Pump:
                 heartbeat_interval=settings.fix_heartbeat_seconds,
                 logon_fields=password(lambda: self._logon) if credentials else None,
                 may_resend=self._may_resend,
+                # A report that is refused does not come again, and it is rather our clock that has jumped.
+                mistimed="end",
                 reset_on_logon=held.lease.reset,
             ),
             MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -48,22 +48,31 @@ def node() -> str:
     return str(Path(ROOT_DIR) / "bin" / "node")
 
 
-def azurite_process(port: int, log: Path, service: Service = "table") -> Process:
-    """One of Azurite's services on `port`, not started yet; its data is in memory only."""
+def azurite_process(
+    port: int,
+    log: Path,
+    service: Service = "table",
+    *,
+    location: Path | None = None,
+    node_options: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> Process:
+    """One of Azurite's services on `port`, not started yet; its data is in memory only, or in a folder."""
     script = _SCRIPTS / service / "main.js"
     if not script.exists():
         raise AzuriteError("Azurite is not installed: run `make setup`")
     command = [
         node(),
+        *node_options,
         str(script),
         f"--{service}Port",
         str(port),
         "--silent",
         "--disableTelemetry",
-        "--inMemoryPersistence",
         "--skipApiVersionCheck",
+        *(["--inMemoryPersistence"] if location is None else ["--location", str(location)]),
     ]
-    return Process("Azurite", command, log, os.environ)
+    return Process("Azurite", command, log, os.environ if environ is None else environ)
 
 
 @contextmanager

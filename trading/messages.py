@@ -5,6 +5,8 @@ All of it crosses a durable boundary as JSON: `encoded` before, `decoded` after.
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -267,6 +269,23 @@ class OrderReopened(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the exposure entity's `reopen`: the venue has said more of an order that had ended."""
 
     order_id: str
+
+
+def prepare() -> None:
+    """Have the fields of all structs worked out now, on one thread: to be called before anything is decoded.
+
+    msgspec does it when a type is first used. Where two threads come to that at once, one of them finds it half done,
+    and the process crashes (seen with 0.22): as when a process that has just started is given several orders.
+    """
+    for kind in _all_kinds(msgspec.Struct):
+        with suppress(TypeError):  # one that holds what nobody decodes, such as a task
+            msgspec.json.Decoder(kind)
+
+
+def _all_kinds(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _all_kinds(each)
 
 
 def encoded(message: msgspec.Struct) -> Payload:

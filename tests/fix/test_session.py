@@ -822,6 +822,7 @@ def test_a_session_holds_one_connection_at_a_time() -> None:
         ({"logon_timeout": 0}, "logon_timeout is 0"),
         ({"logout_timeout": -1}, "logout_timeout is -1"),
         ({"maximum_time_difference": 0}, "maximum_time_difference is 0"),
+        ({"mistimed": "drop"}, "mistimed is 'drop'"),
     ],
 )
 def test_a_wrong_setting_is_refused_at_once(changed: dict[str, object], what: str) -> None:
@@ -850,6 +851,19 @@ def test_the_clock_difference_that_is_allowed_can_be_set() -> None:
     assert names(side.receives("D", 2, "11=a", header=f"52={side.stamp(-0.9)}")) == ["a"]
     assert side.receives("D", 3, "11=b", header=f"52={side.stamp(-1.1)}") == []
     assert brief(side.sends()) == [("3",), ("5",)]
+
+
+def test_a_message_whose_time_cannot_be_right_may_be_left_for_the_next_logon() -> None:
+    side = logged_on(config=SessionConfig("initiator", "SELF", "PEER", mistimed="end"))
+    events = side.receives("8", 2, "11=a", header=f"52={side.stamp(-86400)}")
+    assert [type(event) for event in events] == [LoggedOut, Disconnect]
+    assert brief(side.sends()) == [("5",)]
+    assert side.receives("8", 3, "11=b") == []
+    side.session.disconnected(side.now)
+    assert side.session.next_inbound == 2
+    side.logs_on(4)
+    assert brief(side.sends(), 7, 16)[-1] == ("2", "2", "0")
+    assert names(side.receives("8", 2, "11=a", header=f"43=Y|122={side.stamp(86400)}")) == ["a"]
 
 
 # Found in reading

@@ -123,6 +123,14 @@ class Counterparty:
         """Have sent a message that got lost on its way: it is resent when it is asked for."""
         self.call(lambda: self._store(message))
 
+    def mistimed(self, do: Callable[[], None]) -> None:
+        """What is sent by it has a SendingTime (52) of long ago."""
+        vars(self.session)["_sending_time"] = lambda: "20131007-13:30:00.000"
+        try:
+            do()
+        finally:
+            del vars(self.session)["_sending_time"]
+
     def cut(self) -> None:
         """Close the connection without a word."""
         self.call(lambda: self.connection.abort("cut") if self.connection else None)

@@ -47,6 +47,18 @@ def test_an_order_is_sent_and_its_report_is_journalled_and_delivered(world: Worl
     until(lambda: world.state(f"{order_id}.e1") == "acknowledged")
 
 
+def test_a_report_that_comes_while_our_clock_is_wrong_is_not_lost(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: settled(world, gateway))
+    world.venue.mistimed(lambda: world.venue.fill(f"{order_id}.e1", 10, "3000"))
+    until(lambda: world.venue.logons == 2)
+    until(lambda: len(world.events(order_id)) == 2)
+    assert [type(event) for event in world.events(order_id)] == [OrderAccepted, OrderFilled]
+    until(lambda: settled(world, gateway))
+
+
 def test_a_repeated_submit_sends_once(world: World) -> None:
     gateway = world.logged_on()
     order_id = world.order()

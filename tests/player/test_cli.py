@@ -95,6 +95,7 @@ def test_make_without_a_target_lists_them() -> None:
         "bench-engines",
         "histories",
         "crash",
+        "chaos",
         "interop",
         "fuzz",
         "lifecycles",
