@@ -122,7 +122,7 @@ def test_40_what_was_claimed_by_its_deadline_is_unknown_until_the_venue_has_been
         # Its time runs out: what it asks for then is a cancel, which the venue has to answer too.
         until(lambda: api.order(order_id)["children"][0]["status"] == "pending_cancel")
         order = api.order(order_id)
-        assert (order["outcome"], outbox_state(stack, entry)) == (None, "claimed")
+        assert (order["outcome"], outbox_state(stack, entry)) == (None, "sent")
         assert order_id in str(api("GET", "/api/exposure"))
     until(lambda: api.order(order_id)["outcome"])
     assert api.order(order_id)["filled_quantity"] == "0"
