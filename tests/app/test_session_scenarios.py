@@ -127,6 +127,6 @@ def test_40_what_was_claimed_by_its_deadline_is_unknown_until_the_venue_has_been
         assert order_id in str(api("GET", "/api/exposure"))
     until(lambda: api.order(order_id)["outcome"])
     assert api.order(order_id)["filled_quantity"] == "0"
-    assert outbox_state(stack, entry) == "acknowledged"
+    until(lambda: outbox_state(stack, entry) == "acknowledged")
     assert entry not in ids_at_venue(stack)
     assert order_id not in str(api("GET", "/api/exposure"))
