@@ -272,7 +272,8 @@ class LeaseWriter:
         return not self._ended and self._monotonic() < self.valid_until
 
     async def commit(self, *operations: Operation, change: Change | None = None) -> None:
-        """Write now, in one transaction with the lease.
+        """Write now, in one transaction with the lease. What was to be written later of a row that this changes is not
+        written any more: it is older.
 
         Raises:
             RowRefusedError: one of these operations cannot be; none of them was done.
@@ -280,6 +281,9 @@ class LeaseWriter:
         """
         if self._ended:
             raise LeaseLostError(f"{self._session}: epoch {self._lease.epoch} is over")
+        for operation in operations:
+            if operation[0] == "update":
+                self._lazy.pop(str(operation[1]["RowKey"]), None)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._eager.append(_Work(operations, change, done))
         self._called.set()
