@@ -50,6 +50,7 @@ Kind = Literal["working", "orphan", "ended", "missing", "terms", "fills", "unans
 _UNHEARD = OrderStatus.PENDING_NEW
 """The stage of an order of which the venue has said nothing yet: whoever sent it finds out, and not a comparison."""
 _FILLED, _REJECTED, _EXPIRED = "2", "8", "C"  # OrdStatus (39)
+_PENDING = frozenset("6E")  # OrdStatus (39): a request waits at the venue, and the report has its ClOrdID
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,6 +320,9 @@ def _news(known: Book, order: Order, standing: Standing) -> tuple[Kind | None, V
     if standing.is_open:
         if not order.is_open or _is_ended(known, order):
             return "working", _listed(known, order, standing)
+        if standing.status in _PENDING:
+            # The terms are those of before the request or after it, as each venue has it: its answer is still to come.
+            return None, None
         differs = standing.quantity != order.quantity or _is_renamed(known, order, standing)
         prices = ((order.limit_price, standing.limit_price), (order.stop_price, standing.stop_price))
         differs = differs or any(None not in pair and pair[0] != pair[1] for pair in prices)
@@ -356,7 +360,8 @@ def _listed(known: Book, order: Order, standing: Standing) -> VenueEvent:
 
 def _is_renamed(known: Book, order: Order, standing: Standing) -> bool:
     """Whether the venue has carried out a replace of which we know nothing, or that it was refused."""
-    return standing.cl_ord_id in known.replaces and standing.cl_ord_id not in order.cl_ord_ids
+    is_carried_out = standing.status not in _PENDING
+    return is_carried_out and standing.cl_ord_id in known.replaces and standing.cl_ord_id not in order.cl_ord_ids
 
 
 def _end(order: Order, standing: Standing) -> VenueEvent | None:

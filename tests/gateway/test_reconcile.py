@@ -21,6 +21,7 @@ from trading.events import (
     OrderCanceled,
     OrderFilled,
     OrderReplaced,
+    OrderReported,
     OrderRestated,
     VenueEvent,
 )
@@ -103,6 +104,14 @@ def ours(*events: VenueEvent, **fields: Any) -> Book:
     return book("a", entries(submit("a.e1")), rows(*events), **fields)
 
 
+def replacing(*events: VenueEvent, **fields: Any) -> Book:
+    return book("a", entries(submit("a.e1"), replace("a.e2", "a.e1", 6)), rows(*events), **fields)
+
+
+def pending(name: str, status: str, orig: str = "a.e1") -> OrderReported:
+    return OrderReported(cl_ord_id=name, orig_cl_ord_id=orig, exec_type=status, order_status=status, at=AT)
+
+
 def answered(*standings: Standing) -> Inquiry:
     inquiry = Inquiry("1-1")
     for number, each in enumerate(standings, 50):
@@ -128,6 +137,24 @@ FILLED = fill("a.e1", 10, 10, 0)
             id="the same, partly filled",
         ),
         pytest.param(ours(ACCEPTED), standing(status="6", cl_ord_id="a.x2", orig_cl_ord_id="a.e1"), [], id="pending"),
+        pytest.param(
+            replacing(ACCEPTED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1"),
+            [],
+            id="a replace is pending",
+        ),
+        pytest.param(
+            replacing(ACCEPTED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1", quantity=Decimal(6)),
+            [],
+            id="a replace is pending, and its terms are told",
+        ),
+        pytest.param(
+            replacing(ACCEPTED, CANCELED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1"),
+            [("working", OrderRestated)],
+            id="works though cancelled, and a replace is pending",
+        ),
         pytest.param(ours(ACCEPTED, CANCELED), standing(), [("working", OrderRestated)], id="works though cancelled"),
         pytest.param(
             ours(ACCEPTED),
