@@ -36,7 +36,6 @@ from trading.events import (
     OrderCanceled,
     OrderExpired,
     OrderNotSent,
-    OrderRejected,
     OrderReplaced,
     OrderReported,
     OrderRestated,
@@ -253,6 +252,9 @@ def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) 
 
 def judge(known: Book, order: Order, standing: Standing, number: int) -> list[Finding]:
     """What differs between an order of ours and what the venue says of it."""
+    if standing.status == _REJECTED:
+        # What was accepted once cannot be rejected any more (FIX 4.4 volume 4, appendix D): the question was.
+        return [unanswered(known, order, f"the venue refuses the question: {standing.text}")]
     findings = []
     if standing.cum_quantity != order.cum_quantity:
         findings.append(_finding("fills", known.order_id, order, _cum(order), _traded(standing, order), None, number))
@@ -369,8 +371,6 @@ def _end(order: Order, standing: Standing) -> VenueEvent | None:
     if standing.status == _FILLED and standing.cum_quantity > order.cum_quantity:
         # Without the trades it would be over and its position unknown: another in its place might be one too many.
         return None
-    if standing.status == _REJECTED:
-        return OrderRejected(cl_ord_id=name, reason=standing.text, at=at)
     if standing.status == _EXPIRED:
         return OrderExpired(cl_ord_id=name, cum_quantity=standing.cum_quantity, at=at)
     return OrderCanceled(cl_ord_id=name, cum_quantity=standing.cum_quantity, reason=standing.text, at=at)

@@ -193,7 +193,6 @@ def test_an_order_that_the_venue_lists_is_compared_with_ours(
         ({"status": "4", "cum_quantity": Decimal(0)}, "OrderCanceled"),
         ({"status": "4", "cum_quantity": Decimal(3)}, "OrderCanceled"),
         ({"status": "C"}, "OrderExpired"),
-        ({"status": "8"}, "OrderRejected"),
         ({"status": "2", "cum_quantity": Decimal(0)}, "OrderCanceled"),
         ({"status": "2", "cum_quantity": Decimal(10)}, None),
     ],
@@ -207,6 +206,14 @@ def test_an_order_that_is_over_at_the_venue_is_over_here_unless_its_trades_are_m
     assert ended.kind == "ended"
     assert (type(ended.event).__name__ if ended.event else None) == event
     assert bool(fills) == bool(fields.get("cum_quantity"))
+
+
+@pytest.mark.parametrize("known", [ours(ACCEPTED), ours(ACCEPTED, fill("a.e1", 4, 4, 6))])
+def test_an_order_that_works_is_not_ended_by_a_refusal_of_the_question_about_it(known: Book) -> None:
+    answer = standing(is_open=False, request="", status="8", text="too many requests")
+    (finding,) = judge(known, known.orders[0], answer, 50)
+    assert (finding.kind, finding.event) == ("unanswered", None)
+    assert finding.venue == "the venue refuses the question: too many requests"
 
 
 def test_an_order_that_the_venue_does_not_know_was_cancelled_by_it() -> None:

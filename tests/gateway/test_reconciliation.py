@@ -190,6 +190,20 @@ def test_an_order_that_is_over_at_the_venue_ends_here_as_it_did_there(
     assert again(world, gateway).found == 0
 
 
+def test_an_order_about_which_the_venue_refuses_to_be_asked_works_on(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    world.venue.book.clear()
+    world.venue.statuses[f"{order_id}.e1"] = {
+        "ord_status": fix.OrdStatus.REJECTED,
+        "ord_rej_reason": 99,
+        "text": "too many requests",
+    }
+    assert found(again(world, gateway)) == [("unanswered", f"{order_id}.e1", "told to a human")]
+    assert world.events(order_id) == [OrderAccepted(cl_ord_id=f"{order_id}.e1", at=AT)]
+    assert codes(world) == ["RECONCILE_UNANSWERED"]
+
+
 def test_a_fill_that_was_never_reported_is_told_to_a_human_and_no_execution_is_made_up(world: World) -> None:
     gateway = world.logged_on()
     part, whole = working(world, gateway, filled=4), working(world, gateway)
