@@ -929,9 +929,10 @@ class Pump:
             if report.standing.request:
                 self._on_processed(number)
                 return
-        if report.kind == "unknown":
-            # What is resent answers an older question: the order may have been sent since.
-            if not resent:
+        if report.kind in ("unknown", "unclear"):
+            # What is resent answers an older question: the order may have been sent since. What may refuse either the
+            # question or the order is no answer: it is asked about again.
+            if not resent and report.kind == "unknown":
                 self._answer(report)
             self._on_processed(number)
             return
