@@ -319,7 +319,7 @@ def _those(names: Container[str], order: Order) -> bool:
 def _news(known: Book, order: Order, standing: Standing) -> tuple[Kind | None, VenueEvent | None]:
     """In which way an order stands otherwise than with us, and what the journal is to say of it; None where nothing
     true can be said."""
-    if standing.is_open:
+    if standing.is_open and not child.is_over_today(order, standing.status):
         if not order.is_open or _is_ended(known, order):
             return "working", _listed(known, order, standing)
         if standing.status in _PENDING:
@@ -371,7 +371,7 @@ def _end(order: Order, standing: Standing) -> VenueEvent | None:
     if standing.status == _FILLED and standing.cum_quantity > order.cum_quantity:
         # Without the trades it would be over and its position unknown: another in its place might be one too many.
         return None
-    if standing.status == _EXPIRED:
+    if standing.status == _EXPIRED or child.is_over_today(order, standing.status):
         return OrderExpired(cl_ord_id=name, cum_quantity=standing.cum_quantity, at=at)
     return OrderCanceled(cl_ord_id=name, cum_quantity=standing.cum_quantity, reason=standing.text, at=at)
 

@@ -19,6 +19,7 @@ from trading.events import (
     CancelRejected,
     OrderAccepted,
     OrderCanceled,
+    OrderExpired,
     OrderFilled,
     OrderReplaced,
     OrderReported,
@@ -26,12 +27,12 @@ from trading.events import (
     VenueEvent,
 )
 from trading.journal import JournalRow
-from trading.orders import OrderType, Side
+from trading.orders import OrderType, Side, TimeInForce
 
 AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
-def submit(name: str, quantity: int = 10) -> SubmitOrder:
+def submit(name: str, quantity: int = 10, time_in_force: TimeInForce = TimeInForce.GTC) -> SubmitOrder:
     return SubmitOrder(
         cl_ord_id=name,
         symbol="IBM",
@@ -39,6 +40,7 @@ def submit(name: str, quantity: int = 10) -> SubmitOrder:
         quantity=Decimal(quantity),
         order_type=OrderType.LIMIT,
         limit_price=Decimal(181),
+        time_in_force=time_in_force,
     )
 
 
@@ -108,6 +110,10 @@ def replacing(*events: VenueEvent, **fields: Any) -> Book:
     return book("a", entries(submit("a.e1"), replace("a.e2", "a.e1", 6)), rows(*events), **fields)
 
 
+def of_the_day(*events: VenueEvent) -> Book:
+    return book("a", entries(submit("a.e1", time_in_force=TimeInForce.DAY)), rows(*events))
+
+
 def pending(name: str, status: str, orig: str = "a.e1") -> OrderReported:
     return OrderReported(cl_ord_id=name, orig_cl_ord_id=orig, exec_type=status, order_status=status, at=AT)
 
@@ -123,6 +129,7 @@ def answered(*standings: Standing) -> Inquiry:
 ACCEPTED = OrderAccepted(cl_ord_id="a.e1", at=AT)
 CANCELED = OrderCanceled(cl_ord_id="a.e1", cum_quantity=Decimal(0), at=AT)
 FILLED = fill("a.e1", 10, 10, 0)
+DONE_FOR_DAY = OrderReported(cl_ord_id="a.e1", exec_type="3", order_status="3", at=AT)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +183,14 @@ FILLED = fill("a.e1", 10, 10, 0)
             [("working", OrderRestated)],
             id="larger, and so not filled",
         ),
+        pytest.param(of_the_day(ACCEPTED, DONE_FOR_DAY), standing(status="3"), [], id="its day is done"),
+        pytest.param(
+            of_the_day(ACCEPTED), standing(status="B"), [("ended", OrderExpired)], id="its day is done unheard"
+        ),
+        pytest.param(
+            ours(ACCEPTED, DONE_FOR_DAY), standing(status="3"), [], id="done for the day, and lasts overnight"
+        ),
+        pytest.param(ours(ACCEPTED), standing(status="3"), [], id="done for the day unheard, and lasts overnight"),
         pytest.param(ours(ACCEPTED, is_open=False), standing(), [("working", OrderRestated)], id="its order has ended"),
     ],
 )
