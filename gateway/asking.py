@@ -150,7 +150,9 @@ class Reconciler:
         if standing is None or self._inquiry is None:
             return
         if not standing.request:
-            self._answer(report.cl_ord_id, (number, report))
+            # After a replace of which we have not heard, the name that was asked about is in OrigClOrdID (41).
+            for name in filter(None, (report.cl_ord_id, standing.orig_cl_ord_id)):
+                self._answer(name, (number, report))
         elif self.is_asking(standing.request):
             self._inquiry.answer(number, standing)
             self._heard.set()

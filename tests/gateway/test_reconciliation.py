@@ -113,6 +113,17 @@ def test_an_order_that_has_ended_here_and_works_at_the_venue_is_opened_again(wor
     assert codes(world) == ["RECONCILE_WORKING"]
 
 
+def test_a_difference_that_comes_back_is_told_again(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    for times in (1, 2):
+        world.venue.report(f"{order_id}.e1", fix.ExecType.CANCELED, fix.OrdStatus.CANCELED)
+        until(lambda: isinstance(world.events(order_id)[-1], OrderCanceled))
+        world.venue.book[f"{order_id}.e1"] = {**ENTRY}
+        assert found(again(world, gateway)) == [("working", f"{order_id}.e1", "journalled as OrderRestated")]
+        assert codes(world) == ["RECONCILE_WORKING"] * times
+
+
 def test_an_order_that_was_to_be_opened_again_when_the_process_died_is_opened_again_by_the_next(world: World) -> None:
     """The journal says that it works, and nobody was told: its order has ended."""
     gateway = world.logged_on()
@@ -258,6 +269,20 @@ def test_a_quantity_or_a_price_that_the_venue_has_changed_unheard_is_a_restateme
     ]
     assert codes(world) == ["RECONCILE_TERMS", "RECONCILE_TERMS"]
     assert again(world, gateway).found == 0
+
+
+def test_an_order_that_was_replaced_and_ended_unheard_is_the_one_that_was_asked_about(world: World) -> None:
+    """The answer has the replace's ClOrdID, and the one that was asked about as OrigClOrdID (41)."""
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    world.venue.book.clear()
+    world.venue.statuses[f"{order_id}.e1"] = {
+        "cl_ord_id": f"{order_id}.e2",
+        "orig_cl_ord_id": f"{order_id}.e1",
+        "ord_status": fix.OrdStatus.CANCELED,
+        "order_qty": Decimal(6),
+    }
+    assert found(again(world, gateway)) == [("ended", f"{order_id}.e1", "journalled as OrderCanceled")]
 
 
 def replacing(order_id: str) -> ReplaceOrder:
