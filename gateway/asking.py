@@ -64,10 +64,6 @@ class Line(Protocol):
         """Raises `fix.session.NotLoggedOn`."""
         ...
 
-    async def caught_up(self) -> None:
-        """Wait until all that has been received by now is journalled and delivered."""
-        ...
-
     async def patiently(self, call: Callable[[], T]) -> T: ...
 
     def origin(self, number: int) -> Origin: ...
@@ -172,7 +168,7 @@ class Reconciler:
     async def _compare(self, inquiry: Inquiry) -> None:
         text = await self._list(inquiry)
         self._line.has_listed()
-        await self._line.caught_up()
+        await self._delivery.journalled()
         books = await self._read(inquiry)
         comparison = compare(books, inquiry, self._line.in_flight)
         findings = list(comparison.findings)

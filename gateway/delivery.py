@@ -227,6 +227,12 @@ class Delivery:
         """Whether anything is under way."""
         return bool(self._under_way)
 
+    async def journalled(self) -> None:
+        """Wait until all that was taken by now is written down. It need not have been delivered."""
+        tasks = [each.task for each in self._under_way]
+        if tasks:
+            await asyncio.wait(tasks)
+
     async def run(self) -> None:
         """Deliver until cancelled; then nothing is under way any more."""
         try:

@@ -1,5 +1,6 @@
 """After a logon the venue's open orders are compared with ours: each difference, over real sockets and storage."""
 
+from concurrent.futures import Future
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,7 @@ from trading.events import (
     TradeCorrected,
 )
 from trading.identity import orphan_order_id
+from trading.journal import JournalRow
 from trading.orders import OrderType, Side
 
 ENTRY = {
@@ -421,6 +423,23 @@ def test_a_comparison_that_fails_does_not_keep_orders_from_leaving(
     working(world, gateway)
     until(lambda: codes(world) == ["RECONCILE_FAILED"])
     assert gateway.status().epoch == 1
+
+
+def test_a_comparison_does_not_wait_for_a_wake_up(world: World) -> None:
+    """It reads the journal: what is written there need not have been told."""
+
+    def wake(_: list[JournalRow]) -> Future[None]:
+        return Future()
+
+    gateway = world.gateway(wake)
+    until(lambda: gateway.status().logged_on and not gateway.status().busy)
+    order_id = world.order()
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: len(world.journal.read(order_id)) == 1)
+    count = len(records(world))
+    world.venue.cut()
+    until(lambda: len(records(world)) > count)
+    assert (records(world)[0].compared, records(world)[0].found) == (1, 0)
 
 
 # Reports that name none of our ClOrdIDs
