@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.outbox import Entry
@@ -302,6 +302,10 @@ class VenueOrder:
     quantity: int
     cum: int = 0
     is_open: bool = True
+    is_of_the_day: bool = False
+    is_done_for_day: bool = False
+    pending: CancelOrder | ReplaceOrder | None = None
+    """The request that the venue has taken and not decided."""
 
 
 @dataclass
@@ -329,7 +333,8 @@ class Model:
 
     def order(self, place: int) -> None:
         self.issued += 1
-        self.send(submit(f"a.e{self.issued}"))
+        time_in_force = TimeInForce.DAY if place % 2 else TimeInForce.GTC
+        self.send(submit(f"a.e{self.issued}", time_in_force=time_in_force))
 
     def request(self, place: int) -> None:
         """Cancel or replace something that we think is open and about which nothing is asked."""
@@ -353,21 +358,51 @@ class Model:
         if isinstance(message, str):
             self.list_open()
         elif isinstance(message, SubmitOrder):
-            self.at_venue.append(VenueOrder([message.cl_ord_id], int(message.quantity)))
+            is_of_the_day = message.time_in_force is TimeInForce.DAY
+            self.at_venue.append(VenueOrder([message.cl_ord_id], int(message.quantity), is_of_the_day=is_of_the_day))
             self.tell(OrderAccepted(cl_ord_id=message.cl_ord_id, at=AT))
+        elif place % 2:
+            self.hold(message)
         else:
             self.change(message)
+
+    def hold(self, message: CancelOrder | ReplaceOrder) -> None:
+        """Tell that a request is pending, and decide it later."""
+        name, orig = message.cl_ord_id, message.orig_cl_ord_id
+        found = next((each for each in self.at_venue if each.is_open and orig in each.names), None)
+        if found is None or found.pending is not None or (found.is_of_the_day and found.is_done_for_day):
+            self.change(message)
+            return
+        found.pending = message
+        self.tell(pending(name, _status(found), orig))
+
+    def decide(self, place: int) -> None:
+        waiting = [each for each in self.at_venue if each.pending]
+        if waiting:
+            found = waiting[place % len(waiting)]
+            message, found.pending = found.pending, None
+            assert message is not None
+            if place % 3:
+                self.change(message)
+            else:
+                self.refuse(message, _status(found))
+
+    def day(self, place: int) -> None:
+        """The day is done, and no request waits: what is of the day is over, and the venue lists it all the same."""
+        working = [each for each in self.at_venue if each.is_open and not each.is_done_for_day and not each.pending]
+        if working:
+            found = working[place % len(working)]
+            found.is_done_for_day = True
+            name = found.names[-1]
+            self.tell(OrderReported(cl_ord_id=name, exec_type="3", order_status="3", at=AT))
 
     def change(self, message: CancelOrder | ReplaceOrder) -> None:
         name, orig = message.cl_ord_id, message.orig_cl_ord_id
         found = next((each for each in self.at_venue if each.is_open and orig in each.names), None)
-        kind: Any = "cancel" if isinstance(message, CancelOrder) else "replace"
         if found is None:
-            self.tell(
-                CancelRejected(
-                    cl_ord_id=name, orig_cl_ord_id=orig, response_to=kind, reason_code=0, order_status="4", at=AT
-                )
-            )
+            self.refuse(message, "4")
+        elif found.is_of_the_day and found.is_done_for_day:
+            self.refuse(message, "3")
         elif isinstance(message, CancelOrder):
             found.is_open = False
             self.tell(OrderCanceled(cl_ord_id=name, orig_cl_ord_id=orig, cum_quantity=Decimal(found.cum), at=AT))
@@ -377,8 +412,20 @@ class Model:
             quantity, cum = message.quantity, Decimal(found.cum)
             self.tell(OrderReplaced(cl_ord_id=name, orig_cl_ord_id=orig, quantity=quantity, cum_quantity=cum, at=AT))
 
+    def refuse(self, message: CancelOrder | ReplaceOrder, status: str) -> None:
+        self.tell(
+            CancelRejected(
+                cl_ord_id=message.cl_ord_id,
+                orig_cl_ord_id=message.orig_cl_ord_id,
+                response_to="cancel" if isinstance(message, CancelOrder) else "replace",
+                reason_code=0,
+                order_status=status,
+                at=AT,
+            )
+        )
+
     def trade(self, place: int) -> None:
-        working = [each for each in self.at_venue if each.is_open]
+        working = [each for each in self.at_venue if each.is_open and not each.is_done_for_day]
         if working:
             found = working[place % len(working)]
             quantity = min(1 + place % 10, found.quantity - found.cum)
@@ -398,10 +445,13 @@ class Model:
     def list_open(self) -> None:
         working = [each for each in self.at_venue if each.is_open]
         for place, each in enumerate(working, 1):
-            quantities = {"quantity": Decimal(each.quantity), "cum_quantity": Decimal(each.cum)}
+            quantities: dict[str, Any] = {"quantity": Decimal(each.quantity), "cum_quantity": Decimal(each.cum)}
             leaves = Decimal(each.quantity - each.cum)
+            names: dict[str, Any] = {"name": each.names[-1], "status": _status(each)}
+            if each.pending is not None:
+                names |= {"name": each.pending.cl_ord_id, "orig_cl_ord_id": each.names[-1]}
             is_last = place == len(working)
-            self.to_us.append(standing(each.names[-1], leaves_quantity=leaves, is_last=is_last, **quantities))
+            self.to_us.append(standing(leaves_quantity=leaves, is_last=is_last, **names, **quantities))
         if not working:
             self.to_us.append(standing("NONE", is_open=False, status="8", total=0))
 
@@ -430,12 +480,19 @@ class Model:
         return book("a", self.outbox, self.journal)
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["order", "request", "handle", "handle", "trade", "end", "hear", "hear"]), st.integers(0, 9)
-    ),
-    max_size=25,
-)
+def _status(order: VenueOrder) -> str:
+    """OrdStatus (39), by its precedence."""
+    if order.pending is not None:
+        return "6" if isinstance(order.pending, CancelOrder) else "E"
+    return "3" if order.is_done_for_day else "1" if order.cum else "0"
+
+
+def steps(*more: str) -> st.SearchStrategy[list[tuple[str, int]]]:
+    names = ["order", "request", "handle", "handle", "trade", "end", "hear", "hear", *more]
+    return st.lists(st.tuples(st.sampled_from(names), st.integers(0, 9)), max_size=25)
+
+
+STEPS = steps("day", "decide")
 
 
 def take(model: Model, steps: list[tuple[str, int]]) -> None:
@@ -453,7 +510,13 @@ def complete(model: Model) -> Comparison:
     return compare([model.book()], model.inquiry, model.unreported)
 
 
+REPLACE_PENDING = [("order", 0), ("handle", 0), ("hear", 0), ("request", 0), ("handle", 1), ("hear", 0)]
+DAY_DONE = [("order", 1), ("handle", 0), ("day", 0), ("hear", 0), ("hear", 0)]
+
+
 @given(before=STEPS, after=STEPS)
+@example(before=REPLACE_PENDING, after=[])
+@example(before=DAY_DONE, after=[])
 def test_where_no_report_is_lost_no_interleaving_makes_a_difference(
     before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> None:
@@ -489,9 +552,8 @@ def test_each_order_that_differs_and_was_not_touched_since_the_question_is_found
             continue
         if any(order.answers_to(name) for name in model.unreported):
             continue
-        differs = (at_venue.is_open, at_venue.quantity, at_venue.cum) != (
-            True,
-            int(order.quantity),
-            int(order.cum_quantity),
-        )
+        status = _status(at_venue)
+        differs = not at_venue.is_open or (at_venue.is_of_the_day and status == "3")
+        differs = differs or at_venue.cum != order.cum_quantity
+        differs = differs or (status not in "6E" and at_venue.quantity != order.quantity)
         assert (order.cl_ord_id in found) == differs
