@@ -140,7 +140,6 @@ class Pump:
         self._has_list = False
         self._names: dict[str, str] = {}  # ClOrdIDs of ours by the venue's OrderID (37)
         self._nameless: list[MessageReceived] = []  # reports of no order of ours, until the venue has listed its orders
-        self._advanced = asyncio.Event()
         self._logon = ("", "")
         self._connection: Connection | None = None
         self._logged_on = asyncio.Event()
@@ -323,13 +322,6 @@ class Pump:
     def in_flight(self) -> frozenset[str]:
         """The ClOrdIDs of what was claimed, and of which the venue has said nothing yet."""
         return frozenset(self._unreported)
-
-    async def caught_up(self) -> None:
-        """Wait until all that has been received by now is journalled and delivered."""
-        number = self._session.next_inbound
-        while self.next_inbound < number:
-            self._advanced.clear()
-            await self._advanced.wait()
 
     def has_listed(self) -> None:
         """The venue has named its open orders, or will not: whose the reports are that waited for that is known now."""
@@ -929,9 +921,10 @@ class Pump:
             if report.standing.request:
                 self._on_processed(number)
                 return
-        if report.kind == "unknown":
-            # What is resent answers an older question: the order may have been sent since.
-            if not resent:
+        if report.kind in ("unknown", "unclear"):
+            # What is resent answers an older question: the order may have been sent since. What may refuse either the
+            # question or the order is no answer: it is asked about again.
+            if not resent and report.kind == "unknown":
                 self._answer(report)
             self._on_processed(number)
             return
@@ -1031,7 +1024,6 @@ class Pump:
             self._processed.set()
         self._on_activity()
         self._writer.advance_inbound(self.next_inbound)
-        self._advanced.set()
 
     def origin(self, number: int) -> Origin:
         return Origin(self._settings.session, self._writer.lease.generation, number)
