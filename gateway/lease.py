@@ -192,7 +192,8 @@ def following(
     generation. Pure."""
     if previous is None:
         previous = Lease(owner="", epoch=0, block_start=1, block_end=1, numbers_since=utc.isoformat())
-    # A row without it was written before there were hours: its numbers go on.
+    # A row without it was written before there were hours: its numbers go on. In which hours nobody knows, so whatever
+    # is uncertain by it counts as of earlier ones.
     since = datetime.fromisoformat(previous.numbers_since or utc.isoformat())
     is_new_window = begins_again(schedule, since, utc)
     anew = is_new_window or previous.reset
@@ -205,7 +206,7 @@ def following(
         inbound=1 if anew else previous.inbound,
         generation=previous.generation + anew,
         numbers_since=(utc if anew else since).isoformat(),
-        window_epoch=epoch if is_new_window else previous.window_epoch,
+        window_epoch=epoch if is_new_window or (schedule and not previous.numbers_since) else previous.window_epoch,
         reset=previous.reset,
         expiry=expiry,
         token=token,
