@@ -16,7 +16,8 @@ from azure.data.tables import UpdateMode
 
 from fix import orders as fix
 from fix.message import Message
-from fix.reconnect import Pauses
+from fix.reconnect import Pauses, Reconnect
+from fix.transport import connect
 from gateway import drop_copy
 from gateway.copies import Copies
 from gateway.drop_copy import DropCopy, DropCopyStatus
@@ -372,8 +373,8 @@ def test_what_is_no_trade_is_processed_and_nothing_is_answered(copied: Copied) -
 
 
 def test_out_of_hours_there_is_no_session_and_nothing_of_before_is_left_unsettled(copied: Copied) -> None:
-    hours = around_now(ends_in=timedelta(seconds=4))
-    watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=4.0)
+    hours = around_now(ends_in=timedelta(seconds=7))
+    watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=6.0)
     until(lambda: watching.status().logged_on)
     cl_ord_id = f"{copied.world.order()}.e1"
     copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
@@ -406,6 +407,44 @@ def test_a_reset_begins_the_numbers_again_when_what_has_come_is_settled(
     copied.venue.cut()
     until(lambda: copied.venue.logon_messages[-1].get(141) is None and watching.status().logged_on)
     assert copied.lease()["generation"] == 2
+
+
+def test_an_answered_reset_is_written_down_as_soon_as_it_is_answered(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_epoch: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("gateway.drop_copy._Epoch._watch_outage", nothing)
+    monkeypatch.setattr(drop_copy, "_RESET_LOOK", 0.1)
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    watching.reset()
+    until(lambda: copied.lease()["generation"] == 2 and not copied.lease()["reset"])
+
+
+def test_a_session_lasts_from_its_logon_and_not_from_the_first_try_to_connect(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow to connect, a host that drops every session is one that fails."""
+    lasted: list[float] = []
+
+    class Noting(Reconnect):
+        def ended(self, seconds: float) -> None:
+            lasted.append(seconds)
+            super().ended(seconds)
+
+    async def slowly(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.7)
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(drop_copy, "Reconnect", Noting)
+    monkeypatch.setattr(drop_copy, "connect", slowly)
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    copied.venue.cut()
+    until(lambda: lasted)
+    assert lasted[0] < 0.7
 
 
 def test_numbers_that_the_venue_refuses_are_told_with_the_way_out(copied: Copied) -> None:
