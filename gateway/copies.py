@@ -21,8 +21,8 @@ from trading.journal import JournalRow
 _log = logging.getLogger("gateway.copies")
 
 _OUTAGE = "outage"
-_IMPATIENT: dict[str, Any] = {"retry_total": 0, "connection_timeout": 2, "read_timeout": 2}
-"""Trading does not wait long for what only the drop copy wants to know."""
+_IMPATIENT: dict[str, Any] = {"retry_total": 0, "connection_timeout": 1, "read_timeout": 1}
+"""Trading does not wait longer than two seconds for what only the drop copy wants to know."""
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from azure.core import MatchConditions
+from azure.core.exceptions import ServiceRequestError
 from azure.data.tables import UpdateMode
 
 from fix import orders as fix
@@ -496,6 +497,28 @@ def test_a_repeat_of_a_trade_is_not_waited_for_again(copied: Copied) -> None:
     first.forget()
     assert append(first, order_id, 3, exec_id="T2")[1] is False
     assert copied.rows() == []
+
+
+def test_a_trade_waits_no_longer_than_two_seconds_for_its_row(copied: Copied) -> None:
+    allowed: list[float] = []
+
+    class Slow(Tables):
+        """Storage that answers nothing for as long as it is let."""
+
+        def __init__(self) -> None:
+            pass
+
+        def _table(self, _name: str) -> Any:
+            return self
+
+        def create_entity(self, _row: object, **options: Any) -> None:
+            assert options["retry_total"] == 0
+            allowed.append(options["connection_timeout"] + options["read_timeout"])
+            raise ServiceRequestError("slow")
+
+    append(Journal(copied.world.tables, before_trade=Copies(Slow(), copied.session).expect), copied.world.order(), 1)
+    assert allowed
+    assert allowed[0] <= 2
 
 
 def test_a_trade_is_journalled_even_where_nobody_can_be_told_of_it(copied: Copied) -> None:
