@@ -15,7 +15,7 @@ import msgspec
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 
 from gateway.matching import Copy, Trade
-from storage.tables import Operation, Tables, creating, deleting, table_key
+from storage.tables import Operation, Tables, creating, delete_all, deleting, table_key
 from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.copies")
@@ -94,6 +94,19 @@ class Copies:
 
     def ending_outage(self) -> Operation:
         return deleting(self._session, _OUTAGE)
+
+
+def forget_before(tables: Tables, before: datetime) -> int:
+    """Take away the trades that have awaited their copies since before that time, by the clock of storage; how many.
+
+    Of whatever drop copy session: there may be none any more. Goes through the whole table.
+    """
+    rows = tables.sessions.query_entities(
+        "RowKey ge 't|' and RowKey lt 't}' and Timestamp lt @before",
+        parameters={"before": before},
+        select=["PartitionKey", "RowKey"],
+    )
+    return delete_all(tables.sessions, rows)
 
 
 def key_of(order_id: str, event: object) -> str:
