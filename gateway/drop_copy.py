@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -475,7 +475,13 @@ class _Epoch:
         if report is None or not isinstance(report.event, Trade) or report.symbol is None or report.side is None:
             self._processed([number])
             return
-        copy = Copy(cl_ord_id=report.cl_ord_id, event=report.event, symbol=report.symbol, side=report.side)
+        copy = Copy(
+            cl_ord_id=report.cl_ord_id,
+            event=report.event,
+            symbol=report.symbol,
+            side=report.side,
+            names_ours=bool(report.name),
+        )
         self._waiting.take(number, copy, time.monotonic())
         self._arrived.set()
 
@@ -495,6 +501,7 @@ class _Epoch:
                 now = time.monotonic()
                 due = self._waiting.due(now)
                 rows = await self._rows_for(due.values())
+                rows |= await self._rows_by_trade(self._waiting.last_chance(now), rows)
                 verdicts = self._waiting.judge(due, rows, now)
                 unreadable, self._unreadable = self._unreadable, {}
                 await asyncio.gather(
@@ -521,6 +528,17 @@ class _Epoch:
         rows = await self._rows_of({copy.order_ids[0] for copy in copies})
         orphans = {copy.order_ids[-1] for copy in copies if judge(0, copy, rows).row is None}
         return rows | await self._rows_of(orphans - rows.keys())
+
+    async def _rows_by_trade(
+        self, copies: Collection[Copy], rows: Mapping[str, Sequence[JournalRow]]
+    ) -> dict[str, list[JournalRow]]:
+        """The journal's rows of the orders whose trades await copies such as these, which name no order of ours."""
+        nameless = [copy for copy in copies if not copy.names_ours and judge(0, copy, rows).row is None]
+        if not nameless:
+            return {}
+        expected, _ = await self._patiently(self._copies.read)
+        found = [find(copy, expected.values()) for copy in nameless]
+        return await self._rows_of({trade.order_id for trade in found if trade is not None})
 
     async def _rows_of(self, order_ids: Iterable[str]) -> dict[str, list[JournalRow]]:
         wanted = list(order_ids)

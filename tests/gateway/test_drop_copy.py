@@ -152,6 +152,26 @@ def test_a_copy_that_comes_before_the_trade_waits_for_it(copied: Copied) -> None
     until(lambda: copied.rows() == [])
 
 
+def test_a_trade_and_a_copy_that_name_only_the_venues_order_id_meet(copied: Copied) -> None:
+    gateway = both(copied)
+    cl_ord_id = copied.trade(gateway)
+    for side in (copied.world.venue, copied.venue):
+        side.report(
+            "",
+            fix.ExecType.TRADE,
+            fix.OrdStatus.FILLED,
+            order_id=f"V-{cl_ord_id}",
+            exec_id="T1",
+            last_qty=Decimal(10),
+            last_px=Decimal("181.5"),
+            cum_qty=Decimal(10),
+        )
+    until(lambda: copied.is_done(own(gateway)) and copied.rows() == [])
+    all_is_told(copied)
+    assert copied.codes(cl_ord_id) == []
+    assert copied.world.alerts.list(orphan_order_id(f"V-{cl_ord_id}")) == []
+
+
 def test_a_bust_is_matched_like_a_trade(copied: Copied) -> None:
     gateway = both(copied)
     cl_ord_id = copied.trade(gateway)
