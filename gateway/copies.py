@@ -15,14 +15,14 @@ import msgspec
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 
 from gateway.matching import Copy, Trade
-from storage.tables import Operation, Tables, creating, deleting, table_key
+from storage.tables import Operation, Tables, creating, delete_all, deleting, table_key
 from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.copies")
 
 _OUTAGE = "outage"
-_IMPATIENT: dict[str, Any] = {"retry_total": 0, "connection_timeout": 2, "read_timeout": 2}
-"""Trading does not wait long for what only the drop copy wants to know."""
+_IMPATIENT: dict[str, Any] = {"retry_total": 0, "connection_timeout": 1, "read_timeout": 1}
+"""Trading does not wait longer than two seconds for what only the drop copy wants to know."""
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +94,19 @@ class Copies:
 
     def ending_outage(self) -> Operation:
         return deleting(self._session, _OUTAGE)
+
+
+def forget_before(tables: Tables, before: datetime) -> int:
+    """Take away the trades that have awaited their copies since before that time, by the clock of storage; how many.
+
+    Of whatever drop copy session: there may be none any more. Goes through the whole table.
+    """
+    rows = tables.sessions.query_entities(
+        "RowKey ge 't|' and RowKey lt 't}' and Timestamp lt @before",
+        parameters={"before": before},
+        select=["PartitionKey", "RowKey"],
+    )
+    return delete_all(tables.sessions, rows)
 
 
 def key_of(order_id: str, event: object) -> str:

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -254,7 +254,7 @@ class _Epoch:
         )
         self._logon = ("", "")
         self._connection: Connection | None = None
-        self._logons = 0
+        self._logged_on = asyncio.Event()
         self._logged_on_since: float | None = None
         self._complete_since = 0.0  # the session is logged on and nothing was resent since
         self._closing = False
@@ -322,7 +322,7 @@ class _Epoch:
             self._closing = True
             if self._connection is not None:
                 self._connection.abort("the drop copy's lease is over")
-            self._logged_on_since = None
+            self._log_off()
             everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *([self._reserving] if self._reserving else [])]
             for task in everything:
                 task.cancel()
@@ -385,29 +385,27 @@ class _Epoch:
             attempt = reconnect.next()
             await asyncio.sleep(attempt.pause)
             await self._has_room.wait()
-            begun = time.monotonic()
-            logged_on, reason = await self._one_connection(attempt.host)
+            logged_on_for, reason = await self._one_connection(attempt.host)
             if self._closing:
                 await asyncio.Event().wait()  # the epoch ends
-            if logged_on:
-                reconnect.ended(time.monotonic() - begun)
-            else:
+            if logged_on_for is None:
                 reconnect.failed()
-            what = "session ended" if logged_on else "no session"
+            else:
+                reconnect.ended(logged_on_for)
+            what = "no session" if logged_on_for is None else "session ended"
             self._on_text(f"{what} with {attempt.host.name}:{attempt.host.port}: {reason}")
 
-    async def _one_connection(self, host: Host) -> tuple[bool, str]:
-        """Whether there was a session, and why it ended or could not be."""
+    async def _one_connection(self, host: Host) -> tuple[float | None, str]:
+        """For how long there was a session, None where there was none, and why it ended or could not be."""
         if self._credentials is not None:
             try:
                 self._logon = await self._in_pool(self._credentials)
             except Exception as error:
-                return False, f"the credentials could not be had: {error}"
+                return None, f"the credentials could not be had: {error}"
         while self._numbers_left <= _NUMBERS_IN_RESERVE:
             await (self._reserving or self._reserve())
             if not self._writer.holds:
                 raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
-        logons = self._logons
         resets = self._session.config.reset_on_logon
         sent = 1 if resets else self._session.next_outbound
         expected = 1 if resets else self._session.next_inbound
@@ -415,25 +413,32 @@ class _Epoch:
             tls = await self._in_pool(partial(tls_context, self._settings))
             self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
         except (OSError, TlsError) as error:
-            return False, str(error) or "no answer"
+            return None, str(error) or "no answer"
+        ended = asyncio.create_task(self._connection.closed())
+        logon = asyncio.create_task(self._logged_on.wait())
         try:
-            reason = await self._connection.closed()
+            await asyncio.wait([ended, logon], return_when=asyncio.FIRST_COMPLETED)
+            begun = time.monotonic() if logon.done() else None
+            if logon.done() and self._writer.lease.reset:
+                await self._writer.commit(change=answered)
+            reason = explained(await ended, sent=sent, expected=expected, reset_path=DROP_COPY_RESET_PATH)
+            return None if begun is None else time.monotonic() - begun, reason
         finally:
-            self._logged_on_since = None
+            self._log_off()
             self._connection.abort("given up")
-        reason = explained(reason, sent=sent, expected=expected, reset_path=DROP_COPY_RESET_PATH)
-        return self._logons > logons, reason
+            for task in (ended, logon):
+                task.cancel()
 
     def _on_event(self, connection: Connection, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
                 # What the venue has answered is not asked for again; should this connection end, the numbers go on.
                 self._session.config = replace(self._session.config, reset_on_logon=False)
-                self._logons += 1
+                self._logged_on.set()
                 self._logged_on_since = self._complete_since = time.monotonic()
                 self._on_text("")
             case LoggedOut():
-                self._logged_on_since = None
+                self._log_off()
             case MessageReceived():
                 self._all_processed.clear()
                 if event.possible_duplicate:
@@ -447,6 +452,10 @@ class _Epoch:
             case _:
                 pass
         self._keep_numbers()
+
+    def _log_off(self) -> None:
+        self._logged_on.clear()
+        self._logged_on_since = None
 
     def _on_cut(self) -> None:
         if self._connection is not None:
@@ -466,7 +475,13 @@ class _Epoch:
         if report is None or not isinstance(report.event, Trade) or report.symbol is None or report.side is None:
             self._processed([number])
             return
-        copy = Copy(cl_ord_id=report.cl_ord_id, event=report.event, symbol=report.symbol, side=report.side)
+        copy = Copy(
+            cl_ord_id=report.cl_ord_id,
+            event=report.event,
+            symbol=report.symbol,
+            side=report.side,
+            names_ours=bool(report.name),
+        )
         self._waiting.take(number, copy, time.monotonic())
         self._arrived.set()
 
@@ -486,6 +501,7 @@ class _Epoch:
                 now = time.monotonic()
                 due = self._waiting.due(now)
                 rows = await self._rows_for(due.values())
+                rows |= await self._rows_by_trade(self._waiting.last_chance(now), rows)
                 verdicts = self._waiting.judge(due, rows, now)
                 unreadable, self._unreadable = self._unreadable, {}
                 await asyncio.gather(
@@ -512,6 +528,17 @@ class _Epoch:
         rows = await self._rows_of({copy.order_ids[0] for copy in copies})
         orphans = {copy.order_ids[-1] for copy in copies if judge(0, copy, rows).row is None}
         return rows | await self._rows_of(orphans - rows.keys())
+
+    async def _rows_by_trade(
+        self, copies: Collection[Copy], rows: Mapping[str, Sequence[JournalRow]]
+    ) -> dict[str, list[JournalRow]]:
+        """The journal's rows of the orders whose trades await copies such as these, which name no order of ours."""
+        nameless = [copy for copy in copies if not copy.names_ours and judge(0, copy, rows).row is None]
+        if not nameless:
+            return {}
+        expected, _ = await self._patiently(self._copies.read)
+        found = [find(copy, expected.values()) for copy in nameless]
+        return await self._rows_of({trade.order_id for trade in found if trade is not None})
 
     async def _rows_of(self, order_ids: Iterable[str]) -> dict[str, list[JournalRow]]:
         wanted = list(order_ids)
@@ -591,8 +618,6 @@ class _Epoch:
         while True:
             await asyncio.sleep(min(1.0, self._patience / 10))
             self._keep_numbers()
-            if self.logged_on and self._writer.lease.reset:
-                await self._writer.commit(change=answered)
             if self._closing:
                 continue
             news = outage.look(self._logged_on_since, time.monotonic())

@@ -14,6 +14,8 @@ from fix.schedule import Schedule
 MARGIN = timedelta(seconds=2)
 """Taken off both ends of a window: by so much may storage's clock and the venue's differ. A Logon that came too early
 would be counted by the venue's old numbers, and be refused by the new ones."""
+PRECISION = timedelta(seconds=1)
+"""Of `time_of`: by less than so much may it be later than that."""
 
 
 def closes_at(schedule: Schedule | None, utc: datetime) -> datetime | None:

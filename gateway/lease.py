@@ -31,7 +31,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError
 
 from fix.schedule import Schedule
-from gateway.hours import begins_again, closes_at, time_of
+from gateway.hours import PRECISION, begins_again, closes_at, time_of
 from storage.tables import Operation, Row, creating, replacing
 
 T = TypeVar("T")
@@ -122,6 +122,7 @@ class Candidate:
     def look(self) -> Held | None:
         """Read the row, and take it if it may be taken. Raises AzureError where storage does not answer."""
         dates: list[datetime | None] = []
+        asked = self._monotonic()
         try:
             row = self._sessions().get_entity(
                 self._session,
@@ -130,20 +131,21 @@ class Candidate:
                 **_impatient(self._lease_seconds),
             )
         except ResourceNotFoundError:
-            return self._take(None, "", _latest(dates))
+            return self._take(None, "", asked, _latest(dates))
         now, utc = self._monotonic(), _latest(dates)
         lease, etag = _lease(row), str(row.metadata["etag"])
         self.seen = lease
         if lease.token in self._tried:
-            return Held(lease=lease, etag=etag, since=self._tried.pop(lease.token), closes=self._closes(utc))
+            return Held(lease=lease, etag=etag, since=self._tried.pop(lease.token), closes=self._closes(asked, utc))
         if etag != self._seen_etag:
             self._seen_etag, self._seen_at = etag, now
         if lease.released or now - self._seen_at >= self._lease_seconds:
-            return self._take(lease, etag, utc)
+            return self._take(lease, etag, asked, utc)
         return None
 
-    def _take(self, previous: Lease | None, etag: str, utc: datetime) -> Held | None:
-        if closes_at(self._schedule, utc) is None:
+    def _take(self, previous: Lease | None, etag: str, asked: float, utc: datetime) -> Held | None:
+        since, closes = self._monotonic(), self._closes(asked, utc)
+        if closes <= since:
             return None
         lease = following(
             previous,
@@ -154,7 +156,6 @@ class Candidate:
             expiry=_expiry(self._lease_seconds),
             token=uuid.uuid4().hex,
         )
-        since, closes = self._monotonic(), self._closes(utc)
         self._tried[lease.token] = since
         row = _row(self._session, lease)
         try:
@@ -170,12 +171,14 @@ class Candidate:
         self.seen = lease
         return Held(lease=lease, etag=str(written[0]["etag"]), since=since, closes=closes)
 
-    def _closes(self, utc: datetime) -> float:
-        """The monotonic time at which the hours end that storage's clock is in; that of now where it is in none."""
-        end = closes_at(self._schedule, utc) if self._schedule else None
-        if self._schedule and end is None:
-            return self._monotonic()
-        return inf if end is None else self._monotonic() + (end - utc).total_seconds()
+    def _closes(self, asked: float, utc: datetime) -> float:
+        """The monotonic time at which the hours end that storage's clock is in, which was asked at `asked` and then
+        said `utc`; that has passed where it is in none. It is not later than that, for how slow the answer was and
+        although its second was rounded down."""
+        if self._schedule is None:
+            return inf
+        end = closes_at(self._schedule, utc)
+        return asked if end is None else asked + (end - utc - PRECISION).total_seconds()
 
 
 def following(
@@ -192,7 +195,8 @@ def following(
     generation. Pure."""
     if previous is None:
         previous = Lease(owner="", epoch=0, block_start=1, block_end=1, numbers_since=utc.isoformat())
-    # A row without it was written before there were hours: its numbers go on.
+    # A row without it was written before there were hours: its numbers go on. In which hours nobody knows, so whatever
+    # is uncertain by it counts as of earlier ones.
     since = datetime.fromisoformat(previous.numbers_since or utc.isoformat())
     is_new_window = begins_again(schedule, since, utc)
     anew = is_new_window or previous.reset
@@ -205,7 +209,7 @@ def following(
         inbound=1 if anew else previous.inbound,
         generation=previous.generation + anew,
         numbers_since=(utc if anew else since).isoformat(),
-        window_epoch=epoch if is_new_window else previous.window_epoch,
+        window_epoch=epoch if is_new_window or (schedule and not previous.numbers_since) else previous.window_epoch,
         reset=previous.reset,
         expiry=expiry,
         token=token,

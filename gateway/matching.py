@@ -1,7 +1,8 @@
 """Whether a drop copy and the journal tell the same. Pure: monotonic seconds and rows come in, verdicts go out.
 
 A trade, bust or correction is the same in both if it is of the same order and has the same ExecID (17) on the same
-trading day, as in the journal (`gateway/journal.py`). What it says is then compared field by field.
+trading day, as in the journal (`gateway/journal.py`). What it says is then compared field by field. A copy that names
+no order of ours, but the venue's OrderID (37) or a ClOrdID of its own, may be of any: of that with the same trade.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,18 +24,27 @@ _FIRST_PAUSE = 0.25
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade as the drop copy tells it. `cl_ord_id` leads to the order; that of `event` is as the report has it."""
+    """A trade as the drop copy tells it. `cl_ord_id` leads to the order; that of `event` is as the report has it.
+
+    `names_ours` is false where the report has no ClOrdID of ours, so that it may be of any order.
+    """
 
     cl_ord_id: str
     event: Trade
     symbol: str
     side: Side
+    names_ours: bool = True
 
     @property
     def order_ids(self) -> tuple[str, ...]:
         """Under which the journal may have it: the order's, or an orphan's where nobody here knows that order."""
         own, orphan = order_id_of(self.cl_ord_id), orphan_order_id(self.cl_ord_id)
         return (own, orphan) if own else (orphan,)
+
+    def may_be_of(self, row: JournalRow) -> bool:
+        """Whether the row's order may be the copy's."""
+        is_alike = not self.names_ours and (row.symbol, row.side) == (self.symbol, self.side)
+        return row.order_id in self.order_ids or is_alike
 
 
 class Difference(NamedTuple):
@@ -75,16 +85,20 @@ def is_same_trade(one: VenueEvent, other: VenueEvent) -> bool:
 
 def find(copy: Copy, rows: Iterable[JournalRow]) -> JournalRow | None:
     """The copy's row among those of the orders that it may be of."""
-    return next((row for row in rows if row.order_id in copy.order_ids and is_same_trade(row.event, copy.event)), None)
+    return next((row for row in rows if copy.may_be_of(row) and is_same_trade(row.event, copy.event)), None)
 
 
 def differences(copy: Copy, row: JournalRow) -> tuple[Difference, ...]:
-    """What the copy says otherwise than the journal, in the order of a report's fields."""
+    """What the copy says otherwise than the journal, in the order of a report's fields.
+
+    Of an order that it does not name it cannot have the ClOrdID.
+    """
     copied, journalled = copy.event, row.event
     assert isinstance(journalled, Trade), "find has seen to it"
+    named = copied.cl_ord_id if row.order_id in copy.order_ids else journalled.cl_ord_id
     pairs = {
         "ExecType (150)": (_EXEC_TYPES[type(copied)], _EXEC_TYPES[type(journalled)]),
-        "ClOrdID (11)": (copied.cl_ord_id, journalled.cl_ord_id),
+        "ClOrdID (11)": (named, journalled.cl_ord_id),
         "ExecRefID (19)": (_ref_exec_id(copied), _ref_exec_id(journalled)),
         "Symbol (55)": (copy.symbol, row.symbol),
         "Side (54)": (copy.side, row.side),
@@ -128,6 +142,10 @@ class Waiting:
         """For which copies the journal is to be looked at now."""
         return {number: waiter.copy for number, waiter in self._waiters.items() if waiter.look_at <= now}
 
+    def last_chance(self, now: float) -> list[Copy]:
+        """Which copies are not looked for again after `now`."""
+        return [waiter.copy for waiter in self._waiters.values() if now - waiter.since >= self._patience]
+
     def judge(self, numbers: Iterable[int], rows: Mapping[str, Sequence[JournalRow]], now: float) -> list[Verdict]:
         """What became of the copies that were due at `now`, by the journal's `rows`, read after that, by order.
 
@@ -152,7 +170,8 @@ class Waiting:
 
 def judge(number: int, copy: Copy, rows: Mapping[str, Sequence[JournalRow]]) -> Verdict:
     """What the journal's `rows`, by order, say to a copy."""
-    row = find(copy, (row for order_id in copy.order_ids for row in rows.get(order_id, ())))
+    order_ids = dict.fromkeys((*copy.order_ids, *rows))  # its own first
+    row = find(copy, (row for order_id in order_ids for row in rows.get(order_id, ())))
     if row is None:
         return Verdict(number=number, copy=copy, row=None)
     return Verdict(number=number, copy=copy, row=row, differences=differences(copy, row))

@@ -1,4 +1,4 @@
-"""What is done does not stay in the outbox for ever.
+"""What is done does not stay in the outbox for ever, nor beside it.
 
 A row goes when it was acknowledged or dead for `OUTBOX_DAYS` and its order has ended. Until then a repeat of its
 submission finds the row. From then on it finds that the order has ended since: what an order handed in before its end
@@ -11,10 +11,13 @@ from functools import cache
 
 from azure.data.tables import TableTransactionError
 
+from gateway.copies import forget_before
 from gateway.outbox import Entry, Outbox, Stored
 from storage.clock import market_now
 from storage.orders import OrderRegister
+from storage.reconciliations import Reconciliations
 from storage.settings import Settings
+from storage.tables import Tables
 
 _log = logging.getLogger("gateway.purging")
 
@@ -39,6 +42,13 @@ def purge(outbox: Outbox, register: OrderRegister, settings: Settings, now: date
             removed += _remove(outbox, batch)
             batch.clear()
     return removed + (_remove(outbox, batch) if batch else 0)
+
+
+def purge_records(tables: Tables, settings: Settings, now: datetime | None = None) -> int:
+    """Remove what is as old of two things that nothing else ends: what came of each logon's comparison, and trades that
+    await their copies, as while the drop copy is out or off for good. Raises AzureError."""
+    before = (now or datetime.now(UTC)) - timedelta(days=settings.outbox_days)
+    return Reconciliations(tables).remove_before(settings.session, before) + forget_before(tables, before)
 
 
 def is_past(entry: Entry, register: OrderRegister, settings: Settings) -> bool:

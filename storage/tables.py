@@ -2,17 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby, islice
 from typing import Any
 
 import requests
 from azure.core import MatchConditions
 from azure.core.pipeline.transport import RequestsTransport
-from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 from requests.adapters import HTTPAdapter
 
 _CONNECTIONS = 64  # as many threads as may use the tables at once without waiting for each other
 _CHUNK = 60 * 1024  # a property holds 64 KiB at most
+_LARGEST_TRANSACTION = 100
 _MAXIMUM_CHUNKS = 15  # a row holds 1 MiB at most
 
 Row = dict[str, Any]
@@ -104,6 +106,22 @@ def deleting(partition: str, key: str, etag: str = "") -> Operation:
     return (
         ("delete", row, {"etag": etag, "match_condition": MatchConditions.IfNotModified}) if etag else ("delete", row)
     )
+
+
+def delete_all(client: TableClient, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Take rows away that come partition by partition, a hundred in a transaction; how many. Where one of a hundred has
+    gone meanwhile, these hundred stay."""
+    removed = 0
+    for partition, group in groupby(rows, lambda row: str(row["PartitionKey"])):
+        while batch := [deleting(partition, str(row["RowKey"])) for row in islice(group, _LARGEST_TRANSACTION)]:
+            try:
+                client.submit_transaction(batch)
+            except TableTransactionError as error:
+                if error.status_code != 404:
+                    raise
+            else:
+                removed += len(batch)
+    return removed
 
 
 def table_key(text: str) -> str:

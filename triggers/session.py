@@ -14,7 +14,7 @@ from gateway.gateway import gateway
 from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.outbox import Outbox
-from gateway.purging import purge
+from gateway.purging import purge, purge_records
 from gateway.reconcile import Reconciliation
 from gateway.translate import named_in
 from gateway.wake_ups import hold_session
@@ -140,11 +140,12 @@ async def sweep_orders(timer: func.TimerRequest, client: df.DurableOrchestration
 
 @bp.timer_trigger(arg_name="timer", schedule="0 10 4 * * *", run_on_startup=False, use_monitor=False)
 async def purge_outbox(timer: func.TimerRequest) -> None:
-    """Once a day: what is long done goes from the outbox."""
+    """Once a day: what is long done goes from the outbox, and from beside it."""
     del timer
     outbox = Outbox(tables(), settings().session)
     removed = await asyncio.to_thread(purge, outbox, order_register(), settings())
-    _log.info("%d rows removed from the outbox", removed)
+    beside = await asyncio.to_thread(purge_records, tables(), settings())
+    _log.info("%d rows removed from the outbox, %d from beside it", removed, beside)
 
 
 async def _let_go(client: Any) -> None:

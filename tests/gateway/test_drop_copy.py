@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from azure.core import MatchConditions
+from azure.core.exceptions import ServiceRequestError
 from azure.data.tables import UpdateMode
 
 from fix import orders as fix
 from fix.message import Message
-from fix.reconnect import Pauses
+from fix.reconnect import Pauses, Reconnect
+from fix.transport import connect
 from gateway import drop_copy
 from gateway.copies import Copies
 from gateway.drop_copy import DropCopy, DropCopyStatus
@@ -148,6 +150,26 @@ def test_a_copy_that_comes_before_the_trade_waits_for_it(copied: Copied) -> None
     all_is_told(copied)
     assert copied.codes(cl_ord_id) == []
     until(lambda: copied.rows() == [])
+
+
+def test_a_trade_and_a_copy_that_name_only_the_venues_order_id_meet(copied: Copied) -> None:
+    gateway = both(copied)
+    cl_ord_id = copied.trade(gateway)
+    for side in (copied.world.venue, copied.venue):
+        side.report(
+            "",
+            fix.ExecType.TRADE,
+            fix.OrdStatus.FILLED,
+            order_id=f"V-{cl_ord_id}",
+            exec_id="T1",
+            last_qty=Decimal(10),
+            last_px=Decimal("181.5"),
+            cum_qty=Decimal(10),
+        )
+    until(lambda: copied.is_done(own(gateway)) and copied.rows() == [])
+    all_is_told(copied)
+    assert copied.codes(cl_ord_id) == []
+    assert copied.world.alerts.list(orphan_order_id(f"V-{cl_ord_id}")) == []
 
 
 def test_a_bust_is_matched_like_a_trade(copied: Copied) -> None:
@@ -372,8 +394,8 @@ def test_what_is_no_trade_is_processed_and_nothing_is_answered(copied: Copied) -
 
 
 def test_out_of_hours_there_is_no_session_and_nothing_of_before_is_left_unsettled(copied: Copied) -> None:
-    hours = around_now(ends_in=timedelta(seconds=4))
-    watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=4.0)
+    hours = around_now(ends_in=timedelta(seconds=7))
+    watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=6.0)
     until(lambda: watching.status().logged_on)
     cl_ord_id = f"{copied.world.order()}.e1"
     copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
@@ -406,6 +428,44 @@ def test_a_reset_begins_the_numbers_again_when_what_has_come_is_settled(
     copied.venue.cut()
     until(lambda: copied.venue.logon_messages[-1].get(141) is None and watching.status().logged_on)
     assert copied.lease()["generation"] == 2
+
+
+def test_an_answered_reset_is_written_down_as_soon_as_it_is_answered(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_epoch: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("gateway.drop_copy._Epoch._watch_outage", nothing)
+    monkeypatch.setattr(drop_copy, "_RESET_LOOK", 0.1)
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    watching.reset()
+    until(lambda: copied.lease()["generation"] == 2 and not copied.lease()["reset"])
+
+
+def test_a_session_lasts_from_its_logon_and_not_from_the_first_try_to_connect(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow to connect, a host that drops every session is one that fails."""
+    lasted: list[float] = []
+
+    class Noting(Reconnect):
+        def ended(self, seconds: float) -> None:
+            lasted.append(seconds)
+            super().ended(seconds)
+
+    async def slowly(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.7)
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(drop_copy, "Reconnect", Noting)
+    monkeypatch.setattr(drop_copy, "connect", slowly)
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    copied.venue.cut()
+    until(lambda: lasted)
+    assert lasted[0] < 0.7
 
 
 def test_numbers_that_the_venue_refuses_are_told_with_the_way_out(copied: Copied) -> None:
@@ -457,6 +517,28 @@ def test_a_repeat_of_a_trade_is_not_waited_for_again(copied: Copied) -> None:
     first.forget()
     assert append(first, order_id, 3, exec_id="T2")[1] is False
     assert copied.rows() == []
+
+
+def test_a_trade_waits_no_longer_than_two_seconds_for_its_row(copied: Copied) -> None:
+    allowed: list[float] = []
+
+    class Slow(Tables):
+        """Storage that answers nothing for as long as it is let."""
+
+        def __init__(self) -> None:
+            pass
+
+        def _table(self, _name: str) -> Any:
+            return self
+
+        def create_entity(self, _row: object, **options: Any) -> None:
+            assert options["retry_total"] == 0
+            allowed.append(options["connection_timeout"] + options["read_timeout"])
+            raise ServiceRequestError("slow")
+
+    append(Journal(copied.world.tables, before_trade=Copies(Slow(), copied.session).expect), copied.world.order(), 1)
+    assert allowed
+    assert allowed[0] <= 2
 
 
 def test_a_trade_is_journalled_even_where_nobody_can_be_told_of_it(copied: Copied) -> None:

@@ -80,6 +80,12 @@ def test_a_row_from_before_there_were_hours_keeps_its_numbers() -> None:
     new = following(old, owner="b", block=50, schedule=DAILY, utc=MONDAY + MARGIN, expiry="", token="")
     assert (new.block_start, new.inbound, new.generation) == (51, 7, 1)
     assert datetime.fromisoformat(new.numbers_since) == MONDAY + MARGIN
+    # In which hours it was written nobody knows: what is uncertain by it may be of earlier ones.
+    assert new.window_epoch == 4
+    later = following(new, owner="c", block=50, schedule=DAILY, utc=MONDAY + 2 * MARGIN, expiry="", token="")
+    assert (later.epoch, later.window_epoch) == (5, 4)
+    always = following(old, owner="b", block=50, schedule=None, utc=MONDAY, expiry="", token="")
+    assert always.window_epoch == 1
 
 
 @pytest.mark.parametrize("header", [None, "", "soon"])

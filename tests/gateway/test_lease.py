@@ -234,14 +234,16 @@ class Lossy:
 class Dated(Lossy):
     """A client whose storage has a clock of its own."""
 
-    def __init__(self, client: Any, utc: datetime) -> None:
+    def __init__(self, client: Any, utc: datetime, clock: Clock | None = None) -> None:
         super().__init__(client, losing=0)
         self.utc = utc
+        self._clock = clock or Clock()
 
     def get_entity(self, *args: Any, **options: Any) -> Any:
         tell = options.pop("raw_response_hook")
         headers = {"Date": format_datetime(self.utc, usegmt=True)}
         tell(SimpleNamespace(http_response=SimpleNamespace(headers=headers)))
+        self._clock.now += 3  # on its way
         return super().get_entity(*args, **options)
 
 
@@ -271,11 +273,36 @@ def test_a_new_window_by_storages_clock_begins_the_numbers_again_with_the_take(t
 
     first = looked("a")
     assert first is not None
-    # Until 16:00 less the margin, by the monotonic clock.
-    assert first.closes == 1000 + 7 * 3600 - 2
+    # Until 16:00 less the margin, by the monotonic clock, and less the second that `Date` leaves out.
+    assert first.closes == 1000 + 7 * 3600 - 2 - 1
     generations = []
-    for utc in ("2031-03-03T15:59:57", "2031-03-03T16:30:00", "2031-03-04T08:00:01", "2031-03-04T08:00:02"):
+    for utc in (
+        "2031-03-03T15:59:56",
+        "2031-03-03T15:59:57",
+        "2031-03-03T16:30:00",
+        "2031-03-04T08:00:01",
+        "2031-03-04T08:00:02",
+    ):
         storage.utc = datetime.fromisoformat(utc).replace(tzinfo=UTC)
         held = looked("b")
         generations.append(held and (held.lease.generation, held.lease.block_start, held.lease.window_epoch))
-    assert generations == [(1, 101, 1), None, None, (2, 1, 3)]
+    assert generations == [(1, 101, 1), None, None, None, (2, 1, 3)]
+
+
+def test_the_time_to_the_hours_end_is_counted_from_before_storage_was_asked(tables: Tables, session: str) -> None:
+    """So that however slow the answer, and though `Date` is rounded down, the margin is left for the clocks."""
+    clock = Clock()
+    storage = Dated(tables.sessions, datetime(2031, 3, 3, 15, 59, tzinfo=UTC), clock)
+    one = Candidate(
+        lambda: cast(Any, storage),
+        session,
+        "a",
+        lease_seconds=10,
+        block=100,
+        schedule=Schedule.daily(time(8), time(16)),
+        monotonic=clock,
+    )
+    begun = clock.now
+    held = one.look()
+    assert held is not None
+    assert held.closes == begun + 60 - 2 - 1

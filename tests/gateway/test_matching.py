@@ -62,6 +62,19 @@ def test_a_trade_of_an_order_that_nobody_knew_is_found_under_the_orphans_name() 
     assert copy(fill(), cl_ord_id="theirs").order_ids == ("orphan-theirs",)
 
 
+def test_a_copy_that_names_no_order_of_ours_is_found_by_its_exec_id_day_symbol_and_side() -> None:
+    nameless = copy(msgspec.structs.replace(fill(), cl_ord_id="V7"), cl_ord_id="V7", names_ours=False)
+    assert told(nameless, row(fill())) == "matched"
+    assert told(nameless, row(fill("E2")), row(fill(days=1), 2)) == "unknown"
+    assert told(msgspec.structs.replace(nameless, symbol="MSFT"), row(fill())) == "unknown"
+    assert told(msgspec.structs.replace(nameless, side=Side.SELL), row(fill())) == "unknown"
+    assert told(nameless, row(fill(quantity=9))) == "LastQty (32) copy=10 journal=9"
+    # Its own orphan comes first.
+    orphan = row(nameless.event, order_id="orphan-V7")
+    verdict = judge(1, nameless, {ORDER: [row(fill())], "orphan-V7": [orphan]})
+    assert (verdict.row, verdict.differences) == (orphan, ())
+
+
 def test_each_field_that_differs_is_named_with_both_values() -> None:
     bust = TradeBusted(
         cl_ord_id=f"{ORDER}.s2", exec_id="E1", ref_exec_id="E0", quantity=Decimal(9), price=Decimal(101), at=AT
@@ -89,6 +102,13 @@ def test_the_journal_is_looked_at_more_and_more_rarely_and_last_when_the_patienc
         verdicts = waiting.judge(waiting.due(now), {}, now)
     assert looks == [0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 30.0]
     assert [(verdict.number, verdict.kind) for verdict in verdicts] == [(7, "unknown")]
+
+
+def test_what_is_looked_for_the_last_time_is_that_whose_patience_is_over() -> None:
+    waiting = Waiting(PATIENCE)
+    for number in (7, 8):
+        waiting.take(number, copy(fill()), float(number))
+    assert (waiting.last_chance(36.9), waiting.last_chance(37.0)) == ([], [copy(fill())])
 
 
 def test_an_outage_is_told_once_and_over_when_the_session_has_lasted() -> None:

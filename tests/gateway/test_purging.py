@@ -6,11 +6,15 @@ import msgspec
 import pytest
 from azure.data.tables import TableTransactionError
 
+from gateway.copies import Copies
 from gateway.gateway import Gateway, Submission
+from gateway.journal import Journal
 from gateway.outbox import Entry
-from gateway.purging import purge
+from gateway.purging import purge, purge_records
 from storage.orders import OrderRecord
+from storage.reconciliations import Reconciliations
 from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
+from tests.gateway.test_drop_copy import append
 from trading.messages import RecordDetail, Timing
 
 ENDED = AT + timedelta(minutes=5)
@@ -102,3 +106,23 @@ def test_a_repeat_whose_row_is_still_there_is_told_what_it_says(world: World) ->
     assert elsewhere.submit(order_id, dead, AT).not_sent
     end(world, order_id)
     assert elsewhere.submit(order_id, dead, AT) == Submission(state="dead", not_sent=True)
+
+
+def test_what_nothing_else_ends_goes_with_the_outbox(world: World) -> None:
+    """What came of each logon, and trades whose copies never came: of a drop copy that is switched off by now, too."""
+    records, session = Reconciliations(world.tables), world.session
+    today = datetime.now(UTC)
+    for number in range(103):
+        records.add(session, today - timedelta(days=8, seconds=number), b"old")
+    records.add(session, today - timedelta(days=6), b"young")
+    records.add(f"{session}-other", today - timedelta(days=8), b"other")
+    copies = Copies(world.tables, f"FIX.4.4-D{session}-VENUE")
+    append(Journal(world.tables, before_trade=copies.expect), world.order(), 1)
+    world.tables.sessions.create_entity({"PartitionKey": session, "RowKey": "o|kept"})
+    assert not world.settings.drop_copy_session
+    assert purge_records(world.tables, world.settings) == 103
+    assert (records.list(session, 10), records.list(f"{session}-other", 10)) == ([b"young"], [b"other"])
+    assert len(copies.read()[0]) == 1
+    assert purge_records(world.tables, world.settings, NEXT_WEEK) >= 2
+    assert (records.list(session, 10), copies.read()[0]) == ([], {})
+    assert world.tables.sessions.get_entity(session, "o|kept") is not None
