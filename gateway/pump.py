@@ -721,6 +721,9 @@ class Pump:
                 continue
             pending = [stored for stored in found if stored.entry.state == "pending"]
             for stored in pending:
+                # Before any is claimed: an order that was given back may be there with its cancel, which is later.
+                self._note_cancel(stored.entry.command)
+            for stored in pending:
                 if not self.accepts:
                     break
                 await self._claim_pending(stored)
