@@ -295,8 +295,9 @@ class Pump:
                 task.result()
             self._closing = True
             await self._end_session()
+            # Before the lease goes: a connection that is only being made would log on after that.
+            await self._hang_up(connecting)
             if end.done():
-                connecting.cancel()
                 resting = asyncio.create_task(self._rest(polling))
                 done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -481,6 +482,13 @@ class Pump:
                 await asyncio.wait_for(self._connection.closed(), patience)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._processed.wait(), max(0.0, deadline - time.monotonic()))
+
+    async def _hang_up(self, connecting: "asyncio.Task[None]") -> None:
+        """From here on there is no connection, and there will be none."""
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        if self._connection is not None:
+            self._connection.abort("the epoch ends")
 
     def _on_event(self, _connection: Connection, event: SessionEvent) -> None:
         match event:
@@ -811,7 +819,7 @@ class Pump:
     @property
     def _orders_may_leave(self) -> bool:
         """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
-        return self._ready and len(self._queue) > 0 and not self._giving_up
+        return self._ready and not self._closing and len(self._queue) > 0 and not self._giving_up
 
     def _send_question(self) -> None:
         question = self._questions[0]
