@@ -345,6 +345,7 @@ class Pump:
         The next numbers may be those of the session's next hours. By then the venue may have forgotten these, and of an
         order that is claimed nobody could say whether it had left.
         """
+        self.has_listed()  # no list is to come any more
         self._look.set()
         await polling
         await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)

@@ -8,6 +8,7 @@ import pytest
 from gateway.lease import Lease, LeaseWriter
 from tests.gateway.conftest import World, until
 from tests.gateway.test_waiting import entry, full, received
+from trading.identity import orphan_order_id
 
 
 def test_a_process_that_stops_while_it_connects_sends_nothing_after_it_has_given_the_lease_back(
@@ -40,3 +41,19 @@ def test_a_process_that_stops_while_it_connects_sends_nothing_after_it_has_given
     gateway.stop()
     assert world.lease().released
     assert (world.venue.logons, received(world)) == (1, [])
+
+
+def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_epochs_end(world: World) -> None:
+    """The connection is lost before the list comes, and by these numbers there is not to be another."""
+    world.venue.holds_list = True
+    gateway = world.gateway()
+    until(lambda: world.venue.inquiries)
+    world.venue.fill("", 10, "181.5")
+    until(lambda: gateway._pump is not None and gateway._pump._nameless)
+    world.venue.refuse = "not now"
+    world.venue.cut()
+    until(lambda: not gateway.status().logged_on)
+    gateway.reset()
+    world.venue.holds_list = False
+    until(lambda: gateway.status().generation == 2)
+    assert [alert.code for alert in world.alerts.list(orphan_order_id("V-"))] == ["ORPHAN_EXECUTION"]
