@@ -138,6 +138,7 @@ class Pump:
             line=self,
         )
         self._has_list = False
+        self._done_unheard = asyncio.Event()
         self._names: dict[str, str] = {}  # ClOrdIDs of ours by the venue's OrderID (37)
         self._nameless: list[MessageReceived] = []  # reports of no order of ours, until the venue has listed its orders
         self._advanced = asyncio.Event()
@@ -520,17 +521,25 @@ class Pump:
         """Settle what became of everything that was claimed and not reported, before anything else is sent.
 
         Where the venue does not answer, the rest does not wait for ever: the question stays open in the background.
-        Beside the orders that leave then, the venue's open orders are compared with ours.
+        Beside the orders that leave then, the venue's open orders are compared with ours. They are compared again where
+        a request that was sent again turns out to have come the first time: the venue does not say what became of it,
+        and the comparison before that had to leave its order out.
         """
         settling = [asyncio.create_task(self._settle(entry)) for entry in self._unreported.values()]
         try:
             if settling:
                 await asyncio.wait(settling, timeout=_TRIES * _ANSWER_TIMEOUT)
+            self._done_unheard.clear()
             await self._reconciler.ask()
             self._ready = True
             self._look.set()
             self._flush()
             await asyncio.gather(self._reconciler.compare(), *settling)
+            while True:
+                await self._done_unheard.wait()
+                self._done_unheard.clear()
+                await self._reconciler.ask()
+                await self._reconciler.compare()
         finally:
             for task in settling:
                 task.cancel()
@@ -959,6 +968,8 @@ class Pump:
             report = self._refusal_of(refused, text)
         named = _names(report)
         reported = [self._unreported.pop(name) for name in named if name in self._unreported]
+        if report.kind != "event" and any(not isinstance(one.command, SubmitOrder) for one in reported):
+            self._done_unheard.set()
         for one in reported:
             self._waiting.pop(one.cl_ord_id, None)
             waiting = self._queue.get(one.cl_ord_id) or self._held.get(one.cl_ord_id)
