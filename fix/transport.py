@@ -162,7 +162,8 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         _set_no_delay(self._transport)
         # What the kernel does not take is not made yet: it may be unwanted by the time that the peer reads again.
-        self._transport.set_write_buffer_limits(high=0)
+        # Not 0: asyncio's TLS would take an empty buffer for a full one.
+        self._transport.set_write_buffer_limits(high=1, low=0)
         try:
             events = self.session.connected(read_clocks())
         except Exception as error:
