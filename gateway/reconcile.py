@@ -277,6 +277,15 @@ def missing(known: Book, order: Order, number: int, at: datetime) -> Finding:
     return _finding("missing", known.order_id, order, _in_words(order), "unknown", event, number)
 
 
+def names_of(order: Order) -> tuple[str, ...]:
+    """The ClOrdIDs that the venue may know an order by, the likeliest first.
+
+    By the last that it has confirmed; or by that of a request, where it has carried one out and we have not heard of it;
+    or by the one before, where it has come up from an older copy. Of a long chain not all are asked about.
+    """
+    return tuple(dict.fromkeys((order.cl_ord_id, *reversed(order.asked_ids[-2:]), *order.cl_ord_ids[-2:-1])))
+
+
 def unanswered(known: Book, order: Order, why: str) -> Finding:
     return _finding("unanswered", known.order_id, order, _in_words(order), why, None, None)
 
