@@ -27,6 +27,7 @@ from gateway.reconcile import (
     compare,
     judge,
     missing,
+    names_of,
     order_id_of_standing,
     unanswered,
 )
@@ -232,7 +233,7 @@ class Reconciler:
         for some in _batches(comparison.unlisted, _ASKED_AT_ONCE):
             if silent >= _PATIENCE:
                 break
-            answers = await _together([partial(self._question, order) for _, order in some])
+            answers = await _together([partial(self._find, order) for _, order in some])
             asked += len(some)
             for (known, order), answer in zip(some, answers, strict=True):
                 silent = silent + 1 if isinstance(answer, str) else 0
@@ -243,10 +244,18 @@ class Reconciler:
                 self._see_to(found)
         return asked
 
-    async def _question(self, order: Order) -> tuple[int, Report] | str:
-        """The venue's answer to a question about one order, with its message's number; or why there is none."""
+    async def _find(self, order: Order) -> tuple[int, Report] | str:
+        """The venue's answer about an order, under whichever of its ClOrdIDs it knows it; or why there is none."""
+        answer: tuple[int, Report] | str = ""
+        for name in names_of(order):
+            answer = await self._question(name, order)
+            if isinstance(answer, str) or answer[1].kind != "unknown":
+                break
+        return answer
+
+    async def _question(self, name: str, order: Order) -> tuple[int, Report] | str:
+        """The venue's answer to a question about one ClOrdID, with its message's number; or why there is none."""
         answer: asyncio.Future[tuple[int, Report] | str] = asyncio.get_running_loop().create_future()
-        name = order.cl_ord_id
         self._questions[name] = answer
         await self._line.send_when_room(translate.status_request(name, order.symbol, order.side), name)
         done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)

@@ -43,7 +43,7 @@ from trading.events import (
 )
 from trading.identity import Role, order_id_of, orphan_order_id
 from trading.journal import JournalRow
-from trading.orders import Side
+from trading.orders import OrderType, Side
 
 Kind = Literal["working", "orphan", "ended", "missing", "terms", "fills", "unanswered"]
 _UNHEARD = OrderStatus.PENDING_NEW
@@ -183,9 +183,10 @@ def book(
     is_open: bool = True,
 ) -> Book:
     """Each child of an order, as the venue's reports have left it."""
-    orders: list[Order] = []
+    entries, rows = sorted(entries, key=lambda each: each.place), list(rows)
+    orders = _forgotten({entry.cl_ord_id for entry in entries}, rows)
     replaces = set[str]()
-    for entry in sorted(entries, key=lambda each: each.place):
+    for entry in entries:
         command = entry.command
         if isinstance(command, SubmitOrder):
             orders.append(_order(command))
@@ -277,6 +278,15 @@ def missing(known: Book, order: Order, number: int, at: datetime) -> Finding:
     return _finding("missing", known.order_id, order, _in_words(order), "unknown", event, number)
 
 
+def names_of(order: Order) -> tuple[str, ...]:
+    """The ClOrdIDs that the venue may know an order by, the likeliest first.
+
+    By the last that it has confirmed; by that of a request that it has carried out without our hearing of it; or by the
+    one before, where it has come up from an older copy. Of a long chain not all are asked about.
+    """
+    return tuple(dict.fromkeys((order.cl_ord_id, *reversed(order.asked_ids[-2:]), *order.cl_ord_ids[-2:-1])))
+
+
 def unanswered(known: Book, order: Order, why: str) -> Finding:
     return _finding("unanswered", known.order_id, order, _in_words(order), why, None, None)
 
@@ -299,6 +309,41 @@ def _order(command: SubmitOrder) -> Order:
         stop_price=command.stop_price,
         time_in_force=command.time_in_force,
     )
+
+
+def _forgotten(names: Container[str], rows: Iterable[JournalRow]) -> list[Order]:
+    """Children whose submission the outbox has long forgotten, and that were opened again since the venue listed them:
+    by what it listed. `names` are the ClOrdIDs that the outbox has."""
+    before: dict[str, str] = {}
+    found: dict[str, Order] = {}
+    for row in rows:
+        event = row.event
+        if isinstance(event, OrderReplaced):
+            before[event.cl_ord_id] = event.orig_cl_ord_id
+        if isinstance(event, OrderRestated) and event.is_listed:
+            chain = [event.cl_ord_id]
+            while (orig := before.get(chain[0])) and orig not in chain:
+                chain.insert(0, orig)
+            if chain[0] not in names:
+                found[chain[0]] = _listed_again(row, event, chain, names)
+    return list(found.values())
+
+
+def _listed_again(row: JournalRow, event: OrderRestated, chain: Sequence[str], names: Container[str]) -> Order:
+    order = Order(
+        role=Role.ENTRY,
+        cl_ord_ids=(chain[0],),
+        symbol=row.symbol,
+        side=row.side,
+        quantity=event.quantity,
+        order_type=OrderType.LIMIT,  # of what type it is makes no difference either
+        limit_price=event.limit_price,
+        stop_price=event.stop_price,
+    )
+    for name in chain[1:]:
+        if name not in names:
+            order = child.ask(order, "replace", name, chained=True)
+    return order
 
 
 def _learn(orders: list[Order], event: VenueEvent | OrderNotSent) -> None:

@@ -263,14 +263,38 @@ def test_an_order_is_found_by_every_cl_ord_id_of_its_chain() -> None:
     assert isinstance(finding.event, OrderReplaced)
 
 
-def test_an_order_whose_submission_the_outbox_has_forgotten_is_opened_again_or_left_to_its_lifecycle() -> None:
-    ended = book("a", [], rows(ACCEPTED, CANCELED), is_open=False)
-    (finding,) = compare([ended], answered(standing()), ()).findings
+def test_an_order_whose_submission_the_outbox_has_forgotten_is_opened_again_and_then_compared_by_what_was_listed() -> (
+    None
+):
+    ended = book("a", [], rows(ACCEPTED, fill("a.e1", 4, 4, 6), CANCELED), is_open=False)
+    listed = standing(cum_quantity=Decimal(4), leaves_quantity=Decimal(6))
+    (finding,) = compare([ended], answered(listed), ()).findings
     assert finding.kind == "working"
     assert isinstance(finding.event, OrderRestated)
-    opened = book("a", [], rows(ACCEPTED, CANCELED, finding.event))
-    comparison = compare([opened], answered(standing()), ())
-    assert (comparison.findings, comparison.left_out) == ([], 1)
+    opened = book("a", [], rows(ACCEPTED, fill("a.e1", 4, 4, 6), CANCELED, finding.event))
+    comparison = compare([opened], answered(listed), ())
+    assert (comparison.findings, comparison.compared, comparison.unlisted) == ([], 1, [])
+    ((_, order),) = compare([opened], answered(), ()).unlisted
+    assert (order.cl_ord_ids, order.cum_quantity, order.leaves_quantity) == (("a.e1",), Decimal(4), Decimal(6))
+    event = missing(opened, order, 50, AT).event
+    assert event is not None
+    over = book("a", [], rows(ACCEPTED, fill("a.e1", 4, 4, 6), CANCELED, finding.event, event))
+    assert compare([over], answered(), ()).unlisted == []
+
+
+@pytest.mark.parametrize("left", [[], [replace("a.e2", "a.e1", 6)]])
+def test_an_order_that_was_forgotten_after_a_replace_is_found_by_its_whole_chain(left: list[VenueCommand]) -> None:
+    replaced = OrderReplaced(
+        cl_ord_id="a.e2", orig_cl_ord_id="a.e1", quantity=Decimal(6), cum_quantity=Decimal(4), at=AT
+    )
+    before = (ACCEPTED, fill("a.e1", 4, 4, 6), replaced, CANCELED)
+    listed = standing("a.e2", quantity=Decimal(6), cum_quantity=Decimal(4), leaves_quantity=Decimal(2))
+    (finding,) = compare([book("a", entries(*left), rows(*before), is_open=False)], answered(listed), ()).findings
+    assert isinstance(finding.event, OrderRestated)
+    opened = book("a", entries(*left), rows(*before, finding.event))
+    assert compare([opened], answered(listed), ()).findings == []
+    ((_, order),) = compare([opened], answered(), ()).unlisted
+    assert (order.cl_ord_id, order.cum_quantity, order.quantity) == ("a.e2", Decimal(4), Decimal(6))
 
 
 @pytest.mark.parametrize(

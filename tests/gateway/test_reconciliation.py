@@ -442,6 +442,36 @@ def test_a_comparison_does_not_wait_for_a_wake_up(world: World) -> None:
     assert (records(world)[0].compared, records(world)[0].found) == (1, 0)
 
 
+@pytest.mark.parametrize("known_by", ["e1", "e2"])
+def test_an_order_is_missing_only_if_the_venue_knows_it_by_none_of_its_cl_ord_ids(world: World, known_by: str) -> None:
+    """A venue that lists nothing, and has come up from a copy of before the replace, or has carried out one unheard."""
+    gateway = world.logged_on(fix_mass_status="no")
+    order_id = working(world, gateway)
+    world.venue.mute.add(f"{order_id}.e2")
+    gateway.submit(order_id, replacing(order_id), AT)
+    until(lambda: world.venue.sent(f"{order_id}.e2"))
+    told = (
+        (fix.ExecType.REPLACED, fix.OrdStatus.NEW)
+        if known_by == "e1"
+        else (
+            fix.ExecType.PENDING_REPLACE,
+            fix.OrdStatus.PENDING_REPLACE,
+        )
+    )
+    rows = len(world.events(order_id))
+    world.venue.report(
+        f"{order_id}.e2", *told, orig_cl_ord_id=f"{order_id}.e1", order_qty=Decimal(6), leaves_qty=Decimal(6)
+    )
+    until(lambda: len(world.events(order_id)) > rows)
+    world.venue.book = {f"{order_id}.{known_by}": {**ENTRY, "order_qty": Decimal(6), "leaves_qty": Decimal(6)}}
+    world.venue.known.pop(f"{order_id}.{'e2' if known_by == 'e1' else 'e1'}")
+    record = again(world, gateway)
+    assert "missing" not in [each.kind for each in record.differences]
+    assert not any(isinstance(event, OrderCanceled) for event in world.events(order_id))
+    world.venue.known.clear()
+    assert "missing" in [each.kind for each in again(world, gateway).differences]
+
+
 # Reports that name none of our ClOrdIDs
 
 
