@@ -56,11 +56,13 @@ class Connection(asyncio.Protocol):
         *,
         write_limit: int = _WRITE_LIMIT,
         processed_by: ProcessedBy = "callback",
+        on_writable: Callable[[], None] | None = None,
     ) -> None:
         self.session = session
         self._on_event = on_event
         self._tells_processed = processed_by == "callback"
         self._write_limit = write_limit
+        self._on_writable = on_writable
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[str] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -159,6 +161,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         _set_no_delay(self._transport)
+        # What the kernel does not take is not made yet: it may be unwanted by the time that the peer reads again.
+        self._transport.set_write_buffer_limits(high=0)
         try:
             events = self.session.connected(read_clocks())
         except Exception as error:
@@ -189,6 +193,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable = True
         self._flush()
+        if self._on_writable is not None and self._writable:
+            self._on_writable()
 
     # Inside
 
@@ -379,11 +385,13 @@ async def connect(
     connect_timeout: float = 10,
     write_limit: int = _WRITE_LIMIT,
     processed_by: ProcessedBy = "callback",
+    on_writable: Callable[[], None] | None = None,
 ) -> Connection:
     """Connect an initiator's session; its Logon is then on its way. `tls` as of `fix.tls.client_tls`: the certificate
     must be for `host`, which is also told to the server (SNI).
 
-    `on_event(connection, event)` may be called before this returns. Raises `OSError` (`TimeoutError` after
+    `on_event(connection, event)` may be called before this returns; `on_writable` is, whenever the peer takes again
+    what is sent after it has not. Raises `OSError` (`TimeoutError` after
     `connect_timeout` seconds) where there is no connection to be had, and what the credentials raise.
     Reconnecting is the caller's: with the same `Session` after `closed()`, with a pause of its own choice.
     """
@@ -392,7 +400,9 @@ async def connect(
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(connect_timeout):
         _, connection = await loop.create_connection(
-            lambda: Connection(session, on_event, write_limit=write_limit, processed_by=processed_by),
+            lambda: Connection(
+                session, on_event, write_limit=write_limit, processed_by=processed_by, on_writable=on_writable
+            ),
             host,
             port,
             ssl=tls,

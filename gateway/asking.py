@@ -64,10 +64,6 @@ class Line(Protocol):
         """Raises `fix.session.NotLoggedOn`."""
         ...
 
-    async def caught_up(self) -> None:
-        """Wait until all that has been received by now is journalled and delivered."""
-        ...
-
     async def patiently(self, call: Callable[[], T]) -> T: ...
 
     def origin(self, number: int) -> Origin: ...
@@ -150,7 +146,9 @@ class Reconciler:
         if standing is None or self._inquiry is None:
             return
         if not standing.request:
-            self._answer(report.cl_ord_id, (number, report))
+            # After a replace of which we have not heard, the name that was asked about is in OrigClOrdID (41).
+            for name in filter(None, (report.cl_ord_id, standing.orig_cl_ord_id)):
+                self._answer(name, (number, report))
         elif self.is_asking(standing.request):
             self._inquiry.answer(number, standing)
             self._heard.set()
@@ -170,7 +168,7 @@ class Reconciler:
     async def _compare(self, inquiry: Inquiry) -> None:
         text = await self._list(inquiry)
         self._line.has_listed()
-        await self._line.caught_up()
+        await self._delivery.journalled()
         books = await self._read(inquiry)
         comparison = compare(books, inquiry, self._line.in_flight)
         findings = list(comparison.findings)

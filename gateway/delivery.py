@@ -109,7 +109,7 @@ class Recorder:
     def reconcile(self, finding: Finding, origin: Origin | None) -> JournalRow | None:
         """Tell a human of a difference, and write down what the journal is to say of it, if anything."""
         text = f"{finding.cl_ord_id}: with us {finding.ours}; at the venue {finding.venue}"
-        self.alert(f"RECONCILE_{finding.kind.upper()}", text, _key(finding))
+        self.alert(f"RECONCILE_{finding.kind.upper()}", text, _key(finding, origin))
         if finding.event is None:
             return None
         if finding.kind == "orphan":
@@ -227,6 +227,12 @@ class Delivery:
         """Whether anything is under way."""
         return bool(self._under_way)
 
+    async def journalled(self) -> None:
+        """Wait until all that was taken by now is written down. It need not have been delivered."""
+        tasks = [each.task for each in self._under_way]
+        if tasks:
+            await asyncio.wait(tasks)
+
     async def run(self) -> None:
         """Deliver until cancelled; then nothing is under way any more."""
         try:
@@ -316,7 +322,11 @@ class Delivery:
             del self._lanes[lane]
 
 
-def _key(finding: Finding) -> str:
-    """One alert for each difference: found again after the next logon it is the same."""
-    digest = hashlib.sha256(f"{finding.ours} {finding.venue}".encode()).hexdigest()
-    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{digest[:16]}"
+def _key(finding: Finding, origin: Origin | None) -> str:
+    """What is told once. A difference that is journalled is gone with that, so that one like it is another; what is not
+    stays the same, however often it is found."""
+    if finding.event is not None and origin is not None:
+        which = f"{origin.generation}-{origin.number}"
+    else:
+        which = hashlib.sha256(f"{finding.ours} {finding.venue}".encode()).hexdigest()[:16]
+    return f"reconcile-{finding.kind}-{finding.cl_ord_id}-{which}"

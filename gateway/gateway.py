@@ -26,7 +26,7 @@ from gateway.delivery import Recorder, Wake
 from gateway.drop_copy import DropCopy, DropCopyStatus
 from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
-from gateway.lease import Candidate, Held, LeaseLostError, lease_clock
+from gateway.lease import Candidate, Held, LeaseLostError, RowRefusedError, lease_clock
 from gateway.outbox import Entry, Outbox, State
 from gateway.pump import Pump, is_too_late
 from gateway.purging import is_past
@@ -263,8 +263,9 @@ class Gateway:
         except LeaseLostError as error:
             states = [error] * len(entries)
         for entry, state in zip(entries, states, strict=True):
-            if isinstance(state, LeaseLostError):
-                _log.warning("%s goes through the outbox: %s", entry.cl_ord_id, state)
+            # Where the epoch ends meanwhile, what it was about to claim is cancelled.
+            if isinstance(state, LeaseLostError | RowRefusedError | asyncio.CancelledError):
+                _log.warning("%s goes through the outbox: %r", entry.cl_ord_id, state)
             elif isinstance(state, BaseException):
                 raise state
         return [

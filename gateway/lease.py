@@ -256,6 +256,7 @@ class LeaseWriter:
         self._inbound = held.lease.inbound
         self._ended = False
         self._giving_back = False
+        self._releasing = False
         self._called = asyncio.Event()
         # A thread of its own: renewing must not wait behind anything else that storage is slow with.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-lease")
@@ -272,11 +273,12 @@ class LeaseWriter:
 
     @property
     def holds(self) -> bool:
-        """Whether this process may act as the holder now."""
-        return not self._ended and self._monotonic() < self.valid_until
+        """Whether this process may act as the holder now: not any more while the lease is being let go."""
+        return not self._ended and not self._releasing and self._monotonic() < self.valid_until
 
     async def commit(self, *operations: Operation, change: Change | None = None) -> None:
-        """Write now, in one transaction with the lease.
+        """Write now, in one transaction with the lease. What was to be written later of a row that this changes is not
+        written any more: it is older.
 
         Raises:
             RowRefusedError: one of these operations cannot be; none of them was done.
@@ -284,6 +286,9 @@ class LeaseWriter:
         """
         if self._ended:
             raise LeaseLostError(f"{self._session}: epoch {self._lease.epoch} is over")
+        for operation in operations:
+            if operation[0] == "update":
+                self._lazy.pop(str(operation[1]["RowKey"]), None)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._eager.append(_Work(operations, change, done))
         self._called.set()
@@ -327,6 +332,7 @@ class LeaseWriter:
                     await self._write(self._next_batch())
             while self._eager or self._lazy:
                 await self._write(self._next_batch())
+            self._releasing = True
             await self._write([_Work((), lambda lease: msgspec.structs.replace(lease, released=True))])
         finally:
             self._end()
@@ -406,7 +412,7 @@ class LeaseWriter:
                 refused = _refused(fault, owners)
                 if refused is not None:
                     return refused
-            if not self.holds:
+            if self._monotonic() >= self.valid_until:
                 raise LeaseLostError(f"{self._session}: the lease could not be renewed in time: {fault}")
             _log.warning("%s: storage did not take a write, trying again: %s", self._session, fault)
             await asyncio.sleep(pause)

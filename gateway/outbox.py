@@ -14,6 +14,7 @@ is neither acknowledged nor dead there is a row of an index, so that neither pol
 """
 
 from collections.abc import Container, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Literal
 
@@ -29,6 +30,7 @@ UNCERTAIN = frozenset[State]({"claimed", "sent"})
 """What an epoch has claimed, and nobody has written down yet what became of it."""
 
 _INDEX = "w|"
+_READERS = 8
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +111,9 @@ class Outbox:
         index = self._tables.sessions.query_entities(
             f"PartitionKey eq '{self._session}' and RowKey ge '{first}' and RowKey lt '{end}'"
         )
-        found = [self.read(row["cl_ord_id"]) for row in index if row["cl_ord_id"] not in known]
+        wanted = [row["cl_ord_id"] for row in index if row["cl_ord_id"] not in known]
+        with ThreadPoolExecutor(_READERS) as readers:  # after a crash in a busy hour there may be hundreds
+            found = list(readers.map(self.read, wanted))
         stored = [entry for entry in found if entry is not None and entry.entry.state not in ("acknowledged", "dead")]
         return sorted(stored, key=lambda one: one.entry.place)
 

@@ -138,9 +138,9 @@ class Pump:
             line=self,
         )
         self._has_list = False
+        self._done_unheard = asyncio.Event()
         self._names: dict[str, str] = {}  # ClOrdIDs of ours by the venue's OrderID (37)
         self._nameless: list[MessageReceived] = []  # reports of no order of ours, until the venue has listed its orders
-        self._advanced = asyncio.Event()
         self._logon = ("", "")
         self._connection: Connection | None = None
         self._logged_on = asyncio.Event()
@@ -295,8 +295,9 @@ class Pump:
                 task.result()
             self._closing = True
             await self._end_session()
+            # Before the lease goes: a connection that is only being made would log on after that.
+            await self._hang_up(connecting)
             if end.done():
-                connecting.cancel()
                 resting = asyncio.create_task(self._rest(polling))
                 done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -324,13 +325,6 @@ class Pump:
         """The ClOrdIDs of what was claimed, and of which the venue has said nothing yet."""
         return frozenset(self._unreported)
 
-    async def caught_up(self) -> None:
-        """Wait until all that has been received by now is journalled and delivered."""
-        number = self._session.next_inbound
-        while self.next_inbound < number:
-            self._advanced.clear()
-            await self._advanced.wait()
-
     def has_listed(self) -> None:
         """The venue has named its open orders, or will not: whose the reports are that waited for that is known now."""
         self._has_list = True
@@ -344,6 +338,7 @@ class Pump:
         The next numbers may be those of the session's next hours. By then the venue may have forgotten these, and of an
         order that is claimed nobody could say whether it had left.
         """
+        self.has_listed()  # no list is to come any more
         self._look.set()
         await polling
         await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)
@@ -482,6 +477,13 @@ class Pump:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._processed.wait(), max(0.0, deadline - time.monotonic()))
 
+    async def _hang_up(self, connecting: "asyncio.Task[None]") -> None:
+        """From here on there is no connection, and there will be none."""
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        if self._connection is not None:
+            self._connection.abort("the epoch ends")
+
     def _on_event(self, _connection: Connection, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
@@ -516,17 +518,25 @@ class Pump:
         """Settle what became of everything that was claimed and not reported, before anything else is sent.
 
         Where the venue does not answer, the rest does not wait for ever: the question stays open in the background.
-        Beside the orders that leave then, the venue's open orders are compared with ours.
+        Beside the orders that leave then, the venue's open orders are compared with ours. They are compared again where
+        a request that was sent again turns out to have come the first time: the venue does not say what became of it,
+        and the comparison before that had to leave its order out.
         """
         settling = [asyncio.create_task(self._settle(entry)) for entry in self._unreported.values()]
         try:
             if settling:
                 await asyncio.wait(settling, timeout=_TRIES * _ANSWER_TIMEOUT)
+            self._done_unheard.clear()
             await self._reconciler.ask()
             self._ready = True
             self._look.set()
             self._flush()
             await asyncio.gather(self._reconciler.compare(), *settling)
+            while True:
+                await self._done_unheard.wait()
+                self._done_unheard.clear()
+                await self._reconciler.ask()
+                await self._reconciler.compare()
         finally:
             for task in settling:
                 task.cancel()
@@ -726,6 +736,9 @@ class Pump:
                 continue
             pending = [stored for stored in found if stored.entry.state == "pending"]
             for stored in pending:
+                # Before any is claimed: an order that was given back may be there with its cancel, which is later.
+                self._note_cancel(stored.entry.command)
+            for stored in pending:
                 if not self.accepts:
                     break
                 await self._claim_pending(stored)
@@ -813,7 +826,7 @@ class Pump:
     @property
     def _orders_may_leave(self) -> bool:
         """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
-        return self._ready and len(self._queue) > 0 and not self._giving_up
+        return self._ready and not self._closing and len(self._queue) > 0 and not self._giving_up
 
     def _send_question(self) -> None:
         question = self._questions[0]
@@ -934,9 +947,10 @@ class Pump:
             if report.standing.request:
                 self._on_processed(number)
                 return
-        if report.kind == "unknown":
-            # What is resent answers an older question: the order may have been sent since.
-            if not resent:
+        if report.kind in ("unknown", "unclear"):
+            # What is resent answers an older question: the order may have been sent since. What may refuse either the
+            # question or the order is no answer: it is asked about again.
+            if not resent and report.kind == "unknown":
                 self._answer(report)
             self._on_processed(number)
             return
@@ -952,6 +966,8 @@ class Pump:
             report = self._refusal_of(refused, text)
         named = _names(report)
         reported = [self._unreported.pop(name) for name in named if name in self._unreported]
+        if report.kind != "event" and any(not isinstance(one.command, SubmitOrder) for one in reported):
+            self._done_unheard.set()
         for one in reported:
             self._waiting.pop(one.cl_ord_id, None)
             waiting = self._queue.get(one.cl_ord_id) or self._held.get(one.cl_ord_id)
@@ -1036,7 +1052,6 @@ class Pump:
             self._processed.set()
         self._on_activity()
         self._writer.advance_inbound(self.next_inbound)
-        self._advanced.set()
 
     def origin(self, number: int) -> Origin:
         return Origin(self._settings.session, self._writer.lease.generation, number)

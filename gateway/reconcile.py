@@ -36,7 +36,6 @@ from trading.events import (
     OrderCanceled,
     OrderExpired,
     OrderNotSent,
-    OrderRejected,
     OrderReplaced,
     OrderReported,
     OrderRestated,
@@ -50,6 +49,7 @@ Kind = Literal["working", "orphan", "ended", "missing", "terms", "fills", "unans
 _UNHEARD = OrderStatus.PENDING_NEW
 """The stage of an order of which the venue has said nothing yet: whoever sent it finds out, and not a comparison."""
 _FILLED, _REJECTED, _EXPIRED = "2", "8", "C"  # OrdStatus (39)
+_PENDING = frozenset("6E")  # OrdStatus (39): a request waits at the venue, and the report has its ClOrdID
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +252,9 @@ def compare(books: Iterable[Book], inquiry: Inquiry, in_flight: Container[str]) 
 
 def judge(known: Book, order: Order, standing: Standing, number: int) -> list[Finding]:
     """What differs between an order of ours and what the venue says of it."""
+    if standing.status == _REJECTED:
+        # What was accepted once cannot be rejected any more (FIX 4.4 volume 4, appendix D): the question was.
+        return [unanswered(known, order, f"the venue refuses the question: {standing.text}")]
     findings = []
     if standing.cum_quantity != order.cum_quantity:
         findings.append(_finding("fills", known.order_id, order, _cum(order), _traded(standing, order), None, number))
@@ -316,9 +319,12 @@ def _those(names: Container[str], order: Order) -> bool:
 def _news(known: Book, order: Order, standing: Standing) -> tuple[Kind | None, VenueEvent | None]:
     """In which way an order stands otherwise than with us, and what the journal is to say of it; None where nothing
     true can be said."""
-    if standing.is_open:
+    if standing.is_open and not child.is_over_today(order, standing.status):
         if not order.is_open or _is_ended(known, order):
             return "working", _listed(known, order, standing)
+        if standing.status in _PENDING:
+            # The terms are those of before the request or after it, as each venue has it: its answer is still to come.
+            return None, None
         differs = standing.quantity != order.quantity or _is_renamed(known, order, standing)
         prices = ((order.limit_price, standing.limit_price), (order.stop_price, standing.stop_price))
         differs = differs or any(None not in pair and pair[0] != pair[1] for pair in prices)
@@ -356,7 +362,8 @@ def _listed(known: Book, order: Order, standing: Standing) -> VenueEvent:
 
 def _is_renamed(known: Book, order: Order, standing: Standing) -> bool:
     """Whether the venue has carried out a replace of which we know nothing, or that it was refused."""
-    return standing.cl_ord_id in known.replaces and standing.cl_ord_id not in order.cl_ord_ids
+    is_carried_out = standing.status not in _PENDING
+    return is_carried_out and standing.cl_ord_id in known.replaces and standing.cl_ord_id not in order.cl_ord_ids
 
 
 def _end(order: Order, standing: Standing) -> VenueEvent | None:
@@ -364,9 +371,7 @@ def _end(order: Order, standing: Standing) -> VenueEvent | None:
     if standing.status == _FILLED and standing.cum_quantity > order.cum_quantity:
         # Without the trades it would be over and its position unknown: another in its place might be one too many.
         return None
-    if standing.status == _REJECTED:
-        return OrderRejected(cl_ord_id=name, reason=standing.text, at=at)
-    if standing.status == _EXPIRED:
+    if standing.status == _EXPIRED or child.is_over_today(order, standing.status):
         return OrderExpired(cl_ord_id=name, cum_quantity=standing.cum_quantity, at=at)
     return OrderCanceled(cl_ord_id=name, cum_quantity=standing.cum_quantity, reason=standing.text, at=at)
 

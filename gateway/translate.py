@@ -57,11 +57,16 @@ _ABOUT_REQUESTS = frozenset({fix.ExecType.CANCELED, fix.ExecType.PENDING_CANCEL,
 _ALL_OR_NONE = "G"  # ExecInst (18)
 _UNKNOWN_ORDER = 5  # OrdRejReason (103)
 _DUPLICATE_ORDER = 6  # OrdRejReason (103)
+_OF_THE_QUESTION = frozenset({None, 0, 99})
+"""OrdRejReasons (103) that may be about a question as well as about its order: none, the venue's choice, other."""
 _DUPLICATE_CL_ORD_ID = 6  # CxlRejReason (102)
 
 
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _ENDED = frozenset({fix.OrdStatus.FILLED, fix.OrdStatus.CANCELED, fix.OrdStatus.REJECTED, fix.OrdStatus.EXPIRED})
+
+
+ReportKind = Literal["event", "known", "unknown", "unclear", "duplicate"]
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,12 +102,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One report of the venue.
 
     `kind` is what it is to us: `event` tells something new; `known` and `unknown` answer a question about an order
-    (150=I); `duplicate` says that this ClOrdID was used before, so that what had been sent under it did arrive. Of a
-    known order `event` is what its status amounts to, for a journal that has nothing of it, and `standing` is all that
-    it says. Symbol and side are None where the message has none (35=9).
+    (150=I), `unclear` may refuse either the question or the order; `duplicate` says that this ClOrdID was used before,
+    so that what had been sent under it did arrive. Of a known order `event` is what its status amounts to, for a
+    journal that has nothing of it, and `standing` is all that it says. Symbol and side are None where the message has
+    none (35=9).
     """
 
-    kind: Literal["event", "known", "unknown", "duplicate"]
+    kind: ReportKind
     cl_ord_id: str
     event: VenueEvent | None = None
     symbol: str | None = None
@@ -206,10 +212,9 @@ def _from_execution(report: fix.ExecutionReport, names: Mapping[str, str]) -> Re
     name = _name(report)
     # One that carries no ClOrdID (11) is about an order that came to the venue another way.
     report = msgspec.structs.replace(report, cl_ord_id=report.cl_ord_id or report.order_id)
-    kind: Literal["event", "known", "unknown", "duplicate"] = "event"
+    kind: ReportKind = "event"
     if report.exec_type is fix.ExecType.ORDER_STATUS:
-        unknown = report.ord_status is fix.OrdStatus.REJECTED and report.ord_rej_reason == _UNKNOWN_ORDER
-        kind = "unknown" if unknown else "known"
+        kind = _answer(report)
     elif report.exec_type is fix.ExecType.REJECTED and report.ord_rej_reason == _DUPLICATE_ORDER:
         kind = "duplicate"
     event = _status_event(report) if kind == "known" else _event(report) if kind == "event" else None
@@ -224,6 +229,14 @@ def _from_execution(report: fix.ExecutionReport, names: Mapping[str, str]) -> Re
         name=name if kind in ("event", "known") else "",
         standing=_standing(report, side) if report.exec_type is fix.ExecType.ORDER_STATUS else None,
     )
+
+
+def _answer(report: fix.ExecutionReport) -> Literal["known", "unknown", "unclear"]:
+    if report.ord_status is not fix.OrdStatus.REJECTED:
+        return "known"
+    if report.ord_rej_reason == _UNKNOWN_ORDER:
+        return "unknown"
+    return "unclear" if report.ord_rej_reason in _OF_THE_QUESTION else "known"
 
 
 def _named(report: fix.ExecutionReport, names: Mapping[str, str]) -> fix.ExecutionReport:

@@ -234,6 +234,11 @@ def ask(order: Order, kind: Literal["cancel", "replace"], cl_ord_id: str, *, cha
     )
 
 
+def is_over_today(order: Order, status: str) -> bool:
+    """Whether an OrdStatus (39), done for day or calculated, is the end of an order that does not last overnight."""
+    return status in _OVER_FOR_TODAY_AT_VENUE and order.time_in_force not in _OVERNIGHT
+
+
 def apply(order: Order, event: Event) -> Order:
     """The order after a report about it. Repeats, and what is about no single order, change nothing."""
     learn = _LEARN.get(type(event))
@@ -445,9 +450,9 @@ def _cancel_rejected(order: Order, event: CancelRejected) -> Order:
         # What was reported of it came before this answer, so there is nothing to wait for.
         order = msgspec.structs.replace(order, requests=waiting)
         return _ended(order, OrderStatus.UNKNOWN, event.reason)
-    status, overnight = event.order_status, order.time_in_force in _OVERNIGHT
-    over = status in _ENDED_AT_VENUE or (status in _OVER_FOR_TODAY_AT_VENUE and not overnight)
-    works = status in _OPEN_AT_VENUE or (status in _OVER_FOR_TODAY_AT_VENUE and overnight)
+    status, over_today = event.order_status, is_over_today(order, event.order_status)
+    over = status in _ENDED_AT_VENUE or over_today
+    works = status in _OPEN_AT_VENUE or (status in _OVER_FOR_TODAY_AT_VENUE and not over_today)
     too_late = event.reason_code == _TOO_LATE and not works
     if over or too_late or event.reason_code == _UNKNOWN_ORDER:
         return msgspec.structs.replace(order, requests=waiting, ending=is_open)

@@ -389,6 +389,30 @@ async def test_a_peer_that_does_not_read_is_dropped_before_it_fills_the_memory(
         assert desk.count(LoggedOut) == 1
 
 
+async def test_whoever_sends_knows_at_once_that_the_peer_does_not_read_and_when_it_does_again() -> None:
+    """What waits elsewhere can still be taken back."""
+    told: list[bool] = []
+    venue = Log()
+    async with listening(venue_session(), venue) as server:
+        connection = await connect(
+            HOST, server.port, desk_session(), Log(), on_writable=lambda: told.append(connection.is_writable)
+        )
+        await until(lambda: connection.session.state is State.IN_SESSION)
+        (peer,) = server.connections
+        assert peer._transport is not None
+        peer._transport.pause_reading()
+        sent = 0
+        while connection.is_writable:
+            sent += 1
+            connection.send(Message("B", [(58, "x" * 1000)]))
+        assert told == []
+        assert connection._transport is not None
+        assert connection._transport.get_write_buffer_size() < 3000
+        peer._transport.resume_reading()
+        await until(lambda: venue.count(MessageReceived) == sent)
+        assert told == [True]
+
+
 async def test_a_large_resend_to_a_slow_reader_takes_no_memory_and_loses_nothing() -> None:
     session, desk = desk_session(), Log()
     venue = Log()

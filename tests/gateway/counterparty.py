@@ -250,7 +250,7 @@ class Counterparty:
             fields = dict(self.statuses.get(cl_ord_id) or self.book.get(cl_ord_id) or {})
             if fields and cl_ord_id in self.known:
                 status = fields.pop("ord_status", fix.OrdStatus.NEW)
-                self._report(cl_ord_id, fix.ExecType.ORDER_STATUS, status, **fields)
+                self._report(fields.pop("cl_ord_id", cl_ord_id), fix.ExecType.ORDER_STATUS, status, **fields)
                 return
             known = cl_ord_id in self.known
             status = fix.OrdStatus.NEW if known else fix.OrdStatus.REJECTED

@@ -131,15 +131,24 @@ async def test_what_is_to_be_written_later_goes_with_the_next_write_and_each_row
         writer.later(creating(row(session, "b")))
         writer.later(merging({**row(session, "a"), "state": "acknowledged"}))
         await writer.commit(creating(row(session, "c")))
-        # A row of the commit's own, too: it then goes with the one after it.
-        writer.later(merging({**row(session, "c"), "state": "sent"}))
-        await writer.commit(merging({**row(session, "c"), "state": "claimed"}))
-        await writer.commit()
-    assert client.transactions == 3
+    assert client.transactions == 1
     found = tables.sessions.get_entity(session, "a")
     assert (found["state"], "number" in found) == ("acknowledged", False)
     assert tables.sessions.get_entity(session, "b")
-    assert tables.sessions.get_entity(session, "c")["state"] == "sent"
+
+
+async def test_what_was_to_be_written_later_never_overwrites_what_was_written_since(
+    tables: Tables, session: str
+) -> None:
+    tables.sessions.create_entity(row(session, "a"))
+    held = taken(candidate(tables, session, "a", Clock()))
+    async with running(tables, session, held, Clock()) as writer:
+        writer.later(merging({**row(session, "a"), "state": "sent"}))
+        claimed = writer.commit(merging({**row(session, "a"), "state": "claimed"}))
+        given_up = writer.commit(merging({**row(session, "a"), "state": "given_up"}))
+        await asyncio.gather(claimed, given_up)
+        await writer.commit()
+    assert tables.sessions.get_entity(session, "a")["state"] == "given_up"
 
 
 async def test_what_is_refused_does_not_take_the_others_of_its_transaction_with_it(

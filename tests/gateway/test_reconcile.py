@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.outbox import Entry
@@ -19,18 +19,20 @@ from trading.events import (
     CancelRejected,
     OrderAccepted,
     OrderCanceled,
+    OrderExpired,
     OrderFilled,
     OrderReplaced,
+    OrderReported,
     OrderRestated,
     VenueEvent,
 )
 from trading.journal import JournalRow
-from trading.orders import OrderType, Side
+from trading.orders import OrderType, Side, TimeInForce
 
 AT = datetime(2013, 10, 7, 13, 30, tzinfo=UTC)
 
 
-def submit(name: str, quantity: int = 10) -> SubmitOrder:
+def submit(name: str, quantity: int = 10, time_in_force: TimeInForce = TimeInForce.GTC) -> SubmitOrder:
     return SubmitOrder(
         cl_ord_id=name,
         symbol="IBM",
@@ -38,6 +40,7 @@ def submit(name: str, quantity: int = 10) -> SubmitOrder:
         quantity=Decimal(quantity),
         order_type=OrderType.LIMIT,
         limit_price=Decimal(181),
+        time_in_force=time_in_force,
     )
 
 
@@ -103,6 +106,18 @@ def ours(*events: VenueEvent, **fields: Any) -> Book:
     return book("a", entries(submit("a.e1")), rows(*events), **fields)
 
 
+def replacing(*events: VenueEvent, **fields: Any) -> Book:
+    return book("a", entries(submit("a.e1"), replace("a.e2", "a.e1", 6)), rows(*events), **fields)
+
+
+def of_the_day(*events: VenueEvent) -> Book:
+    return book("a", entries(submit("a.e1", time_in_force=TimeInForce.DAY)), rows(*events))
+
+
+def pending(name: str, status: str, orig: str = "a.e1") -> OrderReported:
+    return OrderReported(cl_ord_id=name, orig_cl_ord_id=orig, exec_type=status, order_status=status, at=AT)
+
+
 def answered(*standings: Standing) -> Inquiry:
     inquiry = Inquiry("1-1")
     for number, each in enumerate(standings, 50):
@@ -114,6 +129,7 @@ def answered(*standings: Standing) -> Inquiry:
 ACCEPTED = OrderAccepted(cl_ord_id="a.e1", at=AT)
 CANCELED = OrderCanceled(cl_ord_id="a.e1", cum_quantity=Decimal(0), at=AT)
 FILLED = fill("a.e1", 10, 10, 0)
+DONE_FOR_DAY = OrderReported(cl_ord_id="a.e1", exec_type="3", order_status="3", at=AT)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +144,24 @@ FILLED = fill("a.e1", 10, 10, 0)
             id="the same, partly filled",
         ),
         pytest.param(ours(ACCEPTED), standing(status="6", cl_ord_id="a.x2", orig_cl_ord_id="a.e1"), [], id="pending"),
+        pytest.param(
+            replacing(ACCEPTED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1"),
+            [],
+            id="a replace is pending",
+        ),
+        pytest.param(
+            replacing(ACCEPTED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1", quantity=Decimal(6)),
+            [],
+            id="a replace is pending, and its terms are told",
+        ),
+        pytest.param(
+            replacing(ACCEPTED, CANCELED, pending("a.e2", "E")),
+            standing(status="E", cl_ord_id="a.e2", orig_cl_ord_id="a.e1"),
+            [("working", OrderRestated)],
+            id="works though cancelled, and a replace is pending",
+        ),
         pytest.param(ours(ACCEPTED, CANCELED), standing(), [("working", OrderRestated)], id="works though cancelled"),
         pytest.param(
             ours(ACCEPTED),
@@ -149,6 +183,14 @@ FILLED = fill("a.e1", 10, 10, 0)
             [("working", OrderRestated)],
             id="larger, and so not filled",
         ),
+        pytest.param(of_the_day(ACCEPTED, DONE_FOR_DAY), standing(status="3"), [], id="its day is done"),
+        pytest.param(
+            of_the_day(ACCEPTED), standing(status="B"), [("ended", OrderExpired)], id="its day is done unheard"
+        ),
+        pytest.param(
+            ours(ACCEPTED, DONE_FOR_DAY), standing(status="3"), [], id="done for the day, and lasts overnight"
+        ),
+        pytest.param(ours(ACCEPTED), standing(status="3"), [], id="done for the day unheard, and lasts overnight"),
         pytest.param(ours(ACCEPTED, is_open=False), standing(), [("working", OrderRestated)], id="its order has ended"),
     ],
 )
@@ -166,7 +208,6 @@ def test_an_order_that_the_venue_lists_is_compared_with_ours(
         ({"status": "4", "cum_quantity": Decimal(0)}, "OrderCanceled"),
         ({"status": "4", "cum_quantity": Decimal(3)}, "OrderCanceled"),
         ({"status": "C"}, "OrderExpired"),
-        ({"status": "8"}, "OrderRejected"),
         ({"status": "2", "cum_quantity": Decimal(0)}, "OrderCanceled"),
         ({"status": "2", "cum_quantity": Decimal(10)}, None),
     ],
@@ -180,6 +221,14 @@ def test_an_order_that_is_over_at_the_venue_is_over_here_unless_its_trades_are_m
     assert ended.kind == "ended"
     assert (type(ended.event).__name__ if ended.event else None) == event
     assert bool(fills) == bool(fields.get("cum_quantity"))
+
+
+@pytest.mark.parametrize("known", [ours(ACCEPTED), ours(ACCEPTED, fill("a.e1", 4, 4, 6))])
+def test_an_order_that_works_is_not_ended_by_a_refusal_of_the_question_about_it(known: Book) -> None:
+    answer = standing(is_open=False, request="", status="8", text="too many requests")
+    (finding,) = judge(known, known.orders[0], answer, 50)
+    assert (finding.kind, finding.event) == ("unanswered", None)
+    assert finding.venue == "the venue refuses the question: too many requests"
 
 
 def test_an_order_that_the_venue_does_not_know_was_cancelled_by_it() -> None:
@@ -253,6 +302,10 @@ class VenueOrder:
     quantity: int
     cum: int = 0
     is_open: bool = True
+    is_of_the_day: bool = False
+    is_done_for_day: bool = False
+    pending: CancelOrder | ReplaceOrder | None = None
+    """The request that the venue has taken and not decided."""
 
 
 @dataclass
@@ -280,7 +333,8 @@ class Model:
 
     def order(self, place: int) -> None:
         self.issued += 1
-        self.send(submit(f"a.e{self.issued}"))
+        time_in_force = TimeInForce.DAY if place % 2 else TimeInForce.GTC
+        self.send(submit(f"a.e{self.issued}", time_in_force=time_in_force))
 
     def request(self, place: int) -> None:
         """Cancel or replace something that we think is open and about which nothing is asked."""
@@ -304,21 +358,51 @@ class Model:
         if isinstance(message, str):
             self.list_open()
         elif isinstance(message, SubmitOrder):
-            self.at_venue.append(VenueOrder([message.cl_ord_id], int(message.quantity)))
+            is_of_the_day = message.time_in_force is TimeInForce.DAY
+            self.at_venue.append(VenueOrder([message.cl_ord_id], int(message.quantity), is_of_the_day=is_of_the_day))
             self.tell(OrderAccepted(cl_ord_id=message.cl_ord_id, at=AT))
+        elif place % 2:
+            self.hold(message)
         else:
             self.change(message)
+
+    def hold(self, message: CancelOrder | ReplaceOrder) -> None:
+        """Tell that a request is pending, and decide it later."""
+        name, orig = message.cl_ord_id, message.orig_cl_ord_id
+        found = next((each for each in self.at_venue if each.is_open and orig in each.names), None)
+        if found is None or found.pending is not None or (found.is_of_the_day and found.is_done_for_day):
+            self.change(message)
+            return
+        found.pending = message
+        self.tell(pending(name, _status(found), orig))
+
+    def decide(self, place: int) -> None:
+        waiting = [each for each in self.at_venue if each.pending]
+        if waiting:
+            found = waiting[place % len(waiting)]
+            message, found.pending = found.pending, None
+            assert message is not None
+            if place % 3:
+                self.change(message)
+            else:
+                self.refuse(message, _status(found))
+
+    def day(self, place: int) -> None:
+        """The day is done, and no request waits: what is of the day is over, and the venue lists it all the same."""
+        working = [each for each in self.at_venue if each.is_open and not each.is_done_for_day and not each.pending]
+        if working:
+            found = working[place % len(working)]
+            found.is_done_for_day = True
+            name = found.names[-1]
+            self.tell(OrderReported(cl_ord_id=name, exec_type="3", order_status="3", at=AT))
 
     def change(self, message: CancelOrder | ReplaceOrder) -> None:
         name, orig = message.cl_ord_id, message.orig_cl_ord_id
         found = next((each for each in self.at_venue if each.is_open and orig in each.names), None)
-        kind: Any = "cancel" if isinstance(message, CancelOrder) else "replace"
         if found is None:
-            self.tell(
-                CancelRejected(
-                    cl_ord_id=name, orig_cl_ord_id=orig, response_to=kind, reason_code=0, order_status="4", at=AT
-                )
-            )
+            self.refuse(message, "4")
+        elif found.is_of_the_day and found.is_done_for_day:
+            self.refuse(message, "3")
         elif isinstance(message, CancelOrder):
             found.is_open = False
             self.tell(OrderCanceled(cl_ord_id=name, orig_cl_ord_id=orig, cum_quantity=Decimal(found.cum), at=AT))
@@ -328,8 +412,20 @@ class Model:
             quantity, cum = message.quantity, Decimal(found.cum)
             self.tell(OrderReplaced(cl_ord_id=name, orig_cl_ord_id=orig, quantity=quantity, cum_quantity=cum, at=AT))
 
+    def refuse(self, message: CancelOrder | ReplaceOrder, status: str) -> None:
+        self.tell(
+            CancelRejected(
+                cl_ord_id=message.cl_ord_id,
+                orig_cl_ord_id=message.orig_cl_ord_id,
+                response_to="cancel" if isinstance(message, CancelOrder) else "replace",
+                reason_code=0,
+                order_status=status,
+                at=AT,
+            )
+        )
+
     def trade(self, place: int) -> None:
-        working = [each for each in self.at_venue if each.is_open]
+        working = [each for each in self.at_venue if each.is_open and not each.is_done_for_day]
         if working:
             found = working[place % len(working)]
             quantity = min(1 + place % 10, found.quantity - found.cum)
@@ -349,10 +445,13 @@ class Model:
     def list_open(self) -> None:
         working = [each for each in self.at_venue if each.is_open]
         for place, each in enumerate(working, 1):
-            quantities = {"quantity": Decimal(each.quantity), "cum_quantity": Decimal(each.cum)}
+            quantities: dict[str, Any] = {"quantity": Decimal(each.quantity), "cum_quantity": Decimal(each.cum)}
             leaves = Decimal(each.quantity - each.cum)
+            names: dict[str, Any] = {"name": each.names[-1], "status": _status(each)}
+            if each.pending is not None:
+                names |= {"name": each.pending.cl_ord_id, "orig_cl_ord_id": each.names[-1]}
             is_last = place == len(working)
-            self.to_us.append(standing(each.names[-1], leaves_quantity=leaves, is_last=is_last, **quantities))
+            self.to_us.append(standing(leaves_quantity=leaves, is_last=is_last, **names, **quantities))
         if not working:
             self.to_us.append(standing("NONE", is_open=False, status="8", total=0))
 
@@ -381,12 +480,19 @@ class Model:
         return book("a", self.outbox, self.journal)
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["order", "request", "handle", "handle", "trade", "end", "hear", "hear"]), st.integers(0, 9)
-    ),
-    max_size=25,
-)
+def _status(order: VenueOrder) -> str:
+    """OrdStatus (39), by its precedence."""
+    if order.pending is not None:
+        return "6" if isinstance(order.pending, CancelOrder) else "E"
+    return "3" if order.is_done_for_day else "1" if order.cum else "0"
+
+
+def steps(*more: str) -> st.SearchStrategy[list[tuple[str, int]]]:
+    names = ["order", "request", "handle", "handle", "trade", "end", "hear", "hear", *more]
+    return st.lists(st.tuples(st.sampled_from(names), st.integers(0, 9)), max_size=25)
+
+
+STEPS = steps("day", "decide")
 
 
 def take(model: Model, steps: list[tuple[str, int]]) -> None:
@@ -404,7 +510,13 @@ def complete(model: Model) -> Comparison:
     return compare([model.book()], model.inquiry, model.unreported)
 
 
+REPLACE_PENDING = [("order", 0), ("handle", 0), ("hear", 0), ("request", 0), ("handle", 1), ("hear", 0)]
+DAY_DONE = [("order", 1), ("handle", 0), ("day", 0), ("hear", 0), ("hear", 0)]
+
+
 @given(before=STEPS, after=STEPS)
+@example(before=REPLACE_PENDING, after=[])
+@example(before=DAY_DONE, after=[])
 def test_where_no_report_is_lost_no_interleaving_makes_a_difference(
     before: list[tuple[str, int]], after: list[tuple[str, int]]
 ) -> None:
@@ -440,9 +552,8 @@ def test_each_order_that_differs_and_was_not_touched_since_the_question_is_found
             continue
         if any(order.answers_to(name) for name in model.unreported):
             continue
-        differs = (at_venue.is_open, at_venue.quantity, at_venue.cum) != (
-            True,
-            int(order.quantity),
-            int(order.cum_quantity),
-        )
+        status = _status(at_venue)
+        differs = not at_venue.is_open or (at_venue.is_of_the_day and status == "3")
+        differs = differs or at_venue.cum != order.cum_quantity
+        differs = differs or (status not in "6E" and at_venue.quantity != order.quantity)
         assert (order.cl_ord_id in found) == differs

@@ -1,5 +1,6 @@
 """After a logon the venue's open orders are compared with ours: each difference, over real sockets and storage."""
 
+from concurrent.futures import Future
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,7 @@ from trading.events import (
     TradeCorrected,
 )
 from trading.identity import orphan_order_id
+from trading.journal import JournalRow
 from trading.orders import OrderType, Side
 
 ENTRY = {
@@ -113,6 +115,17 @@ def test_an_order_that_has_ended_here_and_works_at_the_venue_is_opened_again(wor
     assert codes(world) == ["RECONCILE_WORKING"]
 
 
+def test_a_difference_that_comes_back_is_told_again(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    for times in (1, 2):
+        world.venue.report(f"{order_id}.e1", fix.ExecType.CANCELED, fix.OrdStatus.CANCELED)
+        until(lambda: isinstance(world.events(order_id)[-1], OrderCanceled))
+        world.venue.book[f"{order_id}.e1"] = {**ENTRY}
+        assert found(again(world, gateway)) == [("working", f"{order_id}.e1", "journalled as OrderRestated")]
+        assert codes(world) == ["RECONCILE_WORKING"] * times
+
+
 def test_an_order_that_was_to_be_opened_again_when_the_process_died_is_opened_again_by_the_next(world: World) -> None:
     """The journal says that it works, and nobody was told: its order has ended."""
     gateway = world.logged_on()
@@ -190,6 +203,20 @@ def test_an_order_that_is_over_at_the_venue_ends_here_as_it_did_there(
     assert again(world, gateway).found == 0
 
 
+def test_an_order_about_which_the_venue_refuses_to_be_asked_works_on(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    world.venue.book.clear()
+    world.venue.statuses[f"{order_id}.e1"] = {
+        "ord_status": fix.OrdStatus.REJECTED,
+        "ord_rej_reason": 99,
+        "text": "too many requests",
+    }
+    assert found(again(world, gateway)) == [("unanswered", f"{order_id}.e1", "told to a human")]
+    assert world.events(order_id) == [OrderAccepted(cl_ord_id=f"{order_id}.e1", at=AT)]
+    assert codes(world) == ["RECONCILE_UNANSWERED"]
+
+
 def test_a_fill_that_was_never_reported_is_told_to_a_human_and_no_execution_is_made_up(world: World) -> None:
     gateway = world.logged_on()
     part, whole = working(world, gateway, filled=4), working(world, gateway)
@@ -244,6 +271,20 @@ def test_a_quantity_or_a_price_that_the_venue_has_changed_unheard_is_a_restateme
     ]
     assert codes(world) == ["RECONCILE_TERMS", "RECONCILE_TERMS"]
     assert again(world, gateway).found == 0
+
+
+def test_an_order_that_was_replaced_and_ended_unheard_is_the_one_that_was_asked_about(world: World) -> None:
+    """The answer has the replace's ClOrdID, and the one that was asked about as OrigClOrdID (41)."""
+    gateway = world.logged_on()
+    order_id = working(world, gateway)
+    world.venue.book.clear()
+    world.venue.statuses[f"{order_id}.e1"] = {
+        "cl_ord_id": f"{order_id}.e2",
+        "orig_cl_ord_id": f"{order_id}.e1",
+        "ord_status": fix.OrdStatus.CANCELED,
+        "order_qty": Decimal(6),
+    }
+    assert found(again(world, gateway)) == [("ended", f"{order_id}.e1", "journalled as OrderCanceled")]
 
 
 def replacing(order_id: str) -> ReplaceOrder:
@@ -382,6 +423,23 @@ def test_a_comparison_that_fails_does_not_keep_orders_from_leaving(
     working(world, gateway)
     until(lambda: codes(world) == ["RECONCILE_FAILED"])
     assert gateway.status().epoch == 1
+
+
+def test_a_comparison_does_not_wait_for_a_wake_up(world: World) -> None:
+    """It reads the journal: what is written there need not have been told."""
+
+    def wake(_: list[JournalRow]) -> Future[None]:
+        return Future()
+
+    gateway = world.gateway(wake)
+    until(lambda: gateway.status().logged_on and not gateway.status().busy)
+    order_id = world.order()
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: len(world.journal.read(order_id)) == 1)
+    count = len(records(world))
+    world.venue.cut()
+    until(lambda: len(records(world)) > count)
+    assert (records(world)[0].compared, records(world)[0].found) == (1, 0)
 
 
 # Reports that name none of our ClOrdIDs

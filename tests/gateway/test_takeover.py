@@ -1,5 +1,6 @@
 """Two gateways on one session, as two processes have them: who may send, and what becomes of what is uncertain."""
 
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from decimal import Decimal
@@ -12,8 +13,8 @@ from azure.data.tables import UpdateMode
 
 from fix import orders as fix
 from gateway.gateway import Gateway
-from gateway.lease import ROW_KEY
-from storage.tables import Tables
+from gateway.lease import ROW_KEY, Lease, LeaseWriter
+from storage.tables import Operation, Tables
 from tests.gateway.conftest import AT, Stalled, World, cancel_order, entry_order, until
 from trading.events import OrderAccepted, OrderFilled
 from trading.journal import JournalRow
@@ -146,6 +147,27 @@ def test_a_holder_whose_storage_stalls_stops_sending_before_its_lease_runs_out(w
     storage.broken = False
     until(lambda: gateway.status().logged_on)
     assert gateway.status().epoch == 2
+
+
+def test_a_claim_that_is_under_way_when_the_lease_runs_out_goes_through_the_outbox(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = world.logged_on()
+    over = threading.Event()
+    submit = LeaseWriter._submit
+
+    def stalling(writer: LeaseWriter, lease: Lease, operations: list[Operation]) -> str:
+        if lease.epoch == 1 and operations:
+            over.wait(10)
+            raise ServiceRequestError("no answer")
+        return submit(writer, lease, operations)
+
+    monkeypatch.setattr(LeaseWriter, "_submit", stalling)
+    order_id = world.order()
+    assert gateway.submit(order_id, entry_order(order_id), AT).state == "pending"
+    over.set()
+    until(lambda: world.state(f"{order_id}.e1") == "acknowledged")
+    assert len(world.venue.sent(f"{order_id}.e1", "D")) == 1
 
 
 def test_a_write_whose_answer_was_lost_is_found_to_be_done(world: World) -> None:

@@ -224,7 +224,6 @@ def test_each_report_is_its_event(message: Message, event: VenueEvent) -> None:
         (STATUS.PENDING_CANCEL, "known", OrderAccepted),
         (STATUS.CANCELED, "known", OrderCanceled),
         (STATUS.EXPIRED, "known", OrderExpired),
-        (STATUS.REJECTED, "known", OrderRejected),
     ],
 )
 def test_an_answer_about_a_known_order_is_its_status(status: fix.OrdStatus, kind: str, event: type[VenueEvent]) -> None:
@@ -232,6 +231,19 @@ def test_an_answer_about_a_known_order_is_its_status(status: fix.OrdStatus, kind
     assert answer is not None
     assert answer.kind == kind
     assert isinstance(answer.event, event)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"), [(1, "known"), (3, "known"), (5, "unknown"), (None, "unclear"), (0, "unclear"), (99, "unclear")]
+)
+def test_an_answer_that_rejects_is_about_the_order_only_where_the_reason_can_be_of_nothing_else(
+    reason: int | None, kind: str
+) -> None:
+    """A rejection that was reported is resent before the answer; what is left may refuse the question (a limit)."""
+    answer = from_message(report(TYPE.ORDER_STATUS, STATUS.REJECTED, ord_rej_reason=reason))
+    assert answer is not None
+    assert answer.kind == kind
+    assert isinstance(answer.event, OrderRejected) == (kind == "known")
 
 
 def test_an_unknown_order_and_a_duplicate_are_no_events() -> None:

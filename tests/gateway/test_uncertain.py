@@ -206,6 +206,25 @@ def test_an_unknown_that_answers_an_earlier_process_is_not_taken_for_an_answer(w
     assert world.venue.sent(cl_ord_id, "D") == []
 
 
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_that_may_refuse_the_question_is_none_and_the_order_is_asked_about_again(world: World) -> None:
+    """A venue that answers too many questions with 39=8: were its order rejected with that, another might follow."""
+    gateway = world.logged_on()
+    order_id = world.order()
+    cl_ord_id = f"{order_id}.e1"
+    world.venue.mute.add(cl_ord_id)
+    world.venue.statuses[cl_ord_id] = {"ord_status": fix.OrdStatus.REJECTED, "ord_rej_reason": 99}
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: world.venue.sent(cl_ord_id))
+    world.venue.cut()
+    until(lambda: len(world.venue.sent(cl_ord_id, "H")) >= 2)
+    assert world.woken == []
+    world.venue.statuses.clear()
+    until(lambda: world.state(cl_ord_id) == "acknowledged")
+    assert [type(event) for event in world.events(order_id)] == [OrderAccepted]
+    assert len(world.venue.sent(cl_ord_id, "D")) == 1
+
+
 def test_an_order_whose_reports_are_journalled_is_neither_asked_about_nor_sent_again(
     world: World, stalled: Stalled
 ) -> None:

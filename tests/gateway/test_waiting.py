@@ -113,6 +113,16 @@ def test_a_cancel_that_another_process_puts_into_the_outbox_ends_an_order_that_w
     assert received(world) == []
 
 
+def test_an_order_and_its_cancel_that_are_found_together_both_stay_here_and_are_told(world: World) -> None:
+    order_id = world.order()
+    world.outbox.insert(entry(order_id))
+    world.outbox.insert(cancel(order_id))
+    world.logged_on()
+    until(lambda: len(world.events(order_id)) == 2)
+    assert [type(event) for event in world.events(order_id)] == [OrderRejected, CancelRejected]
+    assert received(world) == []
+
+
 def test_requests_about_an_order_that_did_not_leave_are_answered_with_it(world: World, clock: MarketClock) -> None:
     """A cancel that had come before its order's time ran out, for the order's replaced form."""
     gateway = world.logged_on(market_clock=str(clock.path))

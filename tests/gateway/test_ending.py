@@ -1,0 +1,59 @@
+"""How an epoch ends: nothing leaves after the lease was given back, and nothing that has come is left behind."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from gateway.lease import Lease, LeaseWriter
+from tests.gateway.conftest import World, until
+from tests.gateway.test_waiting import entry, full, received
+from trading.identity import orphan_order_id
+
+
+def test_a_process_that_stops_while_it_connects_sends_nothing_after_it_has_given_the_lease_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes a while in storage, where it says `released` before the process hears of it."""
+    heard = threading.Event()
+    submit, on_message = LeaseWriter._submit, world.venue._on_message
+
+    def slowly(self: LeaseWriter, lease: Lease, operations: Any) -> str:
+        etag = submit(self, lease, operations)
+        if lease.released:
+            heard.wait(1.5)
+        return etag
+
+    def noting(message: Any) -> None:
+        heard.set()
+        on_message(message)
+
+    monkeypatch.setattr(LeaseWriter, "_submit", slowly)
+    monkeypatch.setattr(world.venue, "_on_message", noting)
+    gateway = world.logged_on(lease_seconds=9)
+    order_id = world.order()
+    full(gateway)
+    gateway.submit(order_id, entry(order_id).command, entry(order_id).at)
+    world.venue.cut()
+    until(lambda: not gateway.status().logged_on)
+    assert gateway._pump is not None
+    gateway._pump._throttle._limit = 0
+    gateway.stop()
+    assert world.lease().released
+    assert (world.venue.logons, received(world)) == (1, [])
+
+
+def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_epochs_end(world: World) -> None:
+    """The connection is lost before the list comes, and by these numbers there is not to be another."""
+    world.venue.holds_list = True
+    gateway = world.gateway()
+    until(lambda: world.venue.inquiries)
+    world.venue.fill("", 10, "181.5")
+    until(lambda: gateway._pump is not None and gateway._pump._nameless)
+    world.venue.refuse = "not now"
+    world.venue.cut()
+    until(lambda: not gateway.status().logged_on)
+    gateway.reset()
+    world.venue.holds_list = False
+    until(lambda: gateway.status().generation == 2)
+    assert [alert.code for alert in world.alerts.list(orphan_order_id("V-"))] == ["ORPHAN_EXECUTION"]
