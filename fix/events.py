@@ -31,6 +31,16 @@ class Rejected(msgspec.Struct, frozen=True):
     """MsgSeqNum (34) of the Reject itself."""
 
 
+class MessageRefused(msgspec.Struct, frozen=True):
+    """An application message that this session has rejected (35=3). Its number is used up, so it does not come again,
+    and it may have been one that matters."""
+
+    message: Message
+    number: int
+    """MsgSeqNum (34)."""
+    reason: str
+
+
 class NumbersReset(msgspec.Struct, frozen=True):
     """Both sides begin again at 1 (ResetSeqNumFlag, 141=Y): what an application knew of numbers is void."""
 
@@ -47,4 +57,4 @@ class Disconnect(msgspec.Struct, frozen=True):
     reason: str
 
 
-SessionEvent = LoggedOn | MessageReceived | Rejected | NumbersReset | LoggedOut | Disconnect
+SessionEvent = LoggedOn | MessageReceived | MessageRefused | Rejected | NumbersReset | LoggedOut | Disconnect

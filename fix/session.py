@@ -48,6 +48,7 @@ from fix.events import (
     LoggedOn,
     LoggedOut,
     MessageReceived,
+    MessageRefused,
     NumbersReset,
     Rejected,
     SessionEvent,
@@ -293,8 +294,8 @@ class Session:
             self._store.processed(self._next_inbound)
 
     def processed(self, *numbers: int) -> None:
-        """The application is done with messages (`MessageReceived`, `Rejected`). What it is not done with comes again
-        after a crash, as a possible duplicate: each at least once."""
+        """The application is done with messages (`MessageReceived`, `MessageRefused`, `Rejected`). What it is not done
+        with comes again after a crash, as a possible duplicate: each at least once."""
         for number in numbers:
             if self._void[number]:
                 self._void[number] -= 1
@@ -521,11 +522,14 @@ class Session:
         if error.reason == 10 and is_logged_on and self.config.mistimed == "end":
             self._end(str(error))
             return
+        is_its_turn = number == self._next_inbound
         self._use_up(number)
         if self._state in (State.LOGON_SENT, State.LOGON_AWAITED):
             self._end(str(error))
             return
         self._reject(message, error)
+        if is_its_turn:
+            self._tell_refused(message, number, str(error))
         if ends and self._state is State.IN_SESSION:
             self._begin_logout(str(error))
         self._take_early()
@@ -730,6 +734,7 @@ class Session:
         defect = self._defect_of(decoded)
         if defect is not None:
             self._send_reject(message, defect.reason, defect.ref_tag, defect.text)
+            self._tell_refused(message, number, defect.text)
             return
         msg_type = message.msg_type
         action = self._actions.get(msg_type)
@@ -748,6 +753,11 @@ class Session:
         if not self._validates_all and decoded.message.msg_type not in _ADMINISTRATIVE:
             return None
         return self._check(decoded.message)
+
+    def _tell_refused(self, message: Message, number: int, reason: str) -> None:
+        if message.msg_type not in _ADMINISTRATIVE:
+            self._under_way[number] = None
+            self._events.append(MessageRefused(message, number, reason))
 
     def _refuse_type(self, message: Message) -> None:
         """Of a type that is none, or none of ours (volume 2, "Reject" and "Business Message Reject")."""

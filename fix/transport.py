@@ -18,7 +18,7 @@ from ssl import SSLContext
 from typing import Literal, cast
 
 from fix.codec import Decoded, Decoder
-from fix.events import Disconnect, MessageReceived, Rejected, SessionEvent
+from fix.events import Disconnect, MessageReceived, MessageRefused, Rejected, SessionEvent
 from fix.message import Message
 from fix.session import NotLoggedOn, Reading, Session, State
 
@@ -38,7 +38,7 @@ _GREETING_LIMIT = 1 << 16
 _GREETING_TIMEOUT = 10.0
 """Bytes and seconds that a new connection has for its Logon."""
 
-_NUMBERED = (MessageReceived, Rejected)
+_NUMBERED = (MessageReceived, MessageRefused, Rejected)
 
 ProcessedBy = Literal["callback", "application"]
 """When a message is done with: once `on_event` has returned, or when the application calls `session.processed`."""

@@ -25,7 +25,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from fix.config import SessionConfig, password
-from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
+from fix.events import LoggedOn, LoggedOut, MessageReceived, MessageRefused, Rejected, SessionEvent
 from fix.message import FieldError
 from fix.reconnect import Host, Pauses, Reconnect
 from fix.store import MemoryStore
@@ -447,6 +447,11 @@ class _Epoch:
                 if len(self._waiting) >= _MOST_WAITING and self._has_room.is_set():
                     self._has_room.clear()
                     connection.abort(f"{_MOST_WAITING} copies wait for their trades")
+            case MessageRefused():
+                self._all_processed.clear()
+                text = f"message {event.number} ({event.message.msg_type}) was rejected by our session: {event.reason}"
+                self._unreadable[event.number] = text
+                self._arrived.set()
             case Rejected():
                 self._processed([event.number])
             case _:

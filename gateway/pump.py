@@ -23,7 +23,7 @@ import msgspec
 from azure.core.exceptions import AzureError
 
 from fix.config import SessionConfig, password
-from fix.events import LoggedOn, LoggedOut, MessageReceived, Rejected, SessionEvent
+from fix.events import LoggedOn, LoggedOut, MessageReceived, MessageRefused, Rejected, SessionEvent
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
 from fix.reconnect import Host, Pauses, Reconnect
@@ -498,6 +498,11 @@ class Pump:
                 self._on_activity()
                 self._processed.clear()
                 self._on_message(event)
+            case MessageRefused():
+                self._on_activity()
+                self._processed.clear()
+                text = f"message {event.number} ({event.message.msg_type}) was rejected by our session: {event.reason}"
+                self._alert(event.number, "UNREADABLE_MESSAGE", text)
             case Rejected():
                 self._on_activity()
                 self._processed.clear()

@@ -14,7 +14,7 @@ from fix.dictionary import shipped
 from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, Rejected
 from fix.message import Message
 from fix.session import NotLoggedOn, State
-from tests.fix.wire import Side, body_of, brief, frame
+from tests.fix.wire import Side, body_of, brief, frame, refused
 
 Role = Literal["initiator", "acceptor"]
 
@@ -211,7 +211,7 @@ def test_2e_a_duplicate_that_was_not_received_is_taken(side: Side) -> None:
 
 
 def test_2f_a_duplicate_that_claims_to_be_older_than_its_first_sending_ends_the_session(side: Side) -> None:
-    assert side.receives("D", 2, ORDER, header="43=Y|122=20131007-13:30:01") == []
+    assert refused(side.receives("D", 2, ORDER, header="43=Y|122=20131007-13:30:01")) == [2]
     reject, logout = side.sends()
     assert brief([reject, logout], 371, 373)[0] == ("3", "122", "10")
     assert logout.msg_type == "5"
@@ -219,7 +219,7 @@ def test_2f_a_duplicate_that_claims_to_be_older_than_its_first_sending_ends_the_
 
 
 def test_2g_a_duplicate_without_its_original_time_is_rejected(side: Side) -> None:
-    assert side.receives("D", 2, ORDER, header="43=Y") == []
+    assert refused(side.receives("D", 2, ORDER, header="43=Y")) == [2]
     rejects(side, 1, 122)
 
 
@@ -231,7 +231,7 @@ def test_2i_another_begin_string_ends_the_session_without_a_reject(side: Side) -
 
 @pytest.mark.parametrize("tag", [49, 56])
 def test_2k_a_wrong_comp_id_is_rejected_and_ends_the_session(side: Side, tag: int) -> None:
-    assert side.receives("D", 2, ORDER, header=f"{tag}=OTHER") == []
+    assert refused(side.receives("D", 2, ORDER, header=f"{tag}=OTHER")) == [2]
     sent = side.sends()
     assert brief(sent, 371, 373)[0] == ("3", str(tag), "9")
     assert [message.msg_type for message in sent] == ["3", "5"]
@@ -250,7 +250,7 @@ def test_2m_a_wrong_body_length_is_ignored(side: Side, wrong_by: int) -> None:
 
 @pytest.mark.parametrize("offset", [-121, 121])
 def test_2o_a_sending_time_out_of_range_is_rejected_and_ends_the_session(side: Side, offset: int) -> None:
-    assert side.receives("D", 2, ORDER, header=f"52={side.stamp(offset)}") == []
+    assert refused(side.receives("D", 2, ORDER, header=f"52={side.stamp(offset)}")) == [2]
     sent = side.sends()
     assert brief(sent, 371, 373)[0] == ("3", "52", "10")
     assert [message.msg_type for message in sent] == ["3", "5"]

@@ -6,11 +6,20 @@ import pytest
 
 from fix.codec import Decoder
 from fix.config import SessionConfig, password
-from fix.events import Disconnect, LoggedOn, LoggedOut, MessageReceived, NumbersReset, Rejected, SessionEvent
+from fix.events import (
+    Disconnect,
+    LoggedOn,
+    LoggedOut,
+    MessageReceived,
+    MessageRefused,
+    NumbersReset,
+    Rejected,
+    SessionEvent,
+)
 from fix.message import FieldError, Message
 from fix.session import NotLoggedOn, Session, State
 from fix.store import MemoryStore
-from tests.fix.wire import Side, body_of, brief, decode, frame, logged_on, order
+from tests.fix.wire import Side, body_of, brief, decode, frame, logged_on, order, refused
 
 RESEND_FROM_2 = ("2", "2", "0")
 
@@ -188,7 +197,7 @@ def test_a_second_logon_is_rejected_and_uses_up_its_number() -> None:
 )
 def test_a_wrong_header_is_rejected_and_uses_up_its_number(header: str, reason: str, tag: str, ends: bool) -> None:
     side = logged_on()
-    assert side.receives("D", 2, "11=a", header=header) == []
+    assert refused(side.receives("D", 2, "11=a", header=header)) == [2]
     sent = side.sends()
     assert brief(sent[:1], 45, 371, 372, 373) == [("3", "2", tag, "D", reason)]
     assert brief(sent[1:]) == ([("5",)] if ends else [])
@@ -204,7 +213,7 @@ def test_a_sending_time_just_within_the_limit_is_taken(header: str) -> None:
 
 def test_a_header_field_that_comes_twice_is_rejected() -> None:
     side = logged_on()
-    assert side.receives("D", 2, "11=a|34=3") == []
+    assert refused(side.receives("D", 2, "11=a|34=3")) == [2]
     assert brief(side.sends(), 371, 373) == [("3", "34", "13")]
 
 
@@ -239,9 +248,25 @@ def test_a_message_that_cannot_be_read_is_rejected_and_uses_up_its_number(
     body: str, reason: str, tag: str | None
 ) -> None:
     side = logged_on()
-    assert side.receives("D", 2, body) == []
+    assert refused(side.receives("D", 2, body)) == [2]
     assert brief(side.sends(), 45, 371, 372, 373) == [("3", "2", tag, "D", reason)]
     assert names(side.receives("D", 3, "11=b")) == ["b"]
+
+
+def test_an_application_message_that_is_rejected_is_told_once_and_is_under_way_until_it_was_heard_of() -> None:
+    side = logged_on()
+    (event,) = side.receives("8", 2, "11=a", header="52=yesterday")
+    assert isinstance(event, MessageRefused)
+    assert (event.number, event.message.get(11)) == (2, "a")
+    assert event.reason.startswith("tag 52 is 'yesterday'")
+    assert (side.session.next_inbound, side.session.next_unprocessed) == (3, 2)
+    side.session.processed(2)
+    assert side.session.next_unprocessed == 3
+    # Neither what was had already, nor what is still to come in its turn, nor what is the session's own.
+    assert side.receives("8", 2, "11=a", header="52=yesterday") == []
+    assert side.receives("8", 9, "11=b", header="52=yesterday") == []
+    assert side.receives("0", 3, header="52=yesterday") == []
+    assert brief(side.sends(), 45) == [("3", number) for number in ("2", "2", "9", "3")]
 
 
 def test_a_reject_goes_back_the_way_the_message_came() -> None:
@@ -849,7 +874,7 @@ def test_no_password_is_in_what_a_session_shows() -> None:
 def test_the_clock_difference_that_is_allowed_can_be_set() -> None:
     side = logged_on(config=SessionConfig("acceptor", "SELF", "PEER", maximum_time_difference=1))
     assert names(side.receives("D", 2, "11=a", header=f"52={side.stamp(-0.9)}")) == ["a"]
-    assert side.receives("D", 3, "11=b", header=f"52={side.stamp(-1.1)}") == []
+    assert refused(side.receives("D", 3, "11=b", header=f"52={side.stamp(-1.1)}")) == [3]
     assert brief(side.sends()) == [("3",), ("5",)]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fix.codec import Decoder
 from fix.config import SessionConfig
-from fix.events import Disconnect, LoggedOn, SessionEvent
+from fix.events import Disconnect, LoggedOn, MessageRefused, SessionEvent
 from fix.message import Field, FieldError, Message
 from fix.session import Reading, Session, State
 from fix.store import MemoryStore
@@ -137,3 +137,9 @@ def brief(messages: Sequence[Message], *tags: int) -> list[tuple[str | None, ...
 def body_of(message: Message) -> list[Field]:
     """Without what the session adds."""
     return [field for field in message.fields if field[0] not in (8, 9, 35, 49, 56, 34, 52, 43, 122, 10)]
+
+
+def refused(events: list[SessionEvent]) -> list[int]:
+    """The numbers of what was rejected, where nothing else has happened."""
+    assert all(isinstance(event, MessageRefused) for event in events)
+    return [event.number for event in events if isinstance(event, MessageRefused)]

@@ -123,9 +123,9 @@ class Counterparty:
         """Have sent a message that got lost on its way: it is resent when it is asked for."""
         self.call(lambda: self._store(message))
 
-    def mistimed(self, do: Callable[[], None]) -> None:
-        """What is sent by it has a SendingTime (52) of long ago."""
-        vars(self.session)["_sending_time"] = lambda: "20131007-13:30:00.000"
+    def mistimed(self, do: Callable[[], None], stamp: str = "20131007-13:30:00.000") -> None:
+        """What is sent by it has a SendingTime (52) of long ago, or one that is none."""
+        vars(self.session)["_sending_time"] = lambda: stamp
         try:
             do()
         finally:

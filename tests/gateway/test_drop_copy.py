@@ -393,6 +393,14 @@ def test_what_is_no_trade_is_processed_and_nothing_is_answered(copied: Copied) -
     assert copied.venue.received == []
 
 
+def test_a_copy_that_the_session_rejects_is_an_alert_since_it_does_not_come_again(copied: Copied) -> None:
+    watching = copied.other_process()
+    until(lambda: watching.status().logged_on)
+    copied.venue.mistimed(lambda: copied.venue.fill("a.e1", 10, "3000"), "yesterday")
+    until(lambda: copied.is_done(watching.status()))
+    assert copied.session_codes() == ["DROP_COPY_UNREADABLE"]
+
+
 def test_out_of_hours_there_is_no_session_and_nothing_of_before_is_left_unsettled(copied: Copied) -> None:
     hours = around_now(ends_in=timedelta(seconds=7))
     watching = copied.other_process(fix_schedule=hours, drop_copy_patience_seconds=6.0)

@@ -277,6 +277,18 @@ def test_a_message_that_cannot_be_read_is_an_alert_and_stops_nothing(world: Worl
     assert [message.msg_type for _, message in world.venue.received] == ["j", "D"]
 
 
+def test_a_message_that_the_session_rejects_is_an_alert_since_it_does_not_come_again(world: World) -> None:
+    gateway = world.logged_on()
+    number = world.venue.session.next_outbound
+    world.venue.mistimed(lambda: world.venue.fill("a.e1", 10, "3000"), "yesterday")
+    until(lambda: world.alerts.list(world.session))
+    (alert,) = world.alerts.list(world.session)
+    assert alert.code == "UNREADABLE_MESSAGE"
+    assert alert.text.startswith(f"message {number} (8) was rejected by our session: tag 52 is 'yesterday'")
+    until(lambda: gateway.status().next_inbound == number + 1)
+    assert gateway.status().logged_on
+
+
 def test_a_wake_up_that_fails_is_repeated_until_it_succeeds_and_nothing_overtakes_it(world: World) -> None:
     tries: list[JournalRow] = []
 

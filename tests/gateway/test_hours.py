@@ -99,8 +99,8 @@ def test_an_answer_without_a_proper_date_tells_no_time(header: str | None) -> No
 
 
 def around_now(ends_in: timedelta = timedelta(hours=1)) -> Schedule:
-    """Hours that have begun an hour ago."""
-    now = datetime.now(UTC)
+    """Hours that have begun an hour ago, to the second as all hours are."""
+    now = datetime.now(UTC).replace(microsecond=0) + SECOND
     return Schedule.daily((now - timedelta(hours=1)).time(), (now + ends_in).time())
 
 
