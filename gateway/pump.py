@@ -68,6 +68,7 @@ _LOOK_AGAIN = 0.5
 """Seconds after which what waits is looked at again: whose time runs out is told so, even where the market's clock is
 set by somebody."""
 _SHORTEST_PAUSE = 0.001
+_CUT = "the lease, or an order's time, has run out on the way to the socket"
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
@@ -169,7 +170,9 @@ class Pump:
         self._never_left: dict[str, None] = {}  # what this epoch has claimed, and concluded without having sent it
         self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
-        self._giving_up: set[asyncio.Task[None]] = set()
+        self._giving_up: dict[asyncio.Task[None], str] = {}  # the lane of each
+        # Has the error that something has ended with beside `run`.
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # What the gateway asks
 
@@ -291,7 +294,8 @@ class Pump:
         end = asyncio.create_task(self._ending.wait())
         resting: asyncio.Task[None] | None = None
         try:
-            done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
+            watched: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._closing = True
@@ -300,7 +304,8 @@ class Pump:
             await self._hang_up(connecting)
             if end.done():
                 resting = asyncio.create_task(self._rest(polling))
-                done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
+                watched = [writer, lease, self._broken, stop, resting]
+                done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             self._writer.advance_inbound(self.next_inbound)
@@ -313,7 +318,8 @@ class Pump:
             self._look_again(None)
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values(), *self._giving_up]
+            everything: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
+            everything += [*self._claiming.values(), *self._giving_up]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
@@ -349,7 +355,9 @@ class Pump:
         self.has_listed()  # no list is to come any more
         self._look.set()
         await polling
-        await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)
+        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
+        while self._giving_up:  # each may bring others of its order along
+            await asyncio.wait([*self._giving_up])
         unsent = [one.entry for one in (*self._queue.take_all(), *self._held.values()) if not one.poss_resend]
         self._held.clear()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
@@ -443,6 +451,8 @@ class Pump:
             self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
         except (OSError, TlsError) as error:
             return None, str(error) or "no answer"
+        if self._session.is_cut:  # by its Logon already, when it was not yet known here
+            self._connection.abort(_CUT)
         recovery: asyncio.Task[None] | None = None
         ended = asyncio.create_task(self._connection.closed())
         logon = asyncio.create_task(self._logged_on.wait())
@@ -683,11 +693,14 @@ class Pump:
         if not outgoing.poss_resend:
             _remember(self._never_left, entry.cl_ord_id, None)
         giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
-        self._giving_up.add(giving_up)
+        self._giving_up[giving_up] = self._lane(entry)
         giving_up.add_done_callback(self._gave_up)
 
     def _gave_up(self, task: asyncio.Task[None]) -> None:
-        self._giving_up.discard(task)
+        del self._giving_up[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
         self._flush()
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
@@ -828,8 +841,12 @@ class Pump:
 
     @property
     def _orders_may_leave(self) -> bool:
-        """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
-        return self._ready and not self._closing and len(self._queue) > 0 and not self._giving_up
+        return self._ready and not self._closing and self._queue.first(held_back=self._held_back) is not None
+
+    @property
+    def _held_back(self) -> frozenset[str]:
+        """The lanes of what is given up: the next may be a cancel of just that, whose answer would come first."""
+        return frozenset(self._giving_up.values())
 
     def _send_question(self) -> None:
         question = self._questions[0]
@@ -840,7 +857,7 @@ class Pump:
         self._questions.popleft()
 
     def _send_order(self) -> None:
-        outgoing = self._queue.first()
+        outgoing = self._queue.first(held_back=self._held_back)
         if outgoing is None or self._conclude_if_unwanted(outgoing):
             return
         entry = outgoing.entry
@@ -853,7 +870,7 @@ class Pump:
         finally:
             self._leaving = None
         self._asked_last = False
-        self._queue.take()
+        self._queue.take(held_back=self._held_back)
         if outgoing.poss_resend:
             self._sent_again.add(cl_ord_id)
         sent_at = datetime.now(UTC)
@@ -916,8 +933,7 @@ class Pump:
     def _on_cut(self) -> None:
         if self._connection is not None:
             # Not at once: it is in the middle of writing.
-            reason = "the lease, or an order's time, has run out on the way to the socket"
-            asyncio.get_running_loop().call_soon(self._connection.abort, reason)
+            asyncio.get_running_loop().call_soon(self._connection.abort, _CUT)
 
     # What the venue says
 
