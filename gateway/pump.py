@@ -728,7 +728,10 @@ class Pump:
     # Claiming and sending
 
     async def _poll(self) -> None:
-        """Look for what other processes have put into the outbox: often after there was something, else rarely."""
+        """Look for what other processes have put into the outbox: often after there was something, else rarely.
+
+        Without a session nothing is claimed; what is looked for then are cancels of what waits for one.
+        """
         pause = _FIRST_POLL
         while True:
             with contextlib.suppress(TimeoutError):
@@ -738,11 +741,11 @@ class Pump:
                 return
             self._keep_numbers()
             self._flush()  # a second line behind its own timer: what waits is not forgotten
-            if not self._ready:
-                await asyncio.sleep(_FIRST_POLL)
-                continue
             self._looking = self._look.is_set()
             self._look.clear()
+            if not self._ready and not self._queue:
+                self._looking, pause = False, _LONGEST_POLL  # `_recover` has it look at once
+                continue
             known = ChainMap(self._entries, self._unreported)
             try:
                 found = await self._in_pool(partial(self._outbox.unfinished, known))
@@ -758,7 +761,8 @@ class Pump:
                 if not self.accepts:
                     break
                 await self._claim_pending(stored)
-            pause = _FIRST_POLL if pending or self._looking else min(2 * pause, _LONGEST_POLL)
+            has_news = self._ready and (pending or self._looking)
+            pause = _FIRST_POLL if has_news else min(2 * pause, _LONGEST_POLL)
             self._looking = False
 
     async def _claim_pending(self, stored: Stored) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.lease import Lease, LeaseWriter
+from gateway.pump import Pump
 from tests.gateway.conftest import World, until
 from tests.gateway.test_waiting import entry, full, received
 from trading.identity import orphan_order_id
@@ -57,3 +58,18 @@ def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_
     world.venue.holds_list = False
     until(lambda: gateway.status().generation == 2)
     assert [alert.code for alert in world.alerts.list(orphan_order_id("V-"))] == ["ORPHAN_EXECUTION"]
+
+
+def test_a_connection_whose_logon_was_held_back_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was stopped past its lease while it connected, and the lease could be renewed after all."""
+    may_write, looks = Pump._may_write, 0
+
+    def not_at_first(self: Pump) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 1 and may_write(self)
+
+    monkeypatch.setattr(Pump, "_may_write", not_at_first)
+    gateway = world.gateway()
+    until(lambda: gateway.status().logged_on, within=4)
+    assert looks > 1

@@ -113,6 +113,24 @@ def test_a_cancel_that_another_process_puts_into_the_outbox_ends_an_order_that_w
     assert received(world) == []
 
 
+def test_a_cancel_that_another_process_puts_into_the_outbox_is_noticed_without_a_session(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    full(gateway)
+    handed_in(gateway, entry(order_id))
+    world.venue.refuse = "not now"
+    world.venue.cut()
+    until(lambda: not gateway.status().logged_on)
+    elsewhere = Gateway(world.settings, world.tables, None)
+    assert elsewhere.submit(order_id, cancel(order_id).command, AT).state == "pending"
+    until(lambda: world.events(order_id))
+    assert [type(event) for event in world.events(order_id)] == [OrderRejected]
+    freed(gateway)
+    world.venue.refuse = None
+    until(lambda: len(world.events(order_id)) == 2)
+    assert received(world) == []
+
+
 def test_an_order_and_its_cancel_that_are_found_together_both_stay_here_and_are_told(world: World) -> None:
     order_id = world.order()
     world.outbox.insert(entry(order_id))
