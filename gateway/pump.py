@@ -906,11 +906,19 @@ class Pump:
         self._again = asyncio.get_running_loop().call_later(max(pause, _SHORTEST_PAUSE), self._flush)
 
     async def send_when_room(self, message: Message, cl_ord_id: str) -> None:
-        """Send a question about orders when it is its turn. Raises `fix.session.NotLoggedOn`."""
+        """Send a question about orders when it is its turn; that about all of them, for which orders wait, is the next.
+
+        Raises:
+            fix.session.NotLoggedOn: there is no session, or it ends before that.
+        """
         if not self.logged_on:
             raise NotLoggedOn(f"{self._settings.session} is not logged on")
         asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._questions.append(_Question(message, cl_ord_id, asked))
+        question = _Question(message, cl_ord_id, asked)
+        if message.msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
+            self._questions.appendleft(question)
+        else:
+            self._questions.append(question)
         self._flush()
         await asked
 

@@ -52,7 +52,8 @@ def freed(gateway: Gateway) -> None:
     gateway._loop.call_soon_threadsafe(running._flush)
 
 
-def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def noted_times(world: World, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When orders, requests and questions about single orders come to the venue, from now on."""
     times: list[float] = []
     on_message = world.venue._on_message
 
@@ -61,6 +62,11 @@ def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypa
         on_message(message)
 
     monkeypatch.setattr(world.venue, "_on_message", noting)
+    return times
+
+
+def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = noted_times(world, monkeypatch)
     gateway = world.logged_on(fix_messages_per_second=10)
     orders = [world.order() for _ in range(25)]
     handed_in(gateway, *(entry(order_id) for order_id in orders))
@@ -236,17 +242,42 @@ def test_an_uncertain_order_that_waits_to_leave_again_and_whose_time_runs_out_is
     assert [message.msg_type for _, message in world.venue.received] == ["H"]
 
 
-def test_questions_after_a_take_over_and_orders_share_the_limit(world: World, stalled: Stalled) -> None:
+def test_questions_after_a_take_over_and_orders_share_the_limit(
+    world: World, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uncertain = [world.order() for _ in range(6)]
     world.venue.mute |= {f"{order_id}.e1" for order_id in uncertain}
     handed_in(stalled.gateway, *(entry(order_id) for order_id in uncertain))
     until(lambda: len(received(world)) == 6)
     stalled.stall()
-    begun = time.monotonic()
+    times = noted_times(world, monkeypatch)
     second = world.gateway(fix_messages_per_second=5)
-    until(lambda: {row.order_id for row in world.woken} >= set(uncertain))
-    assert time.monotonic() - begun > 1
+    until(lambda: second.status().logged_on)
+    stop = world.order()
+    second.submit(stop, entry(stop, "s1").command, AT)
+    until(lambda: {row.order_id for row in world.woken} >= {*uncertain, stop})
+    # Before them leaves the question about all open orders; the venue's end does not note that here.
+    assert len(times) == 7
+    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[5:], strict=False))
     assert second.status().epoch == 2
+
+
+def test_an_exit_does_not_wait_behind_all_questions_after_a_take_over(
+    world: World, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than for answers nobody waits; then questions and orders take turns."""
+    uncertain = [world.order() for _ in range(20)]
+    world.venue.mute |= {f"{order_id}.e1" for order_id in uncertain}
+    handed_in(stalled.gateway, *(entry(order_id) for order_id in uncertain))
+    until(lambda: len(received(world)) == 20)
+    stalled.stall()
+    monkeypatch.setattr(pump, "_ANSWER_TIMEOUT", 0.4)
+    second = world.gateway(fix_messages_per_second=4)
+    until(lambda: second.status().logged_on)
+    stop = world.order()
+    second.submit(stop, entry(stop, "s1").command, AT)
+    until(lambda: world.venue.sent(f"{stop}.s1"))
+    assert len([message for _, message in world.venue.received if message.msg_type == "H"]) < 15
 
 
 def test_that_it_was_sent_is_written_down_with_number_and_time_and_no_transaction_of_its_own(world: World) -> None:
