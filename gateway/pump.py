@@ -68,6 +68,8 @@ _LOOK_AGAIN = 0.5
 """Seconds after which what waits is looked at again: whose time runs out is told so, even where the market's clock is
 set by somebody."""
 _SHORTEST_PAUSE = 0.001
+_ENDS_SLOWLY = 10.0
+"""Seconds after the Logout after which a human is told that the epoch cannot end."""
 _CUT = "the lease, or an order's time, has run out on the way to the socket"
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
@@ -293,6 +295,7 @@ class Pump:
         stop = asyncio.create_task(stopping.wait())
         end = asyncio.create_task(self._ending.wait())
         resting: asyncio.Task[None] | None = None
+        telling: asyncio.TimerHandle | None = None
         try:
             watched: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -304,6 +307,7 @@ class Pump:
             await self._hang_up(connecting)
             if end.done():
                 resting = asyncio.create_task(self._rest(polling))
+                telling = asyncio.get_running_loop().call_later(_ENDS_SLOWLY, self._tell_slow_end)
                 watched = [writer, lease, self._broken, stop, resting]
                 done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -316,6 +320,8 @@ class Pump:
             self._ready = False
             self._logged_on.clear()
             self._look_again(None)
+            if telling is not None:
+                telling.cancel()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
             everything: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
@@ -364,6 +370,17 @@ class Pump:
         await self._processed.wait()
         if self._asked_to_reset:
             await self._writer.commit(self._resets.taking_up(), change=marked)
+
+    def _tell_slow_end(self) -> None:
+        """The session stays out until this is over, also in its next hours."""
+        text = f"logged out for {_ENDS_SLOWLY:g} s or more, and the session cannot end nor begin again: "
+        if self._session.has_under_way:
+            text += f"message {self.next_inbound} of the venue is not yet journalled and delivered; the log says why"
+        else:
+            text += "what has not left could not be written back yet; storage does not take it"
+        _log.warning("%s: %s", self._settings.session, text)
+        self._on_text(text)
+        self._tell("SESSION_ENDS_SLOWLY", text, f"ends-slowly-{self.epoch}")
 
     # The lease
 
