@@ -164,7 +164,7 @@ class Pump:
         self._leaving: VenueCommand | None = None
         self._throttle = Throttle(settings.fix_messages_per_second, time.monotonic())
         self._again: asyncio.TimerHandle | None = None
-        self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
+        self._held: dict[str, _Outgoing] = {}  # claimed by this epoch, waiting for release()
         self._sent: dict[str, datetime] = {}
         self._waiting: dict[str, float] = {}  # when what was not yet reported was sent, the oldest first
         self._sent_numbers: dict[int, tuple[str, str]] = {}  # MsgType and ClOrdID
