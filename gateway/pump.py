@@ -68,6 +68,9 @@ _LOOK_AGAIN = 0.5
 """Seconds after which what waits is looked at again: whose time runs out is told so, even where the market's clock is
 set by somebody."""
 _SHORTEST_PAUSE = 0.001
+_ENDS_SLOWLY = 10.0
+"""Seconds after the Logout after which a human is told that the epoch cannot end."""
+_CUT = "the lease, or an order's time, has run out on the way to the socket"
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
@@ -160,7 +163,7 @@ class Pump:
         self._leaving: VenueCommand | None = None
         self._throttle = Throttle(settings.fix_messages_per_second, time.monotonic())
         self._again: asyncio.TimerHandle | None = None
-        self._held: dict[str, _Outgoing] = {}  # the same, waiting for release()
+        self._held: dict[str, _Outgoing] = {}  # claimed by this epoch, waiting for release()
         self._sent: dict[str, datetime] = {}
         self._waiting: dict[str, float] = {}  # when what was not yet reported was sent, the oldest first
         self._sent_numbers: dict[int, tuple[str, str]] = {}  # MsgType and ClOrdID
@@ -168,7 +171,9 @@ class Pump:
         self._never_left: dict[str, None] = {}  # what this epoch has claimed, and concluded without having sent it
         self._sent_again: set[str] = set()
         self._answers: dict[str, asyncio.Future[Report | None]] = {}
-        self._giving_up: set[asyncio.Task[None]] = set()
+        self._giving_up: dict[asyncio.Task[None], str] = {}  # the lane of each
+        # Has the error that something has ended with beside `run`.
+        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # What the gateway asks
 
@@ -289,8 +294,10 @@ class Pump:
         stop = asyncio.create_task(stopping.wait())
         end = asyncio.create_task(self._ending.wait())
         resting: asyncio.Task[None] | None = None
+        telling: asyncio.TimerHandle | None = None
         try:
-            done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
+            watched: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._closing = True
@@ -299,7 +306,9 @@ class Pump:
             await self._hang_up(connecting)
             if end.done():
                 resting = asyncio.create_task(self._rest(polling))
-                done, _ = await asyncio.wait([writer, lease, stop, resting], return_when=asyncio.FIRST_COMPLETED)
+                telling = asyncio.get_running_loop().call_later(_ENDS_SLOWLY, self._tell_slow_end)
+                watched = [writer, lease, self._broken, stop, resting]
+                done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
             self._writer.advance_inbound(self.next_inbound)
@@ -310,9 +319,12 @@ class Pump:
             self._ready = False
             self._logged_on.clear()
             self._look_again(None)
+            if telling is not None:
+                telling.cancel()
             if self._connection is not None:
                 self._connection.abort("the session's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *self._claiming.values(), *self._giving_up]
+            everything: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
+            everything += [*self._claiming.values(), *self._giving_up]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
@@ -341,13 +353,26 @@ class Pump:
         self.has_listed()  # no list is to come any more
         self._look.set()
         await polling
-        await asyncio.gather(*self._claiming.values(), *self._giving_up, return_exceptions=True)
+        await asyncio.gather(*self._claiming.values(), return_exceptions=True)
+        while self._giving_up:  # each may bring others of its order along
+            await asyncio.wait([*self._giving_up])
         unsent = [one.entry for one in (*self._queue.take_all(), *self._held.values()) if not one.poss_resend]
         self._held.clear()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
         await self._processed.wait()
         if self._asked_to_reset:
             await self._writer.commit(self._resets.taking_up(), change=marked)
+
+    def _tell_slow_end(self) -> None:
+        """The session stays out until this is over, also in its next hours."""
+        text = f"logged out for {_ENDS_SLOWLY:g} s or more, and the session cannot end nor begin again: "
+        if self._session.has_under_way:
+            text += f"message {self.next_inbound} of the venue is not yet journalled and delivered; the log says why"
+        else:
+            text += "what has not left could not be written back yet; storage does not take it"
+        _log.warning("%s: %s", self._settings.session, text)
+        self._on_text(text)
+        self._tell("SESSION_ENDS_SLOWLY", text, f"ends-slowly-{self.epoch}")
 
     # The lease
 
@@ -435,6 +460,8 @@ class Pump:
             self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
         except (OSError, TlsError) as error:
             return None, str(error) or "no answer"
+        if self._session.is_cut:  # by its Logon already, when it was not yet known here
+            self._connection.abort(_CUT)
         recovery: asyncio.Task[None] | None = None
         ended = asyncio.create_task(self._connection.closed())
         logon = asyncio.create_task(self._logged_on.wait())
@@ -680,11 +707,14 @@ class Pump:
         if not outgoing.poss_resend:
             _remember(self._never_left, entry.cl_ord_id, None)
         giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
-        self._giving_up.add(giving_up)
+        self._giving_up[giving_up] = self._lane(entry)
         giving_up.add_done_callback(self._gave_up)
 
     def _gave_up(self, task: asyncio.Task[None]) -> None:
-        self._giving_up.discard(task)
+        del self._giving_up[task]
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._broken.done():
+            self._broken.set_exception(error)
         self._flush()
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
@@ -712,7 +742,10 @@ class Pump:
     # Claiming and sending
 
     async def _poll(self) -> None:
-        """Look for what other processes have put into the outbox: often after there was something, else rarely."""
+        """Look for what other processes have put into the outbox: often after there was something, else rarely.
+
+        Without a session nothing is claimed; what is looked for then are cancels of what waits for one.
+        """
         pause = _FIRST_POLL
         while True:
             with contextlib.suppress(TimeoutError):
@@ -722,11 +755,11 @@ class Pump:
                 return
             self._keep_numbers()
             self._flush()  # a second line behind its own timer: what waits is not forgotten
-            if not self._ready:
-                await asyncio.sleep(_FIRST_POLL)
-                continue
             self._looking = self._look.is_set()
             self._look.clear()
+            if not self._ready and not self._queue:
+                self._looking, pause = False, _LONGEST_POLL  # `_recover` has it look at once
+                continue
             known = ChainMap(self._entries, self._unreported)
             try:
                 found = await self._in_pool(partial(self._outbox.unfinished, known))
@@ -742,7 +775,8 @@ class Pump:
                 if not self.accepts:
                     break
                 await self._claim_pending(stored)
-            pause = _FIRST_POLL if pending or self._looking else min(2 * pause, _LONGEST_POLL)
+            has_news = self._ready and (pending or self._looking)
+            pause = _FIRST_POLL if has_news else min(2 * pause, _LONGEST_POLL)
             self._looking = False
 
     async def _claim_pending(self, stored: Stored) -> None:
@@ -825,8 +859,12 @@ class Pump:
 
     @property
     def _orders_may_leave(self) -> bool:
-        """Not while something is given up: the next may be a cancel of just that, whose answer would come first."""
-        return self._ready and not self._closing and len(self._queue) > 0 and not self._giving_up
+        return self._ready and not self._closing and self._queue.first(held_back=self._held_back) is not None
+
+    @property
+    def _held_back(self) -> frozenset[str]:
+        """The lanes of what is given up: the next may be a cancel of just that, whose answer would come first."""
+        return frozenset(self._giving_up.values())
 
     def _send_question(self) -> None:
         question = self._questions[0]
@@ -837,7 +875,7 @@ class Pump:
         self._questions.popleft()
 
     def _send_order(self) -> None:
-        outgoing = self._queue.first()
+        outgoing = self._queue.first(held_back=self._held_back)
         if outgoing is None or self._conclude_if_unwanted(outgoing):
             return
         entry = outgoing.entry
@@ -850,7 +888,7 @@ class Pump:
         finally:
             self._leaving = None
         self._asked_last = False
-        self._queue.take()
+        self._queue.take(held_back=self._held_back)
         if outgoing.poss_resend:
             self._sent_again.add(cl_ord_id)
         sent_at = datetime.now(UTC)
@@ -882,11 +920,19 @@ class Pump:
         self._again = asyncio.get_running_loop().call_later(max(pause, _SHORTEST_PAUSE), self._flush)
 
     async def send_when_room(self, message: Message, cl_ord_id: str) -> None:
-        """Send a question about orders when it is its turn. Raises `fix.session.NotLoggedOn`."""
+        """Send a question about orders when it is its turn; that about all of them, for which orders wait, is the next.
+
+        Raises:
+            fix.session.NotLoggedOn: there is no session, or it ends before that.
+        """
         if not self.logged_on:
             raise NotLoggedOn(f"{self._settings.session} is not logged on")
         asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._questions.append(_Question(message, cl_ord_id, asked))
+        question = _Question(message, cl_ord_id, asked)
+        if message.msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
+            self._questions.appendleft(question)
+        else:
+            self._questions.append(question)
         self._flush()
         await asked
 
@@ -913,8 +959,7 @@ class Pump:
     def _on_cut(self) -> None:
         if self._connection is not None:
             # Not at once: it is in the middle of writing.
-            reason = "the lease, or an order's time, has run out on the way to the socket"
-            asyncio.get_running_loop().call_soon(self._connection.abort, reason)
+            asyncio.get_running_loop().call_soon(self._connection.abort, _CUT)
 
     # What the venue says
 

@@ -10,6 +10,7 @@
 """
 
 from bisect import insort
+from collections.abc import Container
 from datetime import datetime
 from enum import IntEnum
 from heapq import heappop, heappush
@@ -93,14 +94,14 @@ class SendQueue(Generic[T]):
         if deadline is not None:
             heappush(self._deadlines, (deadline, key))
 
-    def first(self) -> T | None:
-        """Whose turn it is; None where nothing waits."""
-        lane = self._next_lane()
+    def first(self, *, held_back: Container[str] = ()) -> T | None:
+        """Whose turn it is, of the lanes that are not held back; None where nothing waits in any."""
+        lane = self._next_lane(held_back)
         return None if lane is None else self._lanes[lane][0].item
 
-    def take(self) -> T:
-        """Take out whose turn it is. Raises LookupError where nothing waits."""
-        lane = self._next_lane()
+    def take(self, *, held_back: Container[str] = ()) -> T:
+        """Take out whose turn it is, as `first` says. Raises LookupError where nothing waits."""
+        lane = self._next_lane(held_back)
         if lane is None:
             raise LookupError("nothing waits")
         was_opening = lane in self._turns[Urgency.OPENS]
@@ -134,11 +135,13 @@ class SendQueue(Generic[T]):
             heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
 
-    def _next_lane(self) -> str | None:
-        protecting, opening = self._turns[Urgency.PROTECTS], self._turns[Urgency.OPENS]
-        if protecting and not (opening and self._in_a_row >= OPENING_SHARE - 1):
-            return next(iter(protecting))
-        return next(iter(opening), None)
+    def _next_lane(self, held_back: Container[str]) -> str | None:
+        protecting, opening = (
+            next((lane for lane in self._turns[urgency] if lane not in held_back), None) for urgency in Urgency
+        )
+        if protecting is None or (opening is not None and self._in_a_row >= OPENING_SHARE - 1):
+            return opening
+        return protecting
 
     def _take_out(self, waiting: _Waiting[T]) -> T:
         del self._waiting[waiting.key]

@@ -437,6 +437,7 @@ EXPECTED_ALERTS = {
     "REOPENED": "a trade was reported late",
     "REPLACE_REJECTED": "a replace crosses a fill",
     "REPORT_MISSING": "a report is under way for long",
+    "SESSION_ENDS_SLOWLY": "storage failed",
     "STEP_FAILS": "storage failed",
     "UNANSWERED": "the venue's answers are under way for long",
     "UNCERTAIN_ORDER": "the venue's answers are under way for long",

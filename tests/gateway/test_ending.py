@@ -1,14 +1,18 @@
 """How an epoch ends: nothing leaves after the lease was given back, and nothing that has come is left behind."""
 
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
+from gateway import pump
 from gateway.lease import Lease, LeaseWriter
-from tests.gateway.conftest import World, until
+from gateway.pump import Pump
+from tests.gateway.conftest import AT, World, until
 from tests.gateway.test_waiting import entry, full, received
 from trading.identity import orphan_order_id
+from trading.journal import JournalRow
 
 
 def test_a_process_that_stops_while_it_connects_sends_nothing_after_it_has_given_the_lease_back(
@@ -57,3 +61,46 @@ def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_
     world.venue.holds_list = False
     until(lambda: gateway.status().generation == 2)
     assert [alert.code for alert in world.alerts.list(orphan_order_id("V-"))] == ["ORPHAN_EXECUTION"]
+
+
+def test_a_connection_whose_logon_was_held_back_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was stopped past its lease while it connected, and the lease could be renewed after all."""
+    may_write, looks = Pump._may_write, 0
+
+    def not_at_first(self: Pump) -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 1 and may_write(self)
+
+    monkeypatch.setattr(Pump, "_may_write", not_at_first)
+    gateway = world.gateway()
+    until(lambda: gateway.status().logged_on, within=4)
+    assert looks > 1
+
+
+def test_a_human_is_told_when_a_wake_up_that_fails_keeps_the_session_from_ending(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump, "_ENDS_SLOWLY", 0.2)
+    stuck = True
+
+    def wake(rows: list[JournalRow]) -> "Future[None]":
+        if stuck:
+            raise ConnectionError("nobody there")
+        return world.wake(rows)
+
+    gateway = world.gateway(wake)
+    until(lambda: gateway.status().logged_on and not gateway.status().busy)
+    order_id = world.order()
+    gateway.submit(order_id, entry(order_id).command, AT)
+    until(lambda: world.journal.read(order_id))
+    gateway.reset()
+    until(lambda: world.alerts.list(world.session))
+    (alert,) = world.alerts.list(world.session)
+    assert alert.code == "SESSION_ENDS_SLOWLY"
+    assert "is not yet journalled and delivered" in alert.text
+    assert gateway.status().text == alert.text
+    stuck = False
+    until(lambda: gateway.status().generation == 2 and gateway.status().logged_on)
+    assert len(world.events(order_id)) == 1
+    assert gateway.status().text == ""

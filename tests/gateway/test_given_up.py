@@ -1,11 +1,17 @@
 """What the gateway itself says of an order, and what no message of the venue brings again."""
 
+import threading
 from concurrent.futures import Future
 from datetime import timedelta
 
+import pytest
+
+from gateway.lease import Change, Lease, LeaseWriter, RowRefusedError
 from gateway.outbox import Entry
+from storage.tables import Operation
 from tests.gateway.conftest import AT, MarketClock, World, entry_order, until
 from tests.gateway.test_takeover import steal
+from tests.gateway.test_waiting import cancel, entry, freed, full, received
 from trading.events import OrderAccepted, OrderRejected
 from trading.journal import JournalRow
 
@@ -72,3 +78,49 @@ def test_an_answer_that_was_journalled_and_not_delivered_is_delivered_when_it_co
     until(lambda: world.events(order_id))
     assert world.events(order_id) == [OrderAccepted(cl_ord_id=f"{order_id}.e1", at=AT)]
     assert len(world.journal.read(order_id)) == 1
+
+
+def test_an_exit_does_not_wait_while_another_order_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = world.logged_on(lease_seconds=9)
+    given_up, other = world.order(), world.order()
+    full(gateway)
+    gateway.submit_all([entry(given_up), entry(other, "s1")])
+    submit, written = LeaseWriter._submit, threading.Event()
+
+    def slowly(self: LeaseWriter, lease: Lease, operations: list[Operation]) -> str:
+        if any(row.get("state") == "given_up" for row in (operation[1] for operation in operations)):
+            written.wait(5)
+        return submit(self, lease, operations)
+
+    monkeypatch.setattr(LeaseWriter, "_submit", slowly)
+    gateway.submit(given_up, cancel(given_up).command, AT)
+    assert gateway._pump is not None
+    until(lambda: gateway._pump is not None and gateway._pump._giving_up)
+    freed(gateway)
+    until(lambda: received(world) == [f"{other}.s1"], within=3)
+    written.set()
+    until(lambda: len(world.events(given_up)) == 2)
+    assert received(world) == [f"{other}.s1"]
+
+
+def test_an_epoch_in_which_an_order_cannot_be_given_up_ends_and_the_next_goes_by_the_row(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    full(gateway)
+    gateway.submit(order_id, entry_order(order_id), AT)
+    commit, refused = LeaseWriter.commit, list[tuple[Operation, ...]]()
+
+    async def refusing(self: LeaseWriter, *operations: Operation, change: Change | None = None) -> None:
+        if operations and operations[0][1].get("state") == "given_up" and not refused:
+            refused.append(operations)
+            raise RowRefusedError("as a row that has gone")
+        await commit(self, *operations, change=change)
+
+    monkeypatch.setattr(LeaseWriter, "commit", refusing)
+    gateway.submit(order_id, cancel(order_id).command, AT)
+    until(lambda: len(world.events(order_id)) == 2)
+    assert refused
+    assert gateway.status().epoch > 1
+    assert world.venue.sent(f"{order_id}.e1", "D") == []

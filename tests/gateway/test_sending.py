@@ -74,6 +74,25 @@ def test_what_is_taken_out_does_not_leave_and_the_others_do(messages: list[Messa
     assert sorted(drained(queue)) == sorted(message for message in messages if message[1] not in removed)
 
 
+@given(messages=MESSAGES, held_back=st.sets(st.sampled_from("abcdef")))
+def test_lanes_that_are_held_back_wait_and_all_of_the_others_leave(
+    messages: list[Message], held_back: set[str]
+) -> None:
+    queue, others = SendQueue[Message](), SendQueue[Message]()
+    put(queue, *messages)
+    put(others, *(message for message in messages if message[0] not in held_back))
+    taken = []
+    while (first := queue.first(held_back=held_back)) is not None:
+        taken.append(queue.take(held_back=held_back))
+        assert taken[-1] == first
+    with pytest.raises(LookupError):
+        queue.take(held_back=held_back)
+    assert {lane: [one for one in taken if one[0] == lane] for lane in "abcdef"} == {
+        lane: others.lane(lane) for lane in "abcdef"
+    }
+    assert sorted(drained(queue)) == sorted(message for message in messages if message[0] in held_back)
+
+
 @given(messages=MESSAGES)
 def test_orders_that_have_something_protecting_come_first_but_for_the_share_of_those_that_open(
     messages: list[Message],

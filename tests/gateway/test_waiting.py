@@ -21,10 +21,6 @@ SOON = AT + timedelta(seconds=60)
 LATER = AT + timedelta(hours=2)
 
 
-def handed_in(gateway: Gateway, *entries: Entry) -> None:
-    gateway.submit_all(entries)
-
-
 def entry(order_id: str, child: str = "e1", *, deadline: datetime | None = None) -> Entry:
     return Entry(order_id=order_id, command=entry_order(order_id, f"{order_id}.{child}", deadline=deadline), at=AT)
 
@@ -52,7 +48,8 @@ def freed(gateway: Gateway) -> None:
     gateway._loop.call_soon_threadsafe(running._flush)
 
 
-def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def noted_times(world: World, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When orders, requests and questions about single orders come to the venue, from now on."""
     times: list[float] = []
     on_message = world.venue._on_message
 
@@ -61,9 +58,14 @@ def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypa
         on_message(message)
 
     monkeypatch.setattr(world.venue, "_on_message", noting)
+    return times
+
+
+def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = noted_times(world, monkeypatch)
     gateway = world.logged_on(fix_messages_per_second=10)
     orders = [world.order() for _ in range(25)]
-    handed_in(gateway, *(entry(order_id) for order_id in orders))
+    gateway.submit_all([entry(order_id) for order_id in orders])
     assert gateway.status().busy
     until(lambda: len(world.woken) == 25)
     assert sorted(received(world)) == sorted(f"{order_id}.e1" for order_id in orders)
@@ -75,10 +77,10 @@ def test_no_more_leaves_in_a_second_than_the_venue_allows(world: World, monkeypa
 def test_cancels_and_exits_leave_before_entries_and_each_order_in_its_own_order(world: World) -> None:
     gateway = world.logged_on()
     one, two, three = (world.order() for _ in range(3))
-    handed_in(gateway, entry(three, "s1"))
+    gateway.submit_all([entry(three, "s1")])
     until(lambda: world.woken)
     full(gateway)
-    handed_in(gateway, entry(one), entry(two), entry(two, "e2"), entry(two, "s3"), cancel(three, "x2", "s1"))
+    gateway.submit_all([entry(one), entry(two), entry(two, "e2"), entry(two, "s3"), cancel(three, "x2", "s1")])
     freed(gateway)
     until(lambda: len(received(world)) == 6)
     # The second order has an exit waiting, so what it has handed in before goes as soon.
@@ -89,7 +91,7 @@ def test_an_order_that_is_cancelled_while_it_waits_does_not_leave_and_neither_do
     gateway = world.logged_on()
     order_id, other = world.order(), world.order()
     full(gateway)
-    handed_in(gateway, entry(order_id), entry(other))
+    gateway.submit_all([entry(order_id), entry(other)])
     # Told at once, and not when its turn comes.
     assert gateway.submit(order_id, cancel(order_id).command, AT).not_sent is False
     until(lambda: len(world.events(order_id)) == 2)
@@ -104,12 +106,30 @@ def test_a_cancel_that_another_process_puts_into_the_outbox_ends_an_order_that_w
     gateway = world.logged_on()
     order_id = world.order()
     full(gateway)
-    handed_in(gateway, entry(order_id))
+    gateway.submit_all([entry(order_id)])
     elsewhere = Gateway(world.settings, world.tables, None)
     assert elsewhere.submit(order_id, cancel(order_id).command, AT).state == "pending"
     until(lambda: len(world.events(order_id)) == 2)
     freed(gateway)
     until(lambda: not gateway.status().busy)
+    assert received(world) == []
+
+
+def test_a_cancel_that_another_process_puts_into_the_outbox_is_noticed_without_a_session(world: World) -> None:
+    gateway = world.logged_on()
+    order_id = world.order()
+    full(gateway)
+    gateway.submit_all([entry(order_id)])
+    world.venue.refuse = "not now"
+    world.venue.cut()
+    until(lambda: not gateway.status().logged_on)
+    elsewhere = Gateway(world.settings, world.tables, None)
+    assert elsewhere.submit(order_id, cancel(order_id).command, AT).state == "pending"
+    until(lambda: world.events(order_id))
+    assert [type(event) for event in world.events(order_id)] == [OrderRejected]
+    freed(gateway)
+    world.venue.refuse = None
+    until(lambda: len(world.events(order_id)) == 2)
     assert received(world) == []
 
 
@@ -128,7 +148,7 @@ def test_requests_about_an_order_that_did_not_leave_are_answered_with_it(world: 
     gateway = world.logged_on(market_clock=str(clock.path))
     order_id = world.order()
     full(gateway)
-    handed_in(gateway, entry(order_id, deadline=SOON), cancel(order_id, "x3", "e2"), cancel(order_id, "x4", "e1"))
+    gateway.submit_all([entry(order_id, deadline=SOON), cancel(order_id, "x3", "e2"), cancel(order_id, "x4", "e1")])
     until(lambda: len(world.events(order_id)) == 2)
     freed(gateway)
     # That of a ClOrdID that nobody has handed in is the venue's to refuse.
@@ -142,7 +162,7 @@ def test_an_order_whose_time_runs_out_while_it_waits_is_told_in_time(world: Worl
     order_id = world.order()
     full(gateway)
     deadline = datetime.now(UTC) + timedelta(seconds=0.4)
-    handed_in(gateway, entry(order_id, deadline=deadline))
+    gateway.submit_all([entry(order_id, deadline=deadline)])
     if not with_session:
         world.venue.refuse = "not now"
         world.venue.cut()
@@ -159,12 +179,12 @@ def test_an_order_whose_time_runs_out_on_its_way_to_the_socket_does_not_leave(
 ) -> None:
     """The process is stopped after it has looked at the time, for less than its lease."""
     gateway = world.logged_on()
-    order_id, looks = world.order(), 0
+    order_id, is_over = world.order(), False
 
     def is_too_late(_command: object, _settings: object) -> bool:
-        nonlocal looks
-        looks += 1
-        return looks > 2
+        nonlocal is_over
+        is_over = is_over or (gateway._pump is not None and gateway._pump._leaving is not None)
+        return is_over
 
     monkeypatch.setattr(pump, "is_too_late", is_too_late)
     gateway.submit(order_id, entry_order(order_id), AT)
@@ -182,7 +202,7 @@ def test_what_the_peer_does_not_take_waits_where_it_can_be_taken_back(world: Wor
     connection = gateway._pump._connection
     assert connection is not None
     connection._writable = False
-    handed_in(gateway, entry(order_id), entry(other), cancel(order_id))
+    gateway.submit_all([entry(order_id), entry(other), cancel(order_id)])
     until(lambda: len(world.events(order_id)) == 2)
     connection._writable = True
     until(lambda: world.events(other))
@@ -195,7 +215,7 @@ def test_an_order_whose_time_is_over_by_the_markets_clock_is_told_while_it_waits
     gateway = world.logged_on(market_clock=str(clock.path))
     order_id = world.order()
     full(gateway)
-    handed_in(gateway, entry(order_id, deadline=SOON))
+    gateway.submit_all([entry(order_id, deadline=SOON)])
     assert gateway.status().busy
     clock.set(LATER)
     until(lambda: world.events(order_id))
@@ -208,7 +228,7 @@ def test_an_uncertain_order_that_waits_to_leave_again_and_whose_time_runs_out_is
 ) -> None:
     gateway = world.logged_on(market_clock=str(clock.path), order_release="manual")
     order_id = world.order()
-    handed_in(gateway, entry(order_id, deadline=SOON))
+    gateway.submit_all([entry(order_id, deadline=SOON)])
     steal(world, released=True)
     until(lambda: gateway.status().epoch == 3 and gateway.status().held == 1)
     clock.set(LATER)
@@ -218,17 +238,42 @@ def test_an_uncertain_order_that_waits_to_leave_again_and_whose_time_runs_out_is
     assert [message.msg_type for _, message in world.venue.received] == ["H"]
 
 
-def test_questions_after_a_take_over_and_orders_share_the_limit(world: World, stalled: Stalled) -> None:
+def test_questions_after_a_take_over_and_orders_share_the_limit(
+    world: World, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uncertain = [world.order() for _ in range(6)]
     world.venue.mute |= {f"{order_id}.e1" for order_id in uncertain}
-    handed_in(stalled.gateway, *(entry(order_id) for order_id in uncertain))
+    stalled.gateway.submit_all([entry(order_id) for order_id in uncertain])
     until(lambda: len(received(world)) == 6)
     stalled.stall()
-    begun = time.monotonic()
+    times = noted_times(world, monkeypatch)
     second = world.gateway(fix_messages_per_second=5)
-    until(lambda: {row.order_id for row in world.woken} >= set(uncertain))
-    assert time.monotonic() - begun > 1
+    until(lambda: second.status().logged_on)
+    stop = world.order()
+    second.submit(stop, entry(stop, "s1").command, AT)
+    until(lambda: {row.order_id for row in world.woken} >= {*uncertain, stop})
+    # Before them leaves the question about all open orders; the venue's end does not note that here.
+    assert len(times) == 7
+    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[5:], strict=False))
     assert second.status().epoch == 2
+
+
+def test_an_exit_does_not_wait_behind_all_questions_after_a_take_over(
+    world: World, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than for answers nobody waits; then questions and orders take turns."""
+    uncertain = [world.order() for _ in range(20)]
+    world.venue.mute |= {f"{order_id}.e1" for order_id in uncertain}
+    stalled.gateway.submit_all([entry(order_id) for order_id in uncertain])
+    until(lambda: len(received(world)) == 20)
+    stalled.stall()
+    monkeypatch.setattr(pump, "_ANSWER_TIMEOUT", 0.4)
+    second = world.gateway(fix_messages_per_second=4)
+    until(lambda: second.status().logged_on)
+    stop = world.order()
+    second.submit(stop, entry(stop, "s1").command, AT)
+    until(lambda: world.venue.sent(f"{stop}.s1"))
+    assert len([message for _, message in world.venue.received if message.msg_type == "H"]) < 15
 
 
 def test_that_it_was_sent_is_written_down_with_number_and_time_and_no_transaction_of_its_own(world: World) -> None:
@@ -272,7 +317,7 @@ def test_that_it_was_sent_being_written_down_late_does_not_keep_an_order_from_le
     order_id = world.order()
     name = f"{order_id}.s2"
     world.venue.deaf.add(name)
-    handed_in(gateway, entry(order_id, "s2"))
+    gateway.submit_all([entry(order_id, "s2")])
     until(lambda: world.venue.sent(name))
     until(lambda: world.state(name) == "sent")
     read, reads = gateway._outbox.read, 0
@@ -304,7 +349,7 @@ def test_where_the_venue_takes_a_cl_ord_id_twice_nothing_but_a_cancel_is_sent_ag
     stop, cancelled = world.order(), world.order()
     names = [f"{stop}.s2", f"{cancelled}.x2"]
     world.venue.deaf |= {*names}
-    handed_in(stalled.gateway, entry(stop, "s2"), cancel(cancelled))
+    stalled.gateway.submit_all([entry(stop, "s2"), cancel(cancelled)])
     until(lambda: len(received(world)) == 2)
     stalled.stall()
     world.venue.deaf.clear()
@@ -327,7 +372,7 @@ def test_where_the_venue_takes_a_cl_ord_id_twice_nothing_but_a_cancel_is_sent_ag
 def test_where_the_venue_takes_a_cl_ord_id_twice_an_uncertain_order_that_is_cancelled_ends(world: World) -> None:
     first = world.logged_on(order_release="manual")
     order_id = world.order()
-    handed_in(first, entry(order_id))
+    first.submit_all([entry(order_id)])
     first.stop()
     elsewhere = Gateway(world.settings, world.tables, None)
     elsewhere.submit(order_id, cancel(order_id).command, AT)
