@@ -41,6 +41,17 @@ _SIDES = {Side.BUY: "1", Side.SELL: "2"}
 _SIGNS = {"1": 1, "2": -1}
 _WORKING = frozenset("01")
 _PENDING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE})
+_STATUSES = {
+    OrderStatus.NEW: "0",
+    OrderStatus.PARTIALLY_FILLED: "1",
+    OrderStatus.FILLED: "2",
+    OrderStatus.CANCELED: "4",
+    OrderStatus.REJECTED: "8",
+    OrderStatus.EXPIRED: "C",
+}
+"""What an order that is at rest says of its child, and OrdStatus (39) at the venue."""
+_NEVER_THERE = frozenset({OrderStatus.NOT_SENT, OrderStatus.REJECTED})
+"""What is said of a child that the venue does not have: one that was refused at its door is not in its book either."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +87,8 @@ def checked(facts: Facts) -> dict[str, list[Difference]]:
 
 
 def accepted_orders_are_registered(facts: Facts) -> Iterator[_Found]:
-    """An order that a client was told is accepted is in the register, and stays known."""
+    """An order that a client has placed is accepted or refused for its own sake (400). One that is accepted is in the
+    register, and stays known."""
     known = {order.order_id for order in facts.register}
     for promise in facts.promises:
         if promise.is_accepted and promise.order_id not in known:
@@ -85,6 +97,8 @@ def accepted_orders_are_registered(facts: Facts) -> Iterator[_Found]:
             yield _Found(promise.order_id, f"was accepted and then not known as that order: {promise.statuses}")
         if not promise.statuses or max(promise.statuses) >= 500:
             yield _Found(promise.order_id, f"has no definite answer: {promise.statuses}")
+        elif not promise.is_accepted and 400 not in promise.statuses:
+            yield _Found(promise.order_id, f"was never accepted, nor refused for its own sake: {promise.statuses}")
 
 
 def orders_end_or_are_looked_after(facts: Facts) -> Iterator[_Found]:
@@ -147,9 +161,9 @@ def flattened_orders_have_ended(facts: Facts) -> Iterator[_Found]:
 
 
 def outbox_is_settled(facts: Facts) -> Iterator[_Found]:
-    """What became of everything that was handed in is known: nothing stays pending or claimed."""
+    """What became of everything that was handed in is known: it is acknowledged, or dead."""
     for entry in facts.outbox:
-        if entry.state in ("pending", "claimed"):
+        if entry.state not in ("acknowledged", "dead"):
             yield _Found(entry.cl_ord_id, f"is {entry.state}, epoch {entry.epoch}")
 
 
@@ -166,6 +180,23 @@ def acknowledged_entries_are_answered(facts: Facts) -> Iterator[_Found]:
             yield _Found(entry.cl_ord_id, "is acknowledged, and no row of the journal names it")
         if isinstance(entry.command, SubmitOrder) and entry.cl_ord_id not in at_venue | refused:
             yield _Found(entry.cl_ord_id, "is acknowledged, not at the venue, and was not refused")
+
+
+REACH_THE_VENUE = Decimal("0.6")
+"""The least share of all orders that has to have traded or worked there: a campaign in which nothing is traded shows
+nothing."""
+
+
+def orders_reach_the_venue(facts: Facts) -> Iterator[_Found]:
+    """Of the orders that were placed most have traded or worked at the venue, and none was denied for a symbol that
+    nobody unblocks."""
+    reached = {order_id_of(order.cl_ord_ids[0]) for order in facts.venue_orders if order.status != "8"}
+    placed = {promise.order_id for promise in facts.promises}
+    if len(placed & reached) < REACH_THE_VENUE * len(placed) or not placed:
+        yield _Found("", f"of {len(placed)} orders {len(placed & reached)} have worked at the venue")
+    for order in facts.register:
+        if order.record is not None and order.record.outcome == "denied" and "SYMBOL_BLOCKED" in order.record.text:
+            yield _Found(order.order_id, f"was denied: {order.record.text}")
 
 
 # Nothing is doubled
@@ -329,6 +360,52 @@ def traded_quantities_agree(facts: Facts) -> Iterator[_Found]:
             yield _Found(first, f"has traded {order.cum_quantity}, by its order {own}")
 
 
+def children_agree(facts: Facts) -> Iterator[_Found]:
+    """Each child of an order is at the venue as the order says, under its last ClOrdID: status, quantity, what is left
+    of it. One that was never there is said to be rejected or not sent."""
+    at_venue = {name: order for order in facts.venue_orders for name in order.cl_ord_ids}
+    for registered in facts.register:
+        for child in _children(registered, facts):
+            name, order = child.cl_ord_ids[-1], at_venue.get(child.cl_ord_ids[-1])
+            if order is None:
+                if child.status not in _NEVER_THERE:
+                    yield _Found(name, f"is {child.status}, and not at the venue")
+                continue
+            if order.cl_ord_ids[-1] != name:
+                yield _Found(name, f"is at the venue as {order.cl_ord_ids[-1]}")
+            if _STATUSES.get(child.status) != order.status:
+                yield _Found(name, f"is {child.status}; {_shown(order)}")
+            left = child.quantity - child.cum_quantity if order.status in _WORKING else ZERO
+            if (child.quantity, left) != (order.quantity, order.leaves_quantity):
+                here = f"is for {child.quantity}, {left} left"
+                yield _Found(name, f"{here}; at the venue for {order.quantity}, {order.leaves_quantity} left")
+
+
+def prices_are_as_asked(facts: Facts) -> Iterator[_Found]:
+    """What works at the venue has the prices that were last asked for, and a bracket's exits have the bracket's."""
+    asked = {entry.cl_ord_id: entry.command for entry in facts.outbox}
+    specs = _specs(facts)
+    for order in facts.venue_orders:
+        name, command = order.cl_ord_ids[-1], asked.get(order.cl_ord_ids[-1])
+        if order.status not in _WORKING or not isinstance(command, SubmitOrder | ReplaceOrder):
+            continue
+        if (order.limit_price, order.stop_price) != (command.limit_price, command.stop_price):
+            has = f"limit {order.limit_price} stop {order.stop_price}"
+            yield _Found(
+                name, f"has {has} at the venue, asked for limit {command.limit_price} stop {command.stop_price}"
+            )
+        order_id = order_id_of(name) or ""
+        spec = specs.get(order_id)
+        if order_id in facts.standings:
+            spec = facts.standings[order_id].live.spec or spec
+        if not isinstance(spec, BracketSpec):
+            continue
+        if _letter(order) == LETTERS[Role.STOP] and order.stop_price != spec.stop_price:
+            yield _Found(name, f"has its stop at {order.stop_price}, the bracket at {spec.stop_price}")
+        if _letter(order) == LETTERS[Role.TAKE_PROFIT] and order.limit_price != spec.take_profit_price:
+            yield _Found(name, f"takes profit at {order.limit_price}, the bracket at {spec.take_profit_price}")
+
+
 def records_agree(facts: Facts) -> Iterator[_Found]:
     """The record of an ended order of one symbol says what its entries have traded."""
     entered, specs = _entered(facts), _specs(facts)
@@ -363,7 +440,7 @@ def finished_orders_that_protect_are_flat(facts: Facts) -> Iterator[_Found]:
 
 
 def open_positions_have_their_exits(facts: Facts) -> Iterator[_Found]:
-    """What an open order holds that protects it has stops for exactly that, and take-profits for that or none."""
+    """What an open order holds that protects it has stops for exactly that, and take-profits where it asks for them."""
     held, specs, working = _held(facts.venue_orders), _specs(facts), _working(facts.venue_orders)
     for order in facts.register:
         spec = specs[order.order_id]
@@ -373,8 +450,14 @@ def open_positions_have_their_exits(facts: Facts) -> Iterator[_Found]:
         quantity = held[order.order_id].get(symbol, ZERO)
         stops = -working[order.order_id, symbol, LETTERS[Role.STOP]]
         profits = -working[order.order_id, symbol, LETTERS[Role.TAKE_PROFIT]]
-        if stops != quantity or profits not in (ZERO, quantity):
+        if stops != quantity or profits != (quantity if _takes_profit(spec) else ZERO):
             yield _Found(order.order_id, f"holds {quantity} {symbol}: stops for {stops}, take-profits for {profits}")
+
+
+def _takes_profit(spec: Spec) -> bool:
+    if isinstance(spec, OcoSpec):
+        return any(entry.exit_take_profit_price is not None for entry in spec.entries)
+    return isinstance(spec, BracketSpec | TrailingSpec | ScaleSpec) and spec.take_profit_price is not None
 
 
 def exposure_forgets_what_has_ended(facts: Facts) -> Iterator[_Found]:
@@ -418,45 +501,75 @@ def positions_are_protected_in_time(facts: Facts) -> Iterator[_Found]:
 
 EXPECTED_ALERTS = {
     "AMEND_REFUSED": "an amendment crosses a fill",
-    "BOTH_FILLED": "prices move through both entries while their session is away",
     "CANCEL_REJECTED": "a cancel crosses a fill",
     "COMPLETION_REFUSED": "a leg cannot be completed",
-    "DOUBLE_EXIT": "prices move through both exits while their session is away",
+    "LEG_FAILED": "a leg ends short",
+    "ORDER_NOT_SENT": "its time was over before there was a session, or it was cancelled",
+    "REPLACE_REJECTED": "a replace crosses a fill",
+}
+"""What prices and clients bring about by themselves, and why."""
+ALERTS_OF_FAULTS = {
     "LATE_EXECUTION": "a trade was reported late",
     "LATE_FILL": "the same",
-    "LEG_FAILED": "a leg ends short",
     "MASS_STATUS_REFUSED": "the venue's list of open orders is under way for long",
     "MESSAGE_REFUSED": "a clock that jumped makes the venue refuse messages",
     "NO_ANSWER": "the venue's answers are under way for long",
     "NO_SESSION": "the session is away for long",
-    "ORDER_NOT_SENT": "an order's time was over before there was a session",
     "PIPELINE_FAILS": "storage failed",
     "RECONCILE_FAILED": "storage failed",
     "RECONCILE_INCOMPLETE": "the venue's answers are under way for long",
     "RECONCILE_UNANSWERED": "the same",
     "REOPENED": "a trade was reported late",
-    "REPLACE_REJECTED": "a replace crosses a fill",
     "REPORT_MISSING": "a report is under way for long",
     "STEP_FAILS": "storage failed",
     "UNANSWERED": "the venue's answers are under way for long",
-    "UNCERTAIN_ORDER": "the venue's answers are under way for long",
+    "UNCERTAIN_ORDER": "the same",
 }
-"""What faults and prices bring about by themselves, and why."""
-_OUR_OWN = ("no longer wanted", "SendingTime")
-"""What a refusal says that is of our own making: the order was taken back, or the sender's clock has jumped."""
+"""What is told of the session, of storage and of what comes late: only where a fault was on shortly before."""
+_TWICE = {
+    "DOUBLE_EXIT": frozenset({LETTERS[Role.STOP], LETTERS[Role.TAKE_PROFIT], LETTERS[Role.CLOSE]}),
+    "BOTH_FILLED": frozenset({LETTERS[Role.ENTRY]}),
+}
+"""What is told of an order of which two orders of these roles have traded."""
+_TOLD_WITHIN = timedelta(seconds=60)
+"""The longest patience after which something is told: that of the session's absence."""
 
 
 def alerts_are_expected(facts: Facts) -> Iterator[_Found]:
     """Nobody was told of anything that faults and prices cannot have brought about."""
+    traded = defaultdict(set)
+    by_name = {name: order for order in facts.venue_orders for name in order.cl_ord_ids}
+    for trade in facts.venue_trades:
+        if trade.cl_ord_id in by_name:
+            traded[order_id_of(trade.cl_ord_id)].add(by_name[trade.cl_ord_id].cl_ord_ids[0])
     for alert in facts.alerts:
-        if not _is_expected(alert):
+        if alert.code in _TWICE:
+            names = {name for name in traded[alert.order_id] if name.partition(".")[2][:1] in _TWICE[alert.code]}
+            if len(names) < 2:
+                yield _Found(alert.order_id, f"{alert.code}: {alert.text}; at the venue {sorted(names)} have traded")
+        elif not _is_expected(alert, facts):
             yield _Found(alert.order_id, f"{alert.code}: {alert.text}")
 
 
-def _is_expected(alert: Alert) -> bool:
-    if alert.code in EXPECTED_ALERTS or alert.code.endswith("_NOT_SENT"):
+def _is_expected(alert: Alert, facts: Facts) -> bool:
+    if alert.code in EXPECTED_ALERTS:
         return True
-    return alert.code.endswith("_REJECTED") and any(text in alert.text for text in _OUR_OWN)
+    if alert.code in ALERTS_OF_FAULTS:
+        return _was_disturbed(alert, facts)
+    is_refused = alert.code.endswith("_REJECTED")
+    if is_refused and "SendingTime" in alert.text:
+        return any(each.kind == "clock" for each in facts.disturbances)
+    return is_refused and "no longer wanted" in alert.text
+
+
+def _was_disturbed(alert: Alert, facts: Facts) -> bool:
+    """Whether a fault was on shortly before. Where clocks have jumped the host's may have told any time, and nothing
+    can be said of one that lies outside of the campaign."""
+    at, on = alert.raised_at, facts.disturbances
+    if any(each.since <= at <= each.until + _TOLD_WITHIN for each in on):
+        return True
+    jumped = any(each.kind == "clock" for each in on)
+    return jumped and not min(each.since for each in on) <= at <= _last_instant(facts)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -466,6 +579,7 @@ CHECKS: tuple[Check, ...] = (
     flattened_orders_have_ended,
     outbox_is_settled,
     acknowledged_entries_are_answered,
+    orders_reach_the_venue,
     venue_orders_are_ours_once,
     slots_have_one_working_order,
     nothing_was_refused_as_repeated,
@@ -476,6 +590,8 @@ CHECKS: tuple[Check, ...] = (
     trades_are_journalled_once,
     positions_agree,
     traded_quantities_agree,
+    children_agree,
+    prices_are_as_asked,
     records_agree,
     finished_orders_have_nothing_working,
     finished_orders_that_protect_are_flat,

@@ -71,11 +71,13 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     leaves_quantity: Decimal
     status: str
     order_type: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
     received_at: datetime | None = None
 
 
 class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's side of a trade that stands. `executed_at` is the machine's time, `at` the market's."""
+    """One order's side of a trade that stands."""
 
     exec_id: str
     cl_ord_id: str
@@ -83,8 +85,6 @@ class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
     side: str
     quantity: Decimal
     price: Decimal
-    at: datetime
-    executed_at: datetime | None = None
 
 
 class VenueLogon(msgspec.Struct, frozen=True, kw_only=True):
