@@ -16,7 +16,7 @@ from gateway.translate import named_in
 from orchestrators.order import SHOWN_CHILDREN
 from storage.alerts import Alert
 from storage.orders import RegisteredOrder
-from tests.chaos.facts import Facts, VenueOrder, Written
+from tests.chaos.facts import Disturbance, Facts, VenueLogon, VenueOrder, Written
 from trading.child import OrderStatus
 from trading.commands import ReplaceOrder, SubmitOrder
 from trading.events import (
@@ -253,13 +253,50 @@ def entries_do_not_exceed_their_order(facts: Facts) -> Iterator[_Found]:
 
 def sessions_never_overlap(facts: Facts) -> Iterator[_Found]:
     """The venue never had a member logged on twice at once."""
-    by_session = defaultdict(list)
-    for logon in facts.logons:
-        by_session[logon.session].append(logon)
-    for session, logons in by_session.items():
-        for one, other in pairwise(sorted(logons, key=lambda logon: logon.since)):
+    for session, logons in _by_session(facts).items():
+        for one, other in pairwise(logons):
             if one.until is None or one.until > other.since:
                 yield _Found(session, f"was logged on {one.since} to {one.until}, and again at {other.since}")
+
+
+def logons_follow_each_other(facts: Facts) -> Iterator[_Found]:
+    """Each Logon has a higher number than the one before: whoever held the lease earlier has an earlier block of
+    numbers, and does not log on after its successor."""
+    for session, logons in _by_session(facts).items():
+        for one, other in pairwise(logons):
+            if other.number <= one.number:
+                text = f"its Logon at {other.since} has number {other.number}, the one at {one.since} had {one.number}"
+                yield _Found(session, text)
+
+
+_DISPLACED = "a new Logon of this session came on another connection"
+
+
+def only_the_disturbed_are_displaced(facts: Facts) -> Iterator[_Found]:
+    """A new Logon finds the old connection there only where its holder or its connection was disturbed within the
+    lease time before."""
+    for session, logons in _by_session(facts).items():
+        for logon in logons:
+            if logon.ended_by != _DISPLACED or logon.until is None:
+                continue
+            since = logon.until - timedelta(seconds=facts.lease)
+            if not any(_leaves_a_connection(each, since, logon.until) for each in facts.disturbances):
+                text = f"its connection from {logon.peer} was displaced at {logon.until}, undisturbed"
+                yield _Found(session, text)
+
+
+def _leaves_a_connection(fault: Disturbance, since: datetime, until: datetime) -> bool:
+    """Whether it can have kept a holder or its connection from ending in time."""
+    is_one = fault.kind in ("half_open", "late") or fault.target.startswith(("host", "azurite", "storage"))
+    return is_one and fault.kind not in ("clock", "wake_ups") and fault.since <= until and fault.until >= since
+
+
+def _by_session(facts: Facts) -> dict[str, list[VenueLogon]]:
+    """The logons of each, in their order."""
+    by_session = defaultdict(list)
+    for logon in sorted(facts.logons, key=lambda logon: logon.since):
+        by_session[logon.session].append(logon)
+    return by_session
 
 
 # Nothing works after `not_sent`
@@ -585,6 +622,8 @@ CHECKS: tuple[Check, ...] = (
     nothing_was_refused_as_repeated,
     entries_do_not_exceed_their_order,
     sessions_never_overlap,
+    logons_follow_each_other,
+    only_the_disturbed_are_displaced,
     what_was_not_sent_never_arrived,
     journal_has_no_gaps,
     trades_are_journalled_once,

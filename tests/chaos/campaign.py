@@ -167,6 +167,7 @@ def _settled(system: System, load: Load) -> Facts:
                 promises=load.promises(),
                 promised_instructions=load.promised_instructions(),
                 disturbances=_disturbances(system),
+                lease=LEASE_SECONDS,
                 bound=audit.bound(_TIMINGS),
             )
         except (UnreachableError, RefusedError):

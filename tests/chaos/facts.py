@@ -88,11 +88,14 @@ class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueLogon(msgspec.Struct, frozen=True, kw_only=True):
-    """One time that a member was logged on; `until` None: it still is."""
+    """One time that a member was logged on; `until` None: it still is. `number` is its Logon's MsgSeqNum."""
 
     session: str
+    peer: str = ""
+    number: int
     since: datetime
     until: datetime | None = None
+    ended_by: str | None = None
 
 
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +134,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """ClOrdIDs that the venue has refused because they had been used before, with no PossResend to say so."""
     logons: list[VenueLogon] = []
     disturbances: list[Disturbance] = []
+    lease: float = 0.0
+    """LEASE_SECONDS."""
     bound: float = float("inf")
     """Seconds for which a position may be without a stop while nothing is disturbed; see `audit.bound`."""
 
@@ -143,6 +148,7 @@ def collect(
     promises: Sequence[Promise],
     promised_instructions: Sequence[PromisedInstruction],
     disturbances: Sequence[Disturbance],
+    lease: float,
     bound: float,
 ) -> Facts:
     """Ask all sides; `host` is any of the hosts. What changes meanwhile looks like a difference."""
@@ -164,6 +170,7 @@ def collect(
         venue_duplicates=venue.get("/state")["duplicates"],
         logons=msgspec.convert(venue.get("/logons"), list[VenueLogon]),
         disturbances=list(disturbances),
+        lease=lease,
         bound=bound,
     )
 

@@ -246,9 +246,10 @@ def _clean() -> Facts:
         ],
         venue_positions={"IBM": _TEN},
         logons=[
-            VenueLogon(session="S", since=_after(0), until=_after(3)),
-            VenueLogon(session="S", since=_after(3), until=None),
+            VenueLogon(session="S", number=1, since=_after(0), until=_after(3), ended_by="the peer logged out"),
+            VenueLogon(session="S", number=101, since=_after(3), until=None),
         ],
+        lease=2,
         bound=10,
     )
 
@@ -310,6 +311,11 @@ _SECOND_STOP = _submit("open.s9", Side.SELL, OrderType.STOP)
 
 _DENIED = replace(_record("denied", 0), text="SYMBOL_BLOCKED: symbol=IBM")
 _CUT = Disturbance(kind="cut", since=_BEGIN - timedelta(seconds=90), until=_BEGIN - timedelta(seconds=80))
+_DISPLACED = "a new Logon of this session came on another connection"
+
+
+def _stopped(until: float) -> Disturbance:
+    return Disturbance(kind="stop", target="host-a", since=_BEGIN, until=_after(until))
 
 
 def _living(index: int, **changes: Any) -> Callable[[Facts], Facts]:
@@ -383,6 +389,13 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
     (audit.entries_do_not_exceed_their_order, _changed(3, "venue_orders", cum_quantity=Decimal(11)), "is for 10"),
     (audit.sessions_never_overlap, _changed(0, "logons", until=_after(4)), "and again at"),
     (audit.sessions_never_overlap, _changed(0, "logons", until=None), "and again at"),
+    (audit.logons_follow_each_other, _changed(1, "logons", number=1), "has number 1, "),
+    (audit.only_the_disturbed_are_displaced, _changed(0, "logons", ended_by=_DISPLACED), "undisturbed"),
+    (
+        audit.only_the_disturbed_are_displaced,
+        lambda facts: replace(_changed(0, "logons", ended_by=_DISPLACED)(facts), disturbances=[_stopped(until=0.9)]),
+        "undisturbed",
+    ),
     (
         audit.what_was_not_sent_never_arrived,
         _with("venue_orders", _at_venue(_LATE, traded=0, status="0", at=14)),
@@ -485,6 +498,12 @@ def test_a_difference_is_found(check: audit.Check, plant: Callable[[Facts], Fact
 def test_a_refusal_of_our_own_making_is_expected() -> None:
     alert = _alert("STOP_REJECTED", "stop open.s2: not at the venue and no longer wanted: it was asked to be cancelled")
     assert audit.audit(_with("alerts", alert)(_clean())) == []
+
+
+def test_a_holder_that_was_stopped_may_be_displaced() -> None:
+    facts = _changed(0, "logons", ended_by=_DISPLACED)(_clean())
+    disturbed = replace(facts, disturbances=[_stopped(until=1.1)])
+    assert audit.checked(disturbed)["only_the_disturbed_are_displaced"] == []
 
 
 def test_both_exits_may_be_told_where_both_have_traded_at_the_venue() -> None:
