@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.outbox import Entry
 from gateway.translate import named_in
 from orchestrators.order import SHOWN_CHILDREN
 from storage.alerts import Alert
 from storage.orders import RegisteredOrder
-from tests.chaos.facts import Disturbance, Facts, VenueLogon, VenueOrder, Written
+from tests.chaos.facts import Disturbance, Facts, VenueLogon, VenueOrder, VenueTrade, Written
 from trading.child import OrderStatus
 from trading.commands import ReplaceOrder, SubmitOrder
 from trading.events import (
@@ -30,6 +31,7 @@ from trading.events import (
     TradeCorrected,
 )
 from trading.identity import LETTERS, Role, is_entry, order_id_of
+from trading.instructions import InstructionRow
 from trading.lifecycles import ChildSummary
 from trading.messages import RecordDetail
 from trading.orders import OrderType, Side
@@ -528,12 +530,71 @@ def reservations_are_what_may_still_fill(facts: Facts) -> Iterator[_Found]:
 def positions_are_protected_in_time(facts: Facts) -> Iterator[_Found]:
     """While nothing is disturbed, no position is without its stop for longer than the stated bound."""
     for gap in unprotected(facts):
-        seconds = longest_calm(gap, facts)
-        if seconds > facts.bound:
+        seconds, bound_of_it = longest_calm(gap, facts), bound_of(gap, facts)
+        if seconds > bound_of_it:
             text = f"{gap.quantity} without a stop from {gap.since} to {gap.until or 'the end'}: {seconds:.1f} s of it"
-            yield _Found(gap.order_id, f"{text} undisturbed, the bound is {facts.bound:.1f} s")
+            yield _Found(gap.order_id, f"{text} undisturbed, the bound is {bound_of_it:.1f} s")
         elif gap.until is None:
             yield _Found(gap.order_id, f"{gap.quantity} are without a stop since {gap.since}")
+    for calm in facts.calms:
+        for order_id in calm.unprotected:
+            yield _Found(order_id, f"has no stop {calm.within:.1f} s after all was healed at {calm.since}")
+
+
+def session_comes_back(facts: Facts) -> Iterator[_Found]:
+    """When all is healed, every host answers and one is logged on within the bound; and when its holder is then killed,
+    another is logged on within the lease time and two seconds."""
+    for calm in facts.calms:
+        if calm.logged_on_after is None:
+            yield _Found("", f"is not there {calm.within:.1f} s after all was healed at {calm.since}")
+    last = facts.take_over
+    if last is not None and last.logged_on_after is None:
+        yield _Found(last.killed, f"was killed, and no other host was logged on within {last.within:.1f} s")
+    if last is not None and last.healthy_after is None:
+        yield _Found(last.killed, "was killed and started again, and not all hosts answer with one logged on")
+
+
+def nothing_changes_at_rest(facts: Facts) -> Iterator[_Found]:
+    """What was once as it should be stays as it is: nothing is still under way, and no sweep finds anything."""
+    return (_Found("", text) for text in facts.changed)
+
+
+def changes(before: Facts, after: Facts) -> list[str]:
+    """What differs between two looks at a system in which nothing should be under way."""
+    found: list[str] = []
+    for name in ("register", "outbox", "journal", "instructions", "venue_orders", "venue_trades", "standings"):
+        one, other = _keyed(getattr(before, name)), _keyed(getattr(after, name))
+        found += [
+            f"{name}: {one.get(key, 'nothing')} became {other.get(key, 'nothing')}"
+            for key in sorted(one.keys() | other.keys())
+            if one.get(key) != other.get(key)
+        ]
+    if before.venue_positions != after.venue_positions:
+        found.append(f"venue_positions: {before.venue_positions} became {after.venue_positions}")
+    return found
+
+
+def _keyed(account: Any) -> dict[str, Any]:
+    """An account by what names its parts, whatever order they came in."""
+    if isinstance(account, dict):
+        return account
+    return {_key(each): each for each in account}
+
+
+def _key(each: Any) -> str:
+    match each:
+        case Entry():
+            return each.cl_ord_id
+        case Written():
+            return f"{each.row.order_id} {each.row.number:06}"
+        case InstructionRow():
+            return f"{each.order_id} {each.number:06}"
+        case VenueOrder():
+            return each.cl_ord_ids[0]
+        case VenueTrade():
+            return f"{each.exec_id} {each.cl_ord_id}"
+        case _:
+            return str(each.order_id)
 
 
 EXPECTED_ALERTS = {
@@ -638,6 +699,8 @@ CHECKS: tuple[Check, ...] = (
     exposure_forgets_what_has_ended,
     reservations_are_what_may_still_fill,
     positions_are_protected_in_time,
+    session_comes_back,
+    nothing_changes_at_rest,
     alerts_are_expected,
 )
 
@@ -664,18 +727,26 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """The sweep's period, and for how long a row has to be overdue."""
 
 
-def bound(timings: Timings) -> float:
+def bound(timings: Timings, *, with_sweep: bool = True) -> float:
     """For how long a position may be without its stop while nothing is disturbed.
 
     The steps may come one after another, each at its longest: a request to storage that was under way is given up; the
     lease of a holder that has died runs out, and another takes it (2 s); a connection that is dead without having been
     closed is noticed (two heartbeats and what they may be late); the pause before the next try runs out; the partitions
     of a host that hangs are given away, and at the same time what a dead one had in its hands becomes visible; and
-    where a wake-up was lost, the sweep comes by.
+    where a wake-up was lost, the sweep comes by (without it: where none was).
     """
     noticed = 2.4 * timings.heartbeat + 1
     durable = max(timings.host_lease, timings.visibility)
-    return timings.storage + timings.lease + 2 + noticed + timings.longest_reconnect + durable + timings.sweep
+    return (
+        timings.storage
+        + timings.lease
+        + 2
+        + noticed
+        + timings.longest_reconnect
+        + durable
+        + (timings.sweep if with_sweep else 0)
+    )
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -812,10 +883,31 @@ def longest_calm(gap: Gap, facts: Facts) -> float:
     return max(longest, until - calm_since).total_seconds()
 
 
+def bound_of(gap: Gap, facts: Facts) -> float:
+    """Which bound holds for it: with the sweep only where wake-ups were lost while it lasted."""
+    until = gap.until or _last_instant(facts)
+    is_woken = not any(
+        each.kind == "wake_ups" and each.since <= until and each.until >= gap.since for each in facts.disturbances
+    )
+    return facts.bound_without_sweep if is_woken else facts.bound
+
+
+def after_healing(facts: Facts) -> list[float]:
+    """Of each position that had no stop when everything was healed, the seconds from then on until it had one."""
+    gaps = unprotected(facts)
+    return [
+        (until - calm.since).total_seconds()
+        for calm in facts.calms
+        for gap in gaps
+        if gap.since <= calm.since < (until := gap.until or _last_instant(facts))
+    ]
+
+
 def _last_instant(facts: Facts) -> datetime:
     instants = [each.row.event.at for each in facts.journal]
     instants += [logon.until or logon.since for logon in facts.logons]
     instants += [each.until for each in facts.disturbances]
+    instants += [each.until for each in facts.calms]
     return max(instants)
 
 

@@ -14,12 +14,14 @@ from storage.alerts import Alert
 from storage.orders import OrderRecord, RegisteredOrder
 from tests.chaos import audit
 from tests.chaos.facts import (
+    Calm,
     Disturbance,
     Exposure,
     Facts,
     Promise,
     PromisedInstruction,
     Standing,
+    TakeOver,
     VenueLogon,
     VenueOrder,
     VenueTrade,
@@ -249,9 +251,16 @@ def _clean() -> Facts:
             VenueLogon(session="S", number=1, since=_after(0), until=_after(3), ended_by="the peer logged out"),
             VenueLogon(session="S", number=101, since=_after(3), until=None),
         ],
+        calms=[_CALM],
+        take_over=_TAKE_OVER,
         lease=2,
-        bound=10,
+        bound=20,
+        bound_without_sweep=10,
     )
+
+
+_CALM = Calm(since=_after(20), until=_after(21), logged_on_after=0.5, within=10)
+_TAKE_OVER = TakeOver(killed="host-a", logged_on_after=3, healthy_after=4, within=6)
 
 
 def _alert(code: str, text: str = "") -> Alert:
@@ -473,6 +482,19 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
         "reserves 0, and entries work for 10",
     ),
     (audit.positions_are_protected_in_time, _changed(4, "venue_orders", received_at=_after(25)), "14.0 s of it"),
+    (audit.positions_are_protected_in_time, _changed(0, "calms", unprotected=["open"]), "has no stop 10.0 s after"),
+    (audit.session_comes_back, _changed(0, "calms", logged_on_after=None), "is not there 10.0 s after"),
+    (
+        audit.session_comes_back,
+        lambda facts: replace(facts, take_over=replace(_TAKE_OVER, logged_on_after=None)),
+        "no other host was logged on within 6.0 s",
+    ),
+    (
+        audit.session_comes_back,
+        lambda facts: replace(facts, take_over=replace(_TAKE_OVER, healthy_after=None)),
+        "not all hosts answer",
+    ),
+    (audit.nothing_changes_at_rest, lambda facts: replace(facts, changed=["outbox: a became b"]), "a became b"),
     (audit.alerts_are_expected, _with("alerts", _alert("ORDER_UNATTENDED", "nobody")), "ORDER_UNATTENDED: nobody"),
     (audit.alerts_are_expected, _with("alerts", _alert("STOP_REJECTED", "price")), "STOP_REJECTED"),
     (audit.alerts_are_expected, _with("alerts", _alert("STOP_REJECTED", "SendingTime")), "STOP_REJECTED"),
@@ -588,3 +610,45 @@ def test_only_time_in_which_nothing_is_disturbed_counts_against_the_bound() -> N
 def test_the_bound_is_the_sum_of_what_may_come_one_after_another() -> None:
     timings = audit.Timings(lease=2, heartbeat=1, host_lease=5, visibility=8)
     assert audit.bound(timings) == pytest.approx(10 + 2 + 2 + 3.4 + 15 + 8 + 75)
+    assert audit.bound(timings, with_sweep=False) == pytest.approx(10 + 2 + 2 + 3.4 + 15 + 8)
+
+
+def test_the_longer_bound_is_for_positions_whose_wake_ups_may_have_been_lost() -> None:
+    facts = _changed(4, "venue_orders", received_at=_after(25))(_clean())
+    lost = Disturbance(kind="wake_ups", since=_after(10), until=_after(12))
+    assert audit.checked(replace(facts, disturbances=[lost]))["positions_are_protected_in_time"] == []
+
+    before = replace(lost, until=_after(10.5))
+    (found,) = audit.checked(replace(facts, disturbances=[before]))["positions_are_protected_in_time"]
+    assert "the bound is 10.0 s" in found.text
+
+
+def test_what_had_no_stop_when_all_was_healed_is_measured_from_then_on() -> None:
+    facts = _changed(4, "venue_orders", received_at=_after(25))(_clean())
+    assert audit.after_healing(facts) == [5]
+    assert audit.after_healing(replace(facts, calms=[replace(_CALM, since=_after(26))])) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _changed(5, "venue_orders", status="4"),
+        _without("venue_trades", 0),
+        _with("journal", _CONCLUDED),
+        _changed(0, "outbox", number=7),
+        _standing("Running", seen=4),
+        _without("register", 2),
+        _changed(0, "instructions", number=2),
+        lambda facts: replace(facts, venue_positions={}),
+    ],
+)
+def test_what_changes_at_rest_is_found(change: Callable[[Facts], Facts]) -> None:
+    assert audit.changes(_clean(), change(_clean()))
+
+
+def test_nothing_has_changed_where_the_accounts_come_in_another_order() -> None:
+    clean = _clean()
+    other = replace(
+        clean, outbox=clean.outbox[::-1], journal=clean.journal[::-1], venue_orders=clean.venue_orders[::-1]
+    )
+    assert audit.changes(clean, other) == []
