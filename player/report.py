@@ -388,6 +388,9 @@ def _percentiles(values: list[float]) -> Percentiles:
     ordered = sorted(values)
     if not ordered:
         return Percentiles(p50=None, p99=None)
-    # Nearest rank: a value that was measured, not one between two.
-    at = [ordered[max(0, -(-len(ordered) * percent // 100) - 1)] for percent in (50, 99)]
-    return Percentiles(p50=round(at[0], 3), p99=round(at[1], 3))
+    return Percentiles(p50=round(percentile(ordered, 50), 3), p99=round(percentile(ordered, 99), 3))
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """By nearest rank: a value that was measured, not one between two."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -36,7 +36,9 @@ class Member:
         self.connection: Connection | None = None
         self.has_logged_on = False
         self.logon = 0
-        """The number of the last one."""
+        """Which is the last one in the list of all."""
+        self.logon_number = 0
+        """MsgSeqNum (34) of the last Logon that came with the right password."""
         self.resets = 0
         """How often its numbers have begun again, as far as we have heard."""
         self._made = 0
@@ -127,7 +129,7 @@ class Acceptor:
                 role="acceptor",
                 sender_comp_id=self._comp_id,
                 target_comp_id=comp_id,
-                authenticate=self._authenticate,
+                authenticate=lambda logon: self._authenticate(comp_id, logon),
             )
             member = Member(config, self._state.member(comp_id))
             self._members[comp_id] = self._by_session[member.name] = member
@@ -173,7 +175,7 @@ class Acceptor:
 
     def _logon_begins(self, member: Member, connection: Connection) -> None:
         number = member.logon = len(self.logons)
-        logon = Logon(session=member.name, peer=connection.peer, since=datetime.now(UTC))
+        logon = Logon(session=member.name, peer=connection.peer, number=member.logon_number, since=datetime.now(UTC))
         self.logons.append(logon)
         self._state.keep_logon(number, logon)
 
@@ -223,7 +225,13 @@ class Acceptor:
         elif kept == "lose":
             member.state.lost(ordinal)
 
-    def _authenticate(self, logon: Message) -> str | None:
+    def _authenticate(self, comp_id: str, logon: Message) -> str | None:
+        refusal = self._refusal(logon)
+        if refusal is None:
+            self._members[comp_id].logon_number = int(logon.get(34) or 0)
+        return refusal
+
+    def _refusal(self, logon: Message) -> str | None:
         username = logon.get(553)
         if self._credentials is None:
             return None

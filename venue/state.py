@@ -42,6 +42,8 @@ class Logon(msgspec.Struct, kw_only=True):
 
     session: str
     peer: str
+    number: int = 0
+    """MsgSeqNum (34) of its Logon."""
     since: datetime
     until: datetime | None = None
     """None while it is on. Of one that was on when the process was killed: when the next process began."""

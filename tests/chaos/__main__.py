@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.chaos.campaign import Campaign, Distribution, Report, run
+from tests.chaos.campaign import SWEPT, Campaign, Distribution, Report, run
 
 _SHOWN = 200
 
@@ -40,7 +40,7 @@ def main() -> int:
     console.print(f"{arguments.faults} faults, {arguments.hosts} hosts, seed {seed}")
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
-    campaign = Campaign(seed=seed, faults=arguments.faults, hosts=arguments.hosts, folder=folder)
+    campaign = Campaign(seed=seed, faults=arguments.faults, hosts=arguments.hosts, folder=folder, rest=SWEPT)
     columns = (
         TextColumn("faults"),
         BarColumn(),
@@ -77,10 +77,17 @@ def _show(console: Console, report: Report) -> None:
     times.add_row("without a session", *_cells(report.take_overs))
     times.add_row("a position without its stop", *_cells(report.unprotected))
     times.add_row("of that, longest calm stretch", *_cells(report.calm))
+    times.add_row("its stop, from the healing on", *_cells(report.healed))
     console.print(times)
+    if (last := facts.take_over) is not None and last.logged_on_after is not None:
+        console.print(f"{last.killed} was killed at the end: another host was on after {last.logged_on_after:.2f} s")
     console.print(
         f"at the venue {len(facts.venue_orders)} orders, {len(facts.venue_trades)} trades, {len(facts.logons)} logons;"
-        f" in the journal {len(facts.journal)} rows; a position may be calm without its stop for {facts.bound:.0f} s"
+        f" in the journal {len(facts.journal)} rows"
+    )
+    console.print(
+        f"a position may be calm without its stop for {facts.bound_without_sweep:.0f} s, and for {facts.bound:.0f} s"
+        " where wake-ups were lost"
     )
     differences = [difference for found in report.found.values() for difference in found]
     for text in report.refusals:

@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from gateway.outbox import Entry
 from gateway.translate import named_in
 from orchestrators.order import SHOWN_CHILDREN
 from storage.alerts import Alert
 from storage.orders import RegisteredOrder
-from tests.chaos.facts import Facts, VenueOrder, Written
+from tests.chaos.facts import Disturbance, Facts, VenueLogon, VenueOrder, VenueTrade, Written
 from trading.child import OrderStatus
 from trading.commands import ReplaceOrder, SubmitOrder
 from trading.events import (
@@ -30,6 +31,7 @@ from trading.events import (
     TradeCorrected,
 )
 from trading.identity import LETTERS, Role, is_entry, order_id_of
+from trading.instructions import InstructionRow
 from trading.lifecycles import ChildSummary
 from trading.messages import RecordDetail
 from trading.orders import OrderType, Side
@@ -41,6 +43,17 @@ _SIDES = {Side.BUY: "1", Side.SELL: "2"}
 _SIGNS = {"1": 1, "2": -1}
 _WORKING = frozenset("01")
 _PENDING = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE})
+_STATUSES = {
+    OrderStatus.NEW: "0",
+    OrderStatus.PARTIALLY_FILLED: "1",
+    OrderStatus.FILLED: "2",
+    OrderStatus.CANCELED: "4",
+    OrderStatus.REJECTED: "8",
+    OrderStatus.EXPIRED: "C",
+}
+"""What an order that is at rest says of its child, and OrdStatus (39) at the venue."""
+_NEVER_THERE = frozenset({OrderStatus.NOT_SENT, OrderStatus.REJECTED})
+"""What is said of a child that the venue does not have: one that was refused at its door is not in its book either."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +89,8 @@ def checked(facts: Facts) -> dict[str, list[Difference]]:
 
 
 def accepted_orders_are_registered(facts: Facts) -> Iterator[_Found]:
-    """An order that a client was told is accepted is in the register, and stays known."""
+    """An order that a client has placed is accepted or refused for its own sake (400). One that is accepted is in the
+    register, and stays known."""
     known = {order.order_id for order in facts.register}
     for promise in facts.promises:
         if promise.is_accepted and promise.order_id not in known:
@@ -85,6 +99,8 @@ def accepted_orders_are_registered(facts: Facts) -> Iterator[_Found]:
             yield _Found(promise.order_id, f"was accepted and then not known as that order: {promise.statuses}")
         if not promise.statuses or max(promise.statuses) >= 500:
             yield _Found(promise.order_id, f"has no definite answer: {promise.statuses}")
+        elif not promise.is_accepted and 400 not in promise.statuses:
+            yield _Found(promise.order_id, f"was never accepted, nor refused for its own sake: {promise.statuses}")
 
 
 def orders_end_or_are_looked_after(facts: Facts) -> Iterator[_Found]:
@@ -147,9 +163,9 @@ def flattened_orders_have_ended(facts: Facts) -> Iterator[_Found]:
 
 
 def outbox_is_settled(facts: Facts) -> Iterator[_Found]:
-    """What became of everything that was handed in is known: nothing stays pending or claimed."""
+    """What became of everything that was handed in is known: it is acknowledged, or dead."""
     for entry in facts.outbox:
-        if entry.state in ("pending", "claimed"):
+        if entry.state not in ("acknowledged", "dead"):
             yield _Found(entry.cl_ord_id, f"is {entry.state}, epoch {entry.epoch}")
 
 
@@ -166,6 +182,23 @@ def acknowledged_entries_are_answered(facts: Facts) -> Iterator[_Found]:
             yield _Found(entry.cl_ord_id, "is acknowledged, and no row of the journal names it")
         if isinstance(entry.command, SubmitOrder) and entry.cl_ord_id not in at_venue | refused:
             yield _Found(entry.cl_ord_id, "is acknowledged, not at the venue, and was not refused")
+
+
+REACH_THE_VENUE = Decimal("0.6")
+"""The least share of all orders that has to have traded or worked there: a campaign in which nothing is traded shows
+nothing."""
+
+
+def orders_reach_the_venue(facts: Facts) -> Iterator[_Found]:
+    """Of the orders that were placed most have traded or worked at the venue, and none was denied for a symbol that
+    nobody unblocks."""
+    reached = {order_id_of(order.cl_ord_ids[0]) for order in facts.venue_orders if order.status != "8"}
+    placed = {promise.order_id for promise in facts.promises}
+    if len(placed & reached) < REACH_THE_VENUE * len(placed) or not placed:
+        yield _Found("", f"of {len(placed)} orders {len(placed & reached)} have worked at the venue")
+    for order in facts.register:
+        if order.record is not None and order.record.outcome == "denied" and "SYMBOL_BLOCKED" in order.record.text:
+            yield _Found(order.order_id, f"was denied: {order.record.text}")
 
 
 # Nothing is doubled
@@ -222,13 +255,50 @@ def entries_do_not_exceed_their_order(facts: Facts) -> Iterator[_Found]:
 
 def sessions_never_overlap(facts: Facts) -> Iterator[_Found]:
     """The venue never had a member logged on twice at once."""
-    by_session = defaultdict(list)
-    for logon in facts.logons:
-        by_session[logon.session].append(logon)
-    for session, logons in by_session.items():
-        for one, other in pairwise(sorted(logons, key=lambda logon: logon.since)):
+    for session, logons in _by_session(facts).items():
+        for one, other in pairwise(logons):
             if one.until is None or one.until > other.since:
                 yield _Found(session, f"was logged on {one.since} to {one.until}, and again at {other.since}")
+
+
+def logons_follow_each_other(facts: Facts) -> Iterator[_Found]:
+    """Each Logon has a higher number than the one before: whoever held the lease earlier has an earlier block of
+    numbers, and does not log on after its successor."""
+    for session, logons in _by_session(facts).items():
+        for one, other in pairwise(logons):
+            if other.number <= one.number:
+                text = f"its Logon at {other.since} has number {other.number}, the one at {one.since} had {one.number}"
+                yield _Found(session, text)
+
+
+_DISPLACED = "a new Logon of this session came on another connection"
+
+
+def only_the_disturbed_are_displaced(facts: Facts) -> Iterator[_Found]:
+    """A new Logon finds the old connection there only where its holder or its connection was disturbed within the
+    lease time before."""
+    for session, logons in _by_session(facts).items():
+        for logon in logons:
+            if logon.ended_by != _DISPLACED or logon.until is None:
+                continue
+            since = logon.until - timedelta(seconds=facts.lease)
+            if not any(_leaves_a_connection(each, since, logon.until) for each in facts.disturbances):
+                text = f"its connection from {logon.peer} was displaced at {logon.until}, undisturbed"
+                yield _Found(session, text)
+
+
+def _leaves_a_connection(fault: Disturbance, since: datetime, until: datetime) -> bool:
+    """Whether it can have kept a holder or its connection from ending in time."""
+    is_one = fault.kind in ("half_open", "late") or fault.target.startswith(("host", "azurite", "storage"))
+    return is_one and fault.kind not in ("clock", "wake_ups") and fault.since <= until and fault.until >= since
+
+
+def _by_session(facts: Facts) -> dict[str, list[VenueLogon]]:
+    """The logons of each, in their order."""
+    by_session = defaultdict(list)
+    for logon in sorted(facts.logons, key=lambda logon: logon.since):
+        by_session[logon.session].append(logon)
+    return by_session
 
 
 # Nothing works after `not_sent`
@@ -329,6 +399,52 @@ def traded_quantities_agree(facts: Facts) -> Iterator[_Found]:
             yield _Found(first, f"has traded {order.cum_quantity}, by its order {own}")
 
 
+def children_agree(facts: Facts) -> Iterator[_Found]:
+    """Each child of an order is at the venue as the order says, under its last ClOrdID: status, quantity, what is left
+    of it. One that was never there is said to be rejected or not sent."""
+    at_venue = {name: order for order in facts.venue_orders for name in order.cl_ord_ids}
+    for registered in facts.register:
+        for child in _children(registered, facts):
+            name, order = child.cl_ord_ids[-1], at_venue.get(child.cl_ord_ids[-1])
+            if order is None:
+                if child.status not in _NEVER_THERE:
+                    yield _Found(name, f"is {child.status}, and not at the venue")
+                continue
+            if order.cl_ord_ids[-1] != name:
+                yield _Found(name, f"is at the venue as {order.cl_ord_ids[-1]}")
+            if _STATUSES.get(child.status) != order.status:
+                yield _Found(name, f"is {child.status}; {_shown(order)}")
+            left = child.quantity - child.cum_quantity if order.status in _WORKING else ZERO
+            if (child.quantity, left) != (order.quantity, order.leaves_quantity):
+                here = f"is for {child.quantity}, {left} left"
+                yield _Found(name, f"{here}; at the venue for {order.quantity}, {order.leaves_quantity} left")
+
+
+def prices_are_as_asked(facts: Facts) -> Iterator[_Found]:
+    """What works at the venue has the prices that were last asked for, and a bracket's exits have the bracket's."""
+    asked = {entry.cl_ord_id: entry.command for entry in facts.outbox}
+    specs = _specs(facts)
+    for order in facts.venue_orders:
+        name, command = order.cl_ord_ids[-1], asked.get(order.cl_ord_ids[-1])
+        if order.status not in _WORKING or not isinstance(command, SubmitOrder | ReplaceOrder):
+            continue
+        if (order.limit_price, order.stop_price) != (command.limit_price, command.stop_price):
+            has = f"limit {order.limit_price} stop {order.stop_price}"
+            yield _Found(
+                name, f"has {has} at the venue, asked for limit {command.limit_price} stop {command.stop_price}"
+            )
+        order_id = order_id_of(name) or ""
+        spec = specs.get(order_id)
+        if order_id in facts.standings:
+            spec = facts.standings[order_id].live.spec or spec
+        if not isinstance(spec, BracketSpec):
+            continue
+        if _letter(order) == LETTERS[Role.STOP] and order.stop_price != spec.stop_price:
+            yield _Found(name, f"has its stop at {order.stop_price}, the bracket at {spec.stop_price}")
+        if _letter(order) == LETTERS[Role.TAKE_PROFIT] and order.limit_price != spec.take_profit_price:
+            yield _Found(name, f"takes profit at {order.limit_price}, the bracket at {spec.take_profit_price}")
+
+
 def records_agree(facts: Facts) -> Iterator[_Found]:
     """The record of an ended order of one symbol says what its entries have traded."""
     entered, specs = _entered(facts), _specs(facts)
@@ -363,7 +479,7 @@ def finished_orders_that_protect_are_flat(facts: Facts) -> Iterator[_Found]:
 
 
 def open_positions_have_their_exits(facts: Facts) -> Iterator[_Found]:
-    """What an open order holds that protects it has stops for exactly that, and take-profits for that or none."""
+    """What an open order holds that protects it has stops for exactly that, and take-profits where it asks for them."""
     held, specs, working = _held(facts.venue_orders), _specs(facts), _working(facts.venue_orders)
     for order in facts.register:
         spec = specs[order.order_id]
@@ -373,8 +489,14 @@ def open_positions_have_their_exits(facts: Facts) -> Iterator[_Found]:
         quantity = held[order.order_id].get(symbol, ZERO)
         stops = -working[order.order_id, symbol, LETTERS[Role.STOP]]
         profits = -working[order.order_id, symbol, LETTERS[Role.TAKE_PROFIT]]
-        if stops != quantity or profits not in (ZERO, quantity):
+        if stops != quantity or profits != (quantity if _takes_profit(spec) else ZERO):
             yield _Found(order.order_id, f"holds {quantity} {symbol}: stops for {stops}, take-profits for {profits}")
+
+
+def _takes_profit(spec: Spec) -> bool:
+    if isinstance(spec, OcoSpec):
+        return any(entry.exit_take_profit_price is not None for entry in spec.entries)
+    return isinstance(spec, BracketSpec | TrailingSpec | ScaleSpec) and spec.take_profit_price is not None
 
 
 def exposure_forgets_what_has_ended(facts: Facts) -> Iterator[_Found]:
@@ -408,56 +530,145 @@ def reservations_are_what_may_still_fill(facts: Facts) -> Iterator[_Found]:
 def positions_are_protected_in_time(facts: Facts) -> Iterator[_Found]:
     """While nothing is disturbed, no position is without its stop for longer than the stated bound."""
     for gap in unprotected(facts):
-        seconds = longest_calm(gap, facts)
-        if seconds > facts.bound:
+        seconds, bound_of_it = longest_calm(gap, facts), bound_of(gap, facts)
+        if seconds > bound_of_it:
             text = f"{gap.quantity} without a stop from {gap.since} to {gap.until or 'the end'}: {seconds:.1f} s of it"
-            yield _Found(gap.order_id, f"{text} undisturbed, the bound is {facts.bound:.1f} s")
+            yield _Found(gap.order_id, f"{text} undisturbed, the bound is {bound_of_it:.1f} s")
         elif gap.until is None:
             yield _Found(gap.order_id, f"{gap.quantity} are without a stop since {gap.since}")
+    for calm in facts.calms:
+        for order_id in calm.unprotected:
+            yield _Found(order_id, f"has no stop {calm.within:.1f} s after all was healed at {calm.since}")
+
+
+def session_comes_back(facts: Facts) -> Iterator[_Found]:
+    """When all is healed, every host answers and one is logged on within the bound; and when its holder is then killed,
+    another is logged on within the lease time and two seconds."""
+    for calm in facts.calms:
+        if calm.logged_on_after is None:
+            yield _Found("", f"is not there {calm.within:.1f} s after all was healed at {calm.since}")
+    last = facts.take_over
+    if last is not None and last.logged_on_after is None:
+        yield _Found(last.killed, f"was killed, and no other host was logged on within {last.within:.1f} s")
+    if last is not None and last.healthy_after is None:
+        yield _Found(last.killed, "was killed and started again, and not all hosts answer with one logged on")
+
+
+def nothing_changes_at_rest(facts: Facts) -> Iterator[_Found]:
+    """What was once as it should be stays as it is: nothing is still under way, and no sweep finds anything."""
+    return (_Found("", text) for text in facts.changed)
+
+
+def changes(before: Facts, after: Facts) -> list[str]:
+    """What differs between two looks at a system in which nothing should be under way."""
+    found: list[str] = []
+    for name in ("register", "outbox", "journal", "instructions", "venue_orders", "venue_trades", "standings"):
+        one, other = _keyed(getattr(before, name)), _keyed(getattr(after, name))
+        found += [
+            f"{name}: {one.get(key, 'nothing')} became {other.get(key, 'nothing')}"
+            for key in sorted(one.keys() | other.keys())
+            if one.get(key) != other.get(key)
+        ]
+    if before.venue_positions != after.venue_positions:
+        found.append(f"venue_positions: {before.venue_positions} became {after.venue_positions}")
+    return found
+
+
+def _keyed(account: Any) -> dict[str, Any]:
+    """An account by what names its parts, whatever order they came in."""
+    if isinstance(account, dict):
+        return account
+    return {_key(each): each for each in account}
+
+
+def _key(each: Any) -> str:
+    match each:
+        case Entry():
+            return each.cl_ord_id
+        case Written():
+            return f"{each.row.order_id} {each.row.number:06}"
+        case InstructionRow():
+            return f"{each.order_id} {each.number:06}"
+        case VenueOrder():
+            return each.cl_ord_ids[0]
+        case VenueTrade():
+            return f"{each.exec_id} {each.cl_ord_id}"
+        case _:
+            return str(each.order_id)
 
 
 EXPECTED_ALERTS = {
     "AMEND_REFUSED": "an amendment crosses a fill",
-    "BOTH_FILLED": "prices move through both entries while their session is away",
     "CANCEL_REJECTED": "a cancel crosses a fill",
     "COMPLETION_REFUSED": "a leg cannot be completed",
-    "DOUBLE_EXIT": "prices move through both exits while their session is away",
+    "LEG_FAILED": "a leg ends short",
+    "ORDER_NOT_SENT": "its time was over before there was a session, or it was cancelled",
+    "REPLACE_REJECTED": "a replace crosses a fill",
+}
+"""What prices and clients bring about by themselves, and why."""
+ALERTS_OF_FAULTS = {
     "LATE_EXECUTION": "a trade was reported late",
     "LATE_FILL": "the same",
-    "LEG_FAILED": "a leg ends short",
     "MASS_STATUS_REFUSED": "the venue's list of open orders is under way for long",
     "MESSAGE_REFUSED": "a clock that jumped makes the venue refuse messages",
     "NO_ANSWER": "the venue's answers are under way for long",
     "NO_SESSION": "the session is away for long",
-    "ORDER_NOT_SENT": "an order's time was over before there was a session",
     "PIPELINE_FAILS": "storage failed",
     "RECONCILE_FAILED": "storage failed",
     "RECONCILE_INCOMPLETE": "the venue's answers are under way for long",
     "RECONCILE_UNANSWERED": "the same",
     "REOPENED": "a trade was reported late",
-    "REPLACE_REJECTED": "a replace crosses a fill",
     "REPORT_MISSING": "a report is under way for long",
     "SESSION_ENDS_SLOWLY": "storage failed",
     "STEP_FAILS": "storage failed",
     "UNANSWERED": "the venue's answers are under way for long",
-    "UNCERTAIN_ORDER": "the venue's answers are under way for long",
+    "UNCERTAIN_ORDER": "the same",
 }
-"""What faults and prices bring about by themselves, and why."""
-_OUR_OWN = ("no longer wanted", "SendingTime")
-"""What a refusal says that is of our own making: the order was taken back, or the sender's clock has jumped."""
+"""What is told of the session, of storage and of what comes late: only where a fault was on shortly before."""
+_TWICE = {
+    "DOUBLE_EXIT": frozenset({LETTERS[Role.STOP], LETTERS[Role.TAKE_PROFIT], LETTERS[Role.CLOSE]}),
+    "BOTH_FILLED": frozenset({LETTERS[Role.ENTRY]}),
+}
+"""What is told of an order of which two orders of these roles have traded."""
+_TOLD_WITHIN = timedelta(seconds=60)
+"""The longest patience after which something is told: that of the session's absence."""
 
 
 def alerts_are_expected(facts: Facts) -> Iterator[_Found]:
     """Nobody was told of anything that faults and prices cannot have brought about."""
+    traded = defaultdict(set)
+    by_name = {name: order for order in facts.venue_orders for name in order.cl_ord_ids}
+    for trade in facts.venue_trades:
+        if trade.cl_ord_id in by_name:
+            traded[order_id_of(trade.cl_ord_id)].add(by_name[trade.cl_ord_id].cl_ord_ids[0])
     for alert in facts.alerts:
-        if not _is_expected(alert):
+        if alert.code in _TWICE:
+            names = {name for name in traded[alert.order_id] if name.partition(".")[2][:1] in _TWICE[alert.code]}
+            if len(names) < 2:
+                yield _Found(alert.order_id, f"{alert.code}: {alert.text}; at the venue {sorted(names)} have traded")
+        elif not _is_expected(alert, facts):
             yield _Found(alert.order_id, f"{alert.code}: {alert.text}")
 
 
-def _is_expected(alert: Alert) -> bool:
-    if alert.code in EXPECTED_ALERTS or alert.code.endswith("_NOT_SENT"):
+def _is_expected(alert: Alert, facts: Facts) -> bool:
+    if alert.code in EXPECTED_ALERTS:
         return True
-    return alert.code.endswith("_REJECTED") and any(text in alert.text for text in _OUR_OWN)
+    if alert.code in ALERTS_OF_FAULTS:
+        return _was_disturbed(alert, facts)
+    is_refused = alert.code.endswith("_REJECTED")
+    if is_refused and "SendingTime" in alert.text:
+        return any(each.kind == "clock" for each in facts.disturbances)
+    return is_refused and "no longer wanted" in alert.text
+
+
+def _was_disturbed(alert: Alert, facts: Facts) -> bool:
+    """Whether a fault was on shortly before. Where clocks have jumped the host's may have told any time, and nothing
+    can be said of one that lies outside of the campaign."""
+    at, on = alert.raised_at, facts.disturbances
+    if any(each.since <= at <= each.until + _TOLD_WITHIN for each in on):
+        return True
+    jumped = any(each.kind == "clock" for each in on)
+    return jumped and not min(each.since for each in on) <= at <= _last_instant(facts)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -467,16 +678,21 @@ CHECKS: tuple[Check, ...] = (
     flattened_orders_have_ended,
     outbox_is_settled,
     acknowledged_entries_are_answered,
+    orders_reach_the_venue,
     venue_orders_are_ours_once,
     slots_have_one_working_order,
     nothing_was_refused_as_repeated,
     entries_do_not_exceed_their_order,
     sessions_never_overlap,
+    logons_follow_each_other,
+    only_the_disturbed_are_displaced,
     what_was_not_sent_never_arrived,
     journal_has_no_gaps,
     trades_are_journalled_once,
     positions_agree,
     traded_quantities_agree,
+    children_agree,
+    prices_are_as_asked,
     records_agree,
     finished_orders_have_nothing_working,
     finished_orders_that_protect_are_flat,
@@ -484,6 +700,8 @@ CHECKS: tuple[Check, ...] = (
     exposure_forgets_what_has_ended,
     reservations_are_what_may_still_fill,
     positions_are_protected_in_time,
+    session_comes_back,
+    nothing_changes_at_rest,
     alerts_are_expected,
 )
 
@@ -510,18 +728,26 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """The sweep's period, and for how long a row has to be overdue."""
 
 
-def bound(timings: Timings) -> float:
+def bound(timings: Timings, *, with_sweep: bool = True) -> float:
     """For how long a position may be without its stop while nothing is disturbed.
 
     The steps may come one after another, each at its longest: a request to storage that was under way is given up; the
     lease of a holder that has died runs out, and another takes it (2 s); a connection that is dead without having been
     closed is noticed (two heartbeats and what they may be late); the pause before the next try runs out; the partitions
     of a host that hangs are given away, and at the same time what a dead one had in its hands becomes visible; and
-    where a wake-up was lost, the sweep comes by.
+    where a wake-up was lost, the sweep comes by (without it: where none was).
     """
     noticed = 2.4 * timings.heartbeat + 1
     durable = max(timings.host_lease, timings.visibility)
-    return timings.storage + timings.lease + 2 + noticed + timings.longest_reconnect + durable + timings.sweep
+    return (
+        timings.storage
+        + timings.lease
+        + 2
+        + noticed
+        + timings.longest_reconnect
+        + durable
+        + (timings.sweep if with_sweep else 0)
+    )
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -658,10 +884,31 @@ def longest_calm(gap: Gap, facts: Facts) -> float:
     return max(longest, until - calm_since).total_seconds()
 
 
+def bound_of(gap: Gap, facts: Facts) -> float:
+    """Which bound holds for it: with the sweep only where wake-ups were lost while it lasted."""
+    until = gap.until or _last_instant(facts)
+    is_woken = not any(
+        each.kind == "wake_ups" and each.since <= until and each.until >= gap.since for each in facts.disturbances
+    )
+    return facts.bound_without_sweep if is_woken else facts.bound
+
+
+def after_healing(facts: Facts) -> list[float]:
+    """Of each position that had no stop when everything was healed, the seconds from then on until it had one."""
+    gaps = unprotected(facts)
+    return [
+        (until - calm.since).total_seconds()
+        for calm in facts.calms
+        for gap in gaps
+        if gap.since <= calm.since < (until := gap.until or _last_instant(facts))
+    ]
+
+
 def _last_instant(facts: Facts) -> datetime:
     instants = [each.row.event.at for each in facts.journal]
     instants += [logon.until or logon.since for logon in facts.logons]
     instants += [each.until for each in facts.disturbances]
+    instants += [each.until for each in facts.calms]
     return max(instants)
 
 

@@ -1,11 +1,10 @@
 """A campaign: orders are placed and prices move while faults come and go; then it is judged what is left behind."""
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,23 +12,26 @@ import msgspec
 
 from player.client import RefusedError, UnreachableError
 from player.processes import ProcessError
+from player.report import percentile
 from tests.chaos import audit
-from tests.chaos.facts import Disturbance, Facts, VenueLogon, VenueOrder, collect
-from tests.chaos.faults import LEASE_SECONDS, Fault, program
+from tests.chaos.facts import Calm, Disturbance, Facts, TakeOver, VenueLogon, VenueOrder, collect
+from tests.chaos.faults import HOLDER, LEASE_SECONDS, Fault, program
 from tests.chaos.load import Load, Market, plans
 from tests.chaos.system import System
 
 _ROUND = 50
 """Faults, after which there is a calm: only then does it show how long recovery takes."""
-_CALM_AT_MOST = 20.0
 _ORDERS_PER_SECOND = 1.5
 _ANSWERS_WITHIN = 60.0
 _SETTLED_WITHIN = 180.0
-_BETWEEN_LOOKS = 0.5
+_BETWEEN_LOOKS, _BETWEEN_QUESTIONS = 0.5, 0.1
+_TAKE_OVER, _SLACK = 2.0, 2.0
+"""Seconds for logging on, which are promised beyond the lease time, and what a busy machine may add."""
 _SETTINGS = {"SMA_SLOW": "10000", "PYTHONFAULTHANDLER": "1"}
 """The strategy never gives a signal: the orders are the load's. A host that crashes by itself says where."""
 _TIMINGS = audit.Timings(lease=LEASE_SECONDS, heartbeat=1, host_lease=5, visibility=5)
 """What `System` starts the hosts with."""
+SWEPT = _TIMINGS.sweep
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     orders: int = 2_000
     """At most so many: they are placed for as long as there are faults."""
     orders_per_second: float = _ORDERS_PER_SECOND
+    rest: float = 3.0
+    """Seconds after which what was clean is looked at again. `SWEPT` is long enough for what a sweep would find."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +76,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unprotected: Distribution
     calm: Distribution
     """The same, of each the longest stretch in which no fault was on."""
+    healed: Distribution
+    """From the healing of everything until each position had a stop that had none then."""
     seconds: float
 
     @property
@@ -101,9 +107,12 @@ def _carried_out(campaign: Campaign, system: System, told: Told) -> tuple[Facts,
     load.start()
     try:
         protecting = {plan.order_id for plan in planned if plan.protects}
-        _disturb(program(campaign.seed, campaign.faults), system, protecting, told)
+        calms = _disturb(program(campaign.seed, campaign.faults), system, protecting, told)
+        told("killing the holder once more", campaign.faults)
+        take_over = _killed_once_more(system) if len(system.names) > 1 else None
         told("waiting for the answers", campaign.faults)
         load.stop_placing()
+        rests_from = time.monotonic() + max(float(plan.body.get("valid_for", 0)) for plan in planned)
         load.wait_for_answers(_ANSWERS_WITHIN)
         load.wind_up(_open_orders(system))
         load.wait_for_answers(_ANSWERS_WITHIN)
@@ -111,43 +120,83 @@ def _carried_out(campaign: Campaign, system: System, told: Told) -> tuple[Facts,
         load.stop()
     _until(market.rest, 10.0)
     told("settling", campaign.faults)
-    facts = _settled(system, load)
+    # Before that the time of an order may still run out, and it ends as it should.
+    time.sleep(max(0.0, rests_from - time.monotonic()))
+    facts = _settled(campaign, partial(_look, system, load, calms, take_over))
     market.close()
     return facts, load.refusals
 
 
-def _disturb(faults: Sequence[Fault], system: System, protecting: Collection[str], told: Told) -> None:
-    """Inject one fault after another, with a calm after each round of them."""
+def _disturb(faults: Sequence[Fault], system: System, protecting: Collection[str], told: Told) -> list[Calm]:
+    """Inject one fault after another, with a calm after each round of them; the calms."""
     begun, paused = time.monotonic(), 0.0
+    calms: list[Calm] = []
     for done, fault in enumerate(faults):
         if done and done % _ROUND == 0:
             told("calm", done)
-            paused += _calm(system, protecting)
+            before = time.monotonic()
+            calms.append(_calm(system, protecting))
+            paused += time.monotonic() - before
         told(f"{fault.kind} {fault.target}", done)
         time.sleep(max(0.0, fault.at + paused - (time.monotonic() - begun)))
         system.inject(fault)
     told("healing", len(faults))
-    _calm(system, protecting)
+    return [*calms, _calm(system, protecting)]
 
 
-def _calm(system: System, protecting: Collection[str]) -> float:
-    """Heal everything, and wait until the session is there and each position protected, or for long enough to show
-    that it is not; how long that took."""
-    begun = time.monotonic()
+def _calm(system: System, protecting: Collection[str]) -> Calm:
+    """Heal everything, and wait for the session and until each position has a stop that had none."""
     system.heal_all()
-    with suppress(ProcessError):  # how long it takes is judged by what it leaves unprotected
-        system.wait_until_healthy(_CALM_AT_MOST)
-    _until(lambda: _is_protected(system, protecting), _CALM_AT_MOST)
-    return time.monotonic() - begun
+    since = datetime.now(UTC)
+    within = audit.bound(_TIMINGS, with_sweep=any(each.fault.kind == "wake_ups" for each in system.log))
+    logged_on_after = _healthy_after(system, within)
+    left = set(protecting)
+
+    def are_protected() -> bool:
+        # Prices move: what has been protected once is not waited for again.
+        left.intersection_update(_uncovered(system, left))
+        return not left
+
+    _until(are_protected, max(0.0, within - (datetime.now(UTC) - since).total_seconds()))
+    return Calm(
+        since=since,
+        until=datetime.now(UTC),
+        logged_on_after=logged_on_after,
+        unprotected=sorted(left),
+        within=within,
+    )
 
 
-def _is_protected(system: System, order_ids: Collection[str]) -> bool:
-    """Whether of these orders none holds anything without a stop or a closing order for it."""
+def _uncovered(system: System, order_ids: Collection[str]) -> Collection[str]:
+    """Which of these orders hold something without a stop or a closing order for it; all where nobody can say."""
     try:
-        orders = msgspec.convert(system.venue.get("/orders"), list[VenueOrder])
+        return audit.uncovered(msgspec.convert(system.venue.get("/orders"), list[VenueOrder]))
     except (UnreachableError, RefusedError):
-        return False
-    return not audit.uncovered(orders).intersection(order_ids)
+        return order_ids
+
+
+def _healthy_after(system: System, within: float) -> float | None:
+    try:
+        return system.wait_until_healthy(within)
+    except ProcessError:
+        return None
+
+
+def _killed_once_more(system: System) -> TakeOver:
+    """Kill the holder while all is well, and see how long it takes another to log on."""
+    within = LEASE_SECONDS + _TAKE_OVER + _SLACK
+    fault = Fault(at=0, kind="kill", target=HOLDER, duration=within)
+    killed = system.inject(fault).what
+    others = [name for name in system.names if name != killed]
+
+    def is_logged_on(name: str) -> bool:
+        status = system.status(name)
+        return status is not None and status.logged_on
+
+    logged_on_after = _until(lambda: any(map(is_logged_on, others)), within)
+    system.heal_all()
+    healthy_after = _healthy_after(system, audit.bound(_TIMINGS, with_sweep=False))
+    return TakeOver(killed=killed, logged_on_after=logged_on_after, healthy_after=healthy_after, within=within)
 
 
 def _open_orders(system: System) -> list[str]:
@@ -155,20 +204,39 @@ def _open_orders(system: System) -> list[str]:
     return [order["order_id"] for order in shown]
 
 
-def _settled(system: System, load: Load) -> Facts:
-    """The facts once nothing contradicts a promise any more, or after all patience."""
+def _look(system: System, load: Load, calms: Sequence[Calm], take_over: TakeOver | None) -> Facts:
+    return collect(
+        host=system.hosts[0],
+        venue=system.venue,
+        storage_connection=system.storage_connection,
+        promises=load.promises(),
+        promised_instructions=load.promised_instructions(),
+        disturbances=_disturbances(system),
+        calms=calms,
+        take_over=take_over,
+        lease=LEASE_SECONDS,
+        bound=audit.bound(_TIMINGS),
+        bound_without_sweep=audit.bound(_TIMINGS, with_sweep=False),
+    )
+
+
+def _settled(campaign: Campaign, look: Callable[[], Facts]) -> Facts:
+    """The facts once nothing contradicts a promise any more, and how they have changed by the end of a rest; or the
+    facts after all patience."""
+    first = _first_clean(look)
+    if audit.audit(first):
+        return first
+    time.sleep(campaign.rest)
+    second = look()
+    return msgspec.structs.replace(second, changed=audit.changes(first, second))
+
+
+def _first_clean(look: Callable[[], Facts]) -> Facts:
+    """The facts as soon as they are clean, or after all patience."""
     deadline = time.monotonic() + _SETTLED_WITHIN
     while True:
         try:
-            facts = collect(
-                host=system.hosts[0],
-                venue=system.venue,
-                storage_connection=system.storage_connection,
-                promises=load.promises(),
-                promised_instructions=load.promised_instructions(),
-                disturbances=_disturbances(system),
-                bound=audit.bound(_TIMINGS),
-            )
+            facts = look()
         except (UnreachableError, RefusedError):
             if time.monotonic() > deadline:
                 raise
@@ -187,13 +255,14 @@ def _disturbances(system: System) -> list[Disturbance]:
     ]
 
 
-def _until(holds: Callable[[], bool], within: float) -> bool:
-    deadline = time.monotonic() + within
+def _until(holds: Callable[[], bool], within: float) -> float | None:
+    """After how many seconds it was so; None: not within so many."""
+    begun = time.monotonic()
     while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_BETWEEN_LOOKS)
-    return True
+        if time.monotonic() - begun > within:
+            return None
+        time.sleep(_BETWEEN_QUESTIONS)
+    return time.monotonic() - begun
 
 
 def _report(campaign: Campaign, facts: Facts, refusals: list[str], seconds: float) -> Report:
@@ -210,6 +279,7 @@ def _report(campaign: Campaign, facts: Facts, refusals: list[str], seconds: floa
         take_overs=distribution(_absences(facts.logons)),
         unprotected=distribution([audit.seconds_in_all(gap, facts) for gap in gaps]),
         calm=distribution([audit.longest_calm(gap, facts) for gap in gaps]),
+        healed=distribution(audit.after_healing(facts)),
         seconds=seconds,
     )
 
@@ -229,13 +299,10 @@ def distribution(seconds: Sequence[float]) -> Distribution:
         return Distribution(count=0)
     in_order = sorted(seconds)
 
-    def quantile(part: float) -> float:
-        return in_order[min(len(in_order) - 1, int(part * len(in_order)))]
-
     return Distribution(
         count=len(in_order),
-        median=statistics.median(in_order),
-        p90=quantile(0.9),
-        p99=quantile(0.99),
+        median=percentile(in_order, 50),
+        p90=percentile(in_order, 90),
+        p99=percentile(in_order, 99),
         longest=in_order[-1],
     )

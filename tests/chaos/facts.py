@@ -71,11 +71,13 @@ class VenueOrder(msgspec.Struct, frozen=True, kw_only=True):
     leaves_quantity: Decimal
     status: str
     order_type: str
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
     received_at: datetime | None = None
 
 
 class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """One order's side of a trade that stands. `executed_at` is the machine's time, `at` the market's."""
+    """One order's side of a trade that stands."""
 
     exec_id: str
     cl_ord_id: str
@@ -83,16 +85,17 @@ class VenueTrade(msgspec.Struct, frozen=True, kw_only=True):
     side: str
     quantity: Decimal
     price: Decimal
-    at: datetime
-    executed_at: datetime | None = None
 
 
 class VenueLogon(msgspec.Struct, frozen=True, kw_only=True):
-    """One time that a member was logged on; `until` None: it still is."""
+    """One time that a member was logged on; `until` None: it still is. `number` is its Logon's MsgSeqNum."""
 
     session: str
+    peer: str = ""
+    number: int
     since: datetime
     until: datetime | None = None
+    ended_by: str | None = None
 
 
 class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +105,32 @@ class Disturbance(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     since: datetime
     until: datetime
+
+
+class Calm(msgspec.Struct, frozen=True, kw_only=True):
+    """A time after all faults were ended, and what came of it."""
+
+    since: datetime
+    """When everything was healed."""
+    until: datetime
+    logged_on_after: float | None
+    """Seconds until all hosts answered and one was logged on; None: they were not within `within`."""
+    unprotected: list[str] = []
+    """The orders without a stop at its begin that still had none at its end."""
+    within: float
+    """For how many seconds each of the two was waited for."""
+
+
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True):
+    """The last kill of the session's holder, when nothing else was disturbed any more."""
+
+    killed: str
+    logged_on_after: float | None
+    """Seconds until another host was logged on; None: it was not within `within`."""
+    healthy_after: float | None
+    """Seconds from the healing until all hosts answered and one was logged on; None: they were not."""
+    within: float
+    """What is promised, with what the machine may add."""
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,8 +160,18 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """ClOrdIDs that the venue has refused because they had been used before, with no PossResend to say so."""
     logons: list[VenueLogon] = []
     disturbances: list[Disturbance] = []
+    calms: list[Calm] = []
+    take_over: TakeOver | None = None
+    """None: not tried, for want of another host."""
+    changed: list[str] = []
+    """What has changed at rest, after the first look at which nothing contradicted a promise."""
+    lease: float = 0.0
+    """LEASE_SECONDS."""
     bound: float = float("inf")
-    """Seconds for which a position may be without a stop while nothing is disturbed; see `audit.bound`."""
+    """Seconds for which a position may be without a stop while nothing is disturbed and a wake-up may have been lost;
+    see `audit.bound`."""
+    bound_without_sweep: float = float("inf")
+    """The same where no wake-up was lost."""
 
 
 def collect(
@@ -143,7 +182,11 @@ def collect(
     promises: Sequence[Promise],
     promised_instructions: Sequence[PromisedInstruction],
     disturbances: Sequence[Disturbance],
+    calms: Sequence[Calm],
+    take_over: TakeOver | None,
+    lease: float,
     bound: float,
+    bound_without_sweep: float,
 ) -> Facts:
     """Ask all sides; `host` is any of the hosts. What changes meanwhile looks like a difference."""
     tables = Tables(storage_connection)
@@ -164,7 +207,11 @@ def collect(
         venue_duplicates=venue.get("/state")["duplicates"],
         logons=msgspec.convert(venue.get("/logons"), list[VenueLogon]),
         disturbances=list(disturbances),
+        calms=list(calms),
+        take_over=take_over,
+        lease=lease,
         bound=bound,
+        bound_without_sweep=bound_without_sweep,
     )
 
 

@@ -14,12 +14,14 @@ from storage.alerts import Alert
 from storage.orders import OrderRecord, RegisteredOrder
 from tests.chaos import audit
 from tests.chaos.facts import (
+    Calm,
     Disturbance,
     Exposure,
     Facts,
     Promise,
     PromisedInstruction,
     Standing,
+    TakeOver,
     VenueLogon,
     VenueOrder,
     VenueTrade,
@@ -70,7 +72,15 @@ def _bracket(order_id: str) -> BracketSpec:
 
 
 def _submit(cl_ord_id: str, side: Side, order_type: OrderType) -> SubmitOrder:
-    return SubmitOrder(cl_ord_id=cl_ord_id, symbol="IBM", side=side, quantity=_TEN, order_type=order_type)
+    return SubmitOrder(
+        cl_ord_id=cl_ord_id,
+        symbol="IBM",
+        side=side,
+        quantity=_TEN,
+        order_type=order_type,
+        limit_price=Decimal(100 if side is Side.BUY else 110) if order_type is OrderType.LIMIT else None,
+        stop_price=Decimal(95) if order_type is OrderType.STOP else None,
+    )
 
 
 def _three(order_id: str) -> list[SubmitOrder]:
@@ -95,6 +105,8 @@ def _at_venue(command: SubmitOrder, *, traded: int, status: str, at: float) -> V
         leaves_quantity=command.quantity - traded if status in "01" else Decimal(0),
         status=status,
         order_type=_TYPES[command.order_type],
+        limit_price=command.limit_price,
+        stop_price=command.stop_price,
         received_at=_after(at),
     )
 
@@ -123,7 +135,7 @@ def _row(number: int, message: int, side: Side, event: VenueEvent) -> Written:
     return Written(row=row, marks=(f"message|S|1|{message}",))
 
 
-def _trade(cl_ord_id: str, exec_id: str, side: Side, at: float) -> VenueTrade:
+def _trade(cl_ord_id: str, exec_id: str, side: Side) -> VenueTrade:
     return VenueTrade(
         exec_id=exec_id,
         cl_ord_id=cl_ord_id,
@@ -131,7 +143,6 @@ def _trade(cl_ord_id: str, exec_id: str, side: Side, at: float) -> VenueTrade:
         side=_SIDES[side],
         quantity=_TEN,
         price=Decimal(100),
-        at=_after(at),
     )
 
 
@@ -207,9 +218,7 @@ def _clean() -> Facts:
             _registered(late_spec, _record("not_sent", 0)),
         ],
         instructions=[
-            InstructionRow(
-                order_id="open", number=1, instruction=AmendRequested(amendment=Amendment(stop_price=Decimal(96)))
-            )
+            InstructionRow(order_id="open", number=1, instruction=AmendRequested(amendment=Amendment(quantity=_TEN)))
         ],
         standings={
             "over": Standing(runtime="Completed"),
@@ -223,7 +232,7 @@ def _clean() -> Facts:
             reservations={"open": Reservation(protected=True, held={"IBM": _TEN})},
             positions={"IBM": Position(symbol="IBM", quantity=_TEN, average_price=Decimal(100))},
         ),
-        alerts=[_alert("NO_SESSION")],
+        alerts=[_alert("AMEND_REFUSED")],
         venue_orders=[
             _at_venue(over[0], traded=10, status="2", at=0.5),
             _at_venue(over[1], traded=10, status="2", at=2),
@@ -233,17 +242,25 @@ def _clean() -> Facts:
             _at_venue(opened[2], traded=0, status="0", at=13),
         ],
         venue_trades=[
-            _trade("over.e1", "E1", Side.BUY, 1),
-            _trade("over.s2", "E2", Side.SELL, 5),
-            _trade("open.e1", "E3", Side.BUY, 11),
+            _trade("over.e1", "E1", Side.BUY),
+            _trade("over.s2", "E2", Side.SELL),
+            _trade("open.e1", "E3", Side.BUY),
         ],
         venue_positions={"IBM": _TEN},
         logons=[
-            VenueLogon(session="S", since=_after(0), until=_after(3)),
-            VenueLogon(session="S", since=_after(3), until=None),
+            VenueLogon(session="S", number=1, since=_after(0), until=_after(3), ended_by="the peer logged out"),
+            VenueLogon(session="S", number=101, since=_after(3), until=None),
         ],
-        bound=10,
+        calms=[_CALM],
+        take_over=_TAKE_OVER,
+        lease=2,
+        bound=20,
+        bound_without_sweep=10,
     )
+
+
+_CALM = Calm(since=_after(20), until=_after(21), logged_on_after=0.5, within=10)
+_TAKE_OVER = TakeOver(killed="host-a", logged_on_after=3, healthy_after=4, within=6)
 
 
 def _alert(code: str, text: str = "") -> Alert:
@@ -301,10 +318,32 @@ _CONCLUDED = Written(
 _SECOND_STOP = _submit("open.s9", Side.SELL, OrderType.STOP)
 
 
+_DENIED = replace(_record("denied", 0), text="SYMBOL_BLOCKED: symbol=IBM")
+_CUT = Disturbance(kind="cut", since=_BEGIN - timedelta(seconds=90), until=_BEGIN - timedelta(seconds=80))
+_DISPLACED = "a new Logon of this session came on another connection"
+
+
+def _stopped(until: float) -> Disturbance:
+    return Disturbance(kind="stop", target="host-a", since=_BEGIN, until=_after(until))
+
+
+def _living(index: int, **changes: Any) -> Callable[[Facts], Facts]:
+    """One child of the open order changed, as the order has it."""
+
+    def change(facts: Facts) -> Facts:
+        children = list(facts.standings["open"].live.children)
+        children[index] = replace(children[index], **changes)
+        return _standing("Running", children=children)(facts)
+
+    return change
+
+
 _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
     (audit.accepted_orders_are_registered, _with("promises", Promise(order_id="x", statuses=(202,))), "register"),
     (audit.accepted_orders_are_registered, _changed(1, "promises", statuses=(202, 404)), "not known"),
     (audit.accepted_orders_are_registered, _changed(1, "promises", statuses=()), "no definite answer"),
+    (audit.accepted_orders_are_registered, _changed(1, "promises", statuses=(409, 409)), "never accepted"),
+    (audit.accepted_orders_are_registered, _changed(1, "promises", statuses=(404,)), "never accepted"),
     (audit.orders_end_or_are_looked_after, _standing("Failed"), "is Failed"),
     (audit.orders_end_or_are_looked_after, _standing("Running", seen=2), "row 2 of 3"),
     (audit.orders_end_or_are_looked_after, _standing("Running", instructed=0), "instruction 0 of 1"),
@@ -323,8 +362,18 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
     ),
     (audit.flattened_orders_have_ended, _with("instructions", _FLATTEN), "is open"),
     (audit.outbox_is_settled, _changed(0, "outbox", state="claimed"), "is claimed"),
+    (audit.outbox_is_settled, _changed(0, "outbox", state="pending"), "is pending"),
+    (audit.outbox_is_settled, _changed(0, "outbox", state="sent"), "is sent"),
+    (audit.outbox_is_settled, _changed(0, "outbox", state="given_up"), "is given_up"),
     (audit.acknowledged_entries_are_answered, _without("journal", 6), "no row of the journal"),
     (audit.acknowledged_entries_are_answered, _without("venue_orders", 1), "not at the venue"),
+    (
+        audit.orders_reach_the_venue,
+        _with("promises", Promise(order_id="more", statuses=(202,)), Promise(order_id="other", statuses=(202,))),
+        "of 5 orders 2 have worked",
+    ),
+    (audit.orders_reach_the_venue, lambda facts: replace(facts, promises=[]), "of 0 orders 0 have worked"),
+    (audit.orders_reach_the_venue, _changed(2, "register", record=_DENIED), "SYMBOL_BLOCKED"),
     (audit.venue_orders_are_ours_once, _without("outbox", 0), "the outbox does not have it"),
     (
         audit.venue_orders_are_ours_once,
@@ -349,6 +398,13 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
     (audit.entries_do_not_exceed_their_order, _changed(3, "venue_orders", cum_quantity=Decimal(11)), "is for 10"),
     (audit.sessions_never_overlap, _changed(0, "logons", until=_after(4)), "and again at"),
     (audit.sessions_never_overlap, _changed(0, "logons", until=None), "and again at"),
+    (audit.logons_follow_each_other, _changed(1, "logons", number=1), "has number 1, "),
+    (audit.only_the_disturbed_are_displaced, _changed(0, "logons", ended_by=_DISPLACED), "undisturbed"),
+    (
+        audit.only_the_disturbed_are_displaced,
+        lambda facts: replace(_changed(0, "logons", ended_by=_DISPLACED)(facts), disturbances=[_stopped(until=0.9)]),
+        "undisturbed",
+    ),
     (
         audit.what_was_not_sent_never_arrived,
         _with("venue_orders", _at_venue(_LATE, traded=0, status="0", at=14)),
@@ -378,6 +434,26 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
         "by its order 7",
     ),
     (audit.traded_quantities_agree, _standing("Running", children=[]), "does not know of it"),
+    (audit.children_agree, _changed(5, "venue_orders", status="4"), "is new; at the venue"),
+    (audit.children_agree, _changed(5, "venue_orders", status="C"), "OrdStatus C"),
+    (audit.children_agree, _changed(5, "venue_orders", cl_ord_ids=["open.t3", "open.t4"]), "at the venue as open.t4"),
+    (audit.children_agree, _changed(5, "venue_orders", leaves_quantity=Decimal(8)), "at the venue for 10, 8 left"),
+    (audit.children_agree, _without("venue_orders", 5), "is new, and not at the venue"),
+    (audit.children_agree, _living(1, status=OrderStatus.CANCELED), "is canceled; at the venue"),
+    (audit.children_agree, _living(1, status=OrderStatus.PENDING_CANCEL), "is pending_cancel; at the venue"),
+    (audit.children_agree, _living(1, quantity=Decimal(9)), "is for 9"),
+    (audit.prices_are_as_asked, _changed(4, "venue_orders", stop_price=Decimal(94)), "stop 94 at the venue"),
+    (audit.prices_are_as_asked, _changed(5, "venue_orders", limit_price=Decimal(111)), "limit 111"),
+    (
+        audit.prices_are_as_asked,
+        _standing("Running", spec=replace(_bracket("open"), stop_price=Decimal(96))),
+        "has its stop at 95, the bracket at 96",
+    ),
+    (
+        audit.prices_are_as_asked,
+        _standing("Running", spec=replace(_bracket("open"), take_profit_price=Decimal(120))),
+        "takes profit at 110, the bracket at 120",
+    ),
     (
         audit.records_agree,
         _changed(0, "register", record=_record("stop_loss", 9)),
@@ -392,6 +468,7 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
         _changed(5, "venue_orders", leaves_quantity=Decimal(8)),
         "profits for 8",
     ),
+    (audit.open_positions_have_their_exits, _changed(5, "venue_orders", status="4"), "take-profits for 0"),
     (audit.exposure_forgets_what_has_ended, _reserving(over=Reservation()), "is not open"),
     (
         audit.exposure_forgets_what_has_ended,
@@ -405,8 +482,32 @@ _PLANTED: list[tuple[audit.Check, Callable[[Facts], Facts], str]] = [
         "reserves 0, and entries work for 10",
     ),
     (audit.positions_are_protected_in_time, _changed(4, "venue_orders", received_at=_after(25)), "14.0 s of it"),
+    (audit.positions_are_protected_in_time, _changed(0, "calms", unprotected=["open"]), "has no stop 10.0 s after"),
+    (audit.session_comes_back, _changed(0, "calms", logged_on_after=None), "is not there 10.0 s after"),
+    (
+        audit.session_comes_back,
+        lambda facts: replace(facts, take_over=replace(_TAKE_OVER, logged_on_after=None)),
+        "no other host was logged on within 6.0 s",
+    ),
+    (
+        audit.session_comes_back,
+        lambda facts: replace(facts, take_over=replace(_TAKE_OVER, healthy_after=None)),
+        "not all hosts answer",
+    ),
+    (audit.nothing_changes_at_rest, lambda facts: replace(facts, changed=["outbox: a became b"]), "a became b"),
     (audit.alerts_are_expected, _with("alerts", _alert("ORDER_UNATTENDED", "nobody")), "ORDER_UNATTENDED: nobody"),
     (audit.alerts_are_expected, _with("alerts", _alert("STOP_REJECTED", "price")), "STOP_REJECTED"),
+    (audit.alerts_are_expected, _with("alerts", _alert("STOP_REJECTED", "SendingTime")), "STOP_REJECTED"),
+    (audit.alerts_are_expected, _with("alerts", _alert("STOP_NOT_SENT")), "STOP_NOT_SENT"),
+    (audit.alerts_are_expected, _with("alerts", _alert("CLOSE_NOT_SENT")), "CLOSE_NOT_SENT"),
+    (audit.alerts_are_expected, _with("alerts", _alert("NO_SESSION")), "NO_SESSION"),
+    (
+        audit.alerts_are_expected,
+        lambda facts: replace(_with("alerts", _alert("NO_SESSION"))(facts), disturbances=[_CUT]),
+        "NO_SESSION",
+    ),
+    (audit.alerts_are_expected, _with("alerts", _alert("DOUBLE_EXIT")), "at the venue [] have traded"),
+    (audit.alerts_are_expected, _with("alerts", _alert("BOTH_FILLED")), "at the venue ['open.e1'] have traded"),
 ]
 
 
@@ -419,6 +520,38 @@ def test_a_difference_is_found(check: audit.Check, plant: Callable[[Facts], Fact
 def test_a_refusal_of_our_own_making_is_expected() -> None:
     alert = _alert("STOP_REJECTED", "stop open.s2: not at the venue and no longer wanted: it was asked to be cancelled")
     assert audit.audit(_with("alerts", alert)(_clean())) == []
+
+
+def test_a_holder_that_was_stopped_may_be_displaced() -> None:
+    facts = _changed(0, "logons", ended_by=_DISPLACED)(_clean())
+    disturbed = replace(facts, disturbances=[_stopped(until=1.1)])
+    assert audit.checked(disturbed)["only_the_disturbed_are_displaced"] == []
+
+
+def test_both_exits_may_be_told_where_both_have_traded_at_the_venue() -> None:
+    facts = _with("alerts", _alert("DOUBLE_EXIT"))(_clean())
+    facts = _with("venue_trades", _trade("open.s2", "E4", Side.SELL), _trade("open.t3", "E5", Side.SELL))(facts)
+    assert audit.checked(facts)["alerts_are_expected"] == []
+
+
+def test_the_session_may_be_told_missing_shortly_after_a_fault() -> None:
+    shortly = replace(_CUT, until=_BEGIN - timedelta(seconds=50))
+    facts = replace(_with("alerts", _alert("NO_SESSION"))(_clean()), disturbances=[shortly])
+    assert audit.checked(facts)["alerts_are_expected"] == []
+
+
+def test_where_clocks_have_jumped_a_time_outside_of_the_campaign_says_nothing() -> None:
+    jumped = Disturbance(kind="clock", since=_after(5), until=_after(6))
+    facts = replace(_with("alerts", _alert("NO_SESSION"))(_clean()), disturbances=[jumped])
+    assert audit.checked(facts)["alerts_are_expected"] == []
+
+
+def test_a_campaign_whose_only_order_never_reached_the_venue_is_not_clean() -> None:
+    clean = _clean()
+    late = [order for order in clean.register if order.order_id == "late"]
+    dead = [entry for entry in clean.outbox if entry.state == "dead"]
+    facts = Facts(promises=[clean.promises[2]], register=late, outbox=dead, standings={"late": clean.standings["late"]})
+    assert [difference.kind for difference in audit.audit(facts)] == ["orders_reach_the_venue"]
 
 
 def test_every_check_is_shown_to_find_something() -> None:
@@ -477,3 +610,45 @@ def test_only_time_in_which_nothing_is_disturbed_counts_against_the_bound() -> N
 def test_the_bound_is_the_sum_of_what_may_come_one_after_another() -> None:
     timings = audit.Timings(lease=2, heartbeat=1, host_lease=5, visibility=8)
     assert audit.bound(timings) == pytest.approx(10 + 2 + 2 + 3.4 + 15 + 8 + 75)
+    assert audit.bound(timings, with_sweep=False) == pytest.approx(10 + 2 + 2 + 3.4 + 15 + 8)
+
+
+def test_the_longer_bound_is_for_positions_whose_wake_ups_may_have_been_lost() -> None:
+    facts = _changed(4, "venue_orders", received_at=_after(25))(_clean())
+    lost = Disturbance(kind="wake_ups", since=_after(10), until=_after(12))
+    assert audit.checked(replace(facts, disturbances=[lost]))["positions_are_protected_in_time"] == []
+
+    before = replace(lost, until=_after(10.5))
+    (found,) = audit.checked(replace(facts, disturbances=[before]))["positions_are_protected_in_time"]
+    assert "the bound is 10.0 s" in found.text
+
+
+def test_what_had_no_stop_when_all_was_healed_is_measured_from_then_on() -> None:
+    facts = _changed(4, "venue_orders", received_at=_after(25))(_clean())
+    assert audit.after_healing(facts) == [5]
+    assert audit.after_healing(replace(facts, calms=[replace(_CALM, since=_after(26))])) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _changed(5, "venue_orders", status="4"),
+        _without("venue_trades", 0),
+        _with("journal", _CONCLUDED),
+        _changed(0, "outbox", number=7),
+        _standing("Running", seen=4),
+        _without("register", 2),
+        _changed(0, "instructions", number=2),
+        lambda facts: replace(facts, venue_positions={}),
+    ],
+)
+def test_what_changes_at_rest_is_found(change: Callable[[Facts], Facts]) -> None:
+    assert audit.changes(_clean(), change(_clean()))
+
+
+def test_nothing_has_changed_where_the_accounts_come_in_another_order() -> None:
+    clean = _clean()
+    other = replace(
+        clean, outbox=clean.outbox[::-1], journal=clean.journal[::-1], venue_orders=clean.venue_orders[::-1]
+    )
+    assert audit.changes(clean, other) == []

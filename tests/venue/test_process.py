@@ -368,6 +368,7 @@ async def test_every_logon_is_told_with_its_end(exchange: VenueProcess) -> None:
     assert before <= times[0] <= times[-1] <= datetime.now(UTC)
     assert logons[2]["until"] is None
     assert all(each["peer"].startswith("127.0.0.1:") for each in logons)
+    assert [each["number"] for each in logons] == [1, 2, 4]  # number 3 was a Logout
 
 
 async def test_orders_and_executions_carry_the_machines_time(exchange: VenueProcess) -> None:
