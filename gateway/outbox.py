@@ -36,7 +36,8 @@ _READERS = 8
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One message to the venue. `at` becomes its TransactTime (60); `epoch` is the claiming holder's.
 
-    `number` and `sent_at` are MsgSeqNum (34) and the machine's time of the last sending that is known of.
+    `number` and `sent_at` are MsgSeqNum (34) and the machine's time of the last sending that is known of. `reason` says
+    why it was given up.
     """
 
     order_id: str
@@ -46,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
     number: int = 0
     sent_at: datetime | None = None
+    reason: str = ""
 
     @property
     def cl_ord_id(self) -> str:

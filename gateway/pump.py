@@ -423,7 +423,7 @@ class Pump:
             if stored.entry.state in UNCERTAIN:
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
             elif stored.entry.state == "given_up":
-                self._tell_given_up(stored.entry, f"given up by epoch {stored.entry.epoch}")
+                self._tell_given_up(stored.entry)
         reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
         while True:
             host, pause = reconnect.next()
@@ -457,7 +457,14 @@ class Pump:
         try:
             # Read anew each time, so that certificates may be renewed.
             tls = await self._in_pool(partial(tls_context, settings))
-            self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
+            self._connection = await connect(
+                *host,
+                self._session,
+                self._on_event,
+                tls=tls,
+                processed_by="application",
+                on_writable=self._flush,
+            )
         except (OSError, TlsError) as error:
             return None, str(error) or "no answer"
         if self._session.is_cut:  # by its Logon already, when it was not yet known here
@@ -719,16 +726,17 @@ class Pump:
 
     async def _give_up(self, entry: Entry, reason: str) -> None:
         """Nobody is told by whom the lease has left meanwhile: the next holder may have sent it."""
+        entry = msgspec.structs.replace(entry, reason=reason)
         with contextlib.suppress(LeaseLostError):
             await self._writer.commit(*self._outbox.giving_up(entry))
-            self._tell_given_up(entry, reason)
+            self._tell_given_up(entry)
             for other in self._queue.lane(self._lane(entry)):
                 # By then it may have gone with another.
                 if other.entry.order_id == entry.order_id and other.entry.cl_ord_id in self._queue:
                     self._conclude_if_unwanted(other)
 
-    def _tell_given_up(self, entry: Entry, reason: str) -> None:
-        text = f"not at the venue and no longer wanted: {reason}"
+    def _tell_given_up(self, entry: Entry) -> None:
+        text = f"not at the venue and no longer wanted: {entry.reason}"
         _log.warning("%s: %s is %s", self._settings.session, entry.cl_ord_id, text)
         event = translate.refused(entry.command, text, market_now(self._settings))
         record = partial(self._recorder.conclude, entry, event)
