@@ -31,6 +31,8 @@ _HIDDEN = "00:00:05"
 """How long the development host hides what a dead host had: the shortest that a hanging process does not trip over."""
 _SENDER, _TARGET = "DESK", "VENUE"
 _USERNAME, _PASSWORD = "desk", "development-only"
+TRADING_SESSION = f"FIX.4.4-{_TARGET}-{_SENDER}"
+"""Its name at the venue."""
 _COPY = "DESKCOPY"
 _MESSAGES_PER_SECOND = 200
 _DATE_TOLERANCE = 900.0
