@@ -29,6 +29,7 @@ from player.processes import free_port
 from player.stack import Stack, StackOptions, running
 from replay.history import History
 from replay.recording import HostFile
+from tests.chaos.proxies import StorageProxy
 
 _BRACKETS = 20
 _IDLE_SECONDS = 10.0
@@ -52,38 +53,17 @@ class CountingProxy:
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
-        self.requests = 0
-        self._target = target
+        self._proxy = StorageProxy(target)
+
+    @property
+    def requests(self) -> int:
+        """How many have come so far."""
+        return self._proxy.requests
 
     async def serve(self) -> None:
-        server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        async with server:
-            await server.serve_forever()
-
-    async def _connect(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        service, to_service = await asyncio.open_connection("127.0.0.1", self._target)
-        answers = asyncio.create_task(_copy(service, to_client))
-        try:
-            while True:
-                head = await client.readuntil(b"\r\n\r\n")
-                self.requests += 1
-                to_service.write(head + await client.readexactly(_content_length(head)))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            to_service.close()
-            await asyncio.wait([answers])
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while data := await source.read(1 << 16):
-        target.write(data)
-    target.close()
-
-
-def _content_length(head: bytes) -> int:
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    return 0
+        """Until the process ends."""
+        await self._proxy.listen([self.port])
+        await asyncio.Event().wait()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tests.chaos import audit
 from tests.chaos.facts import Calm, Disturbance, Facts, TakeOver, VenueLogon, VenueOrder, collect
 from tests.chaos.faults import HOLDER, LEASE_SECONDS, Fault, program
 from tests.chaos.load import Load, Market, plans
-from tests.chaos.system import System
+from tests.chaos.system import TRADING_SESSION, Effects, System
 
 _ROUND = 50
 """Faults, after which there is a calm: only then does it show how long recovery takes."""
@@ -47,6 +47,8 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_second: float = _ORDERS_PER_SECOND
     rest: float = 3.0
     """Seconds after which what was clean is looked at again. `SWEPT` is long enough for what a sweep would find."""
+    program: tuple[Fault, ...] = ()
+    """What is broken; none: as many `faults` as are wanted, from the seed."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +81,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     healed: Distribution
     """From the healing of everything until each position had a stop that had none then."""
     seconds: float
+    effects: dict[str, Effects] = {}
+    """Faults by kind: how many there were, and how many of them had an effect."""
+    died: list[str] = []
+    """Processes that have ended by themselves."""
 
     @property
     def is_clean(self) -> bool:
-        return not self.refusals and not any(self.found.values())
+        return not self.refusals and not self.died and not any(self.found.values())
 
 
 Told = Callable[[str, int], None]
@@ -95,8 +101,10 @@ def run(campaign: Campaign, told: Told) -> Report:
     told("starting", 0)
     with System(campaign.folder, hosts=campaign.hosts, settings=_SETTINGS, seed=campaign.seed) as system:
         facts, refusals = _carried_out(campaign, system, told)
+        effects, died = system.effects(), list(system.died)
     (campaign.folder / "facts.json").write_bytes(msgspec.json.encode(facts))
-    return _report(campaign, facts, refusals, time.monotonic() - begun)
+    report = _report(campaign, facts, refusals, time.monotonic() - begun)
+    return msgspec.structs.replace(report, effects=effects, died=died)
 
 
 def _carried_out(campaign: Campaign, system: System, told: Told) -> tuple[Facts, list[str]]:
@@ -107,7 +115,8 @@ def _carried_out(campaign: Campaign, system: System, told: Told) -> tuple[Facts,
     load.start()
     try:
         protecting = {plan.order_id for plan in planned if plan.protects}
-        calms = _disturb(program(campaign.seed, campaign.faults), system, protecting, told)
+        faults = campaign.program or program(campaign.seed, campaign.faults)
+        calms = _disturb(faults, system, protecting, told)
         told("killing the holder once more", campaign.faults)
         take_over = _killed_once_more(system) if len(system.names) > 1 else None
         told("waiting for the answers", campaign.faults)
@@ -276,7 +285,7 @@ def _report(campaign: Campaign, facts: Facts, refusals: list[str], seconds: floa
         refusals=refusals,
         injected=dict(sorted(injected.items())),
         outcomes=dict(sorted(outcomes.items())),
-        take_overs=distribution(_absences(facts.logons)),
+        take_overs=distribution(_absences([logon for logon in facts.logons if logon.session == TRADING_SESSION])),
         unprotected=distribution([audit.seconds_in_all(gap, facts) for gap in gaps]),
         calm=distribution([audit.longest_calm(gap, facts) for gap in gaps]),
         healed=distribution(audit.after_healing(facts)),

@@ -42,7 +42,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     - cut (a FIX connection's both ends closed): none
     - half_open (bytes of the connections that exist vanish; at the end they are dead): `direction` out, in, both
     - delay (bytes are held): `direction`, `seconds`
-    - late (what the host has sent is held, its end is closed after `seconds`, and what was held arrives at the end)
+    - late (what the host has sent is held, and its end is closed after `seconds`): `release`, when what was held
+      arrives: before_logon, just before the next connection's Logon, or at_end
     - storage_errors, storage_throttle, storage_slow, lost_answers, lost_requests: `share` of the requests,
       `host` whose requests (none: everybody's), for storage_slow `seconds`
     - clock (the host's wall clock is wrong): `offset` in seconds
@@ -123,7 +124,10 @@ def _delay(rng: random.Random) -> Fault:
 
 
 def _late(rng: random.Random) -> Fault:
-    parameters: dict[str, float | str] = {"seconds": _between(rng, 0.1, 1.0)}
+    parameters: dict[str, float | str] = {
+        "seconds": _between(rng, 0.1, 1.0),
+        "release": rng.choice(("before_logon", "at_end")),
+    }
     return Fault(at=0, kind="late", target="fix-proxy", duration=_between(rng, 1.5, 4.0), parameters=parameters)
 
 

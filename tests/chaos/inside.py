@@ -5,7 +5,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-_FORMAT = "3d"
+_FORMAT, _COUNTS = "3d", "3q"
 _FOLDER = Path(__file__).with_name("inject")
 
 
@@ -15,7 +15,7 @@ class Inside:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.offset = self.drop = self.repeat = 0.0
-        path.write_bytes(struct.pack(_FORMAT, 0, 0, 0))
+        path.write_bytes(struct.pack(_FORMAT, 0, 0, 0) + struct.pack(_COUNTS, 0, 0, 0))
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -31,3 +31,8 @@ class Inside:
         self.repeat = self.repeat if repeat is None else repeat
         with self._path.open("r+b") as file:
             file.write(struct.pack(_FORMAT, self.offset, self.drop, self.repeat))
+
+    def effects(self) -> tuple[int, int, int]:
+        """How often the host has read a wrong clock, dropped a wake-up, and repeated one."""
+        clock, dropped, repeated = struct.unpack_from(_COUNTS, self._path.read_bytes(), struct.calcsize(_FORMAT))
+        return clock, dropped, repeated

@@ -23,12 +23,26 @@ from player.stack import HUB
 from tests.chaos.facts import Promise, PromisedInstruction
 
 SYMBOLS = tuple(f"CH{letter}" for letter in "ABCDEF")
-_KINDS = {"bracket": 58, "trailing": 10, "single": 12, "oco": 10, "multi_leg": 10}
+_KINDS = {
+    "bracket": 50,
+    "trailing": 8,
+    "single": 10,
+    "oco": 9,
+    "multi_leg": 8,
+    "twap": 5,
+    "iceberg": 5,
+    "scale": 5,
+}
 """Of a hundred orders, how many are of each kind."""
 _CENTRE, _WIDEST = 100.0, 6.0
-_STEP = 0.35
-"""By how much a price moves at a time; it is drawn back to the centre."""
-_BETWEEN_PRICES, _BETWEEN_TICKS = 0.15, 1.0
+_STEP, _PULL = 0.25, 0.01
+"""By how much a price moves at a time, and is drawn back to the centre. In an outage of some seconds it seldom goes as
+far as from one exit to the other: that blocks a symbol."""
+_BETWEEN_PRICES, _BETWEEN_TICKS, _BETWEEN_ACTS = 0.15, 1.0, 4.0
+_LATEST = 20
+"""Trades, of which the venue takes back or corrects one."""
+_BETWEEN_LOOKS = 0.5
+"""Seconds after which a human looks again whether a symbol is blocked, and unblocks it."""
 _TIMEOUT = 4.0
 """Seconds in which a host has to answer a client."""
 _BEFORE_ASKING_AGAIN = 0.3
@@ -54,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def protects(self) -> bool:
         """Whether what it fills gets a stop."""
-        return self.body["type"] in ("bracket", "trailing", "oco")
+        return self.body["type"] in ("bracket", "trailing", "oco", "scale")
 
 
 def plans(seed: int, count: int, per_second: float) -> list[Plan]:
@@ -91,8 +105,8 @@ def _bracket(chance: random.Random) -> dict[str, Any]:
         "side": side,
         "quantity": str(chance.randint(5, 20)),
         "entry_price": entry,
-        "stop_price": entry - sign * chance.uniform(1.5, 4),
-        "take_profit_price": entry + sign * chance.uniform(1.5, 4),
+        "stop_price": entry - sign * chance.uniform(1.7, 3.5),
+        "take_profit_price": entry + sign * chance.uniform(1.7, 3.5),
     }
 
 
@@ -116,7 +130,7 @@ def _single(chance: random.Random) -> dict[str, Any]:
 
 
 def _oco(chance: random.Random) -> dict[str, Any]:
-    distance = chance.uniform(0.5, 2)
+    distance = chance.uniform(0.8, 2)
     entries: list[dict[str, Any]] = []
     for side, sign in (("buy", 1), ("sell", -1)):
         price = sign * distance
@@ -136,6 +150,43 @@ def _multi_leg(chance: random.Random) -> dict[str, Any]:
     return {"legs": legs, "on_leg_failure": failure, "valid_for": chance.randint(5, 15)}
 
 
+def _twap(chance: random.Random) -> dict[str, Any]:
+    side, sign = _side(chance)
+    return {
+        "symbol": chance.choice(SYMBOLS),
+        "side": side,
+        "quantity": str(chance.randint(8, 20)),
+        "limit_price": -sign * chance.uniform(-0.5, 0.5),
+        "duration": chance.randint(4, 15),
+        "slices": chance.randint(2, 4),
+        "at_end": chance.choice(("leave", "cross")),
+    }
+
+
+def _iceberg(chance: random.Random) -> dict[str, Any]:
+    side, sign = _side(chance)
+    return {
+        "symbol": chance.choice(SYMBOLS),
+        "side": side,
+        "quantity": str(chance.randint(8, 20)),
+        "limit_price": -sign * chance.uniform(-0.3, 0.8),
+        "display_quantity": str(chance.randint(2, 6)),
+    }
+
+
+def _scale(chance: random.Random) -> dict[str, Any]:
+    side, sign = _side(chance)
+    first = -sign * chance.uniform(-0.3, 0.6)
+    second = first - sign * 0.5
+    return {
+        "symbol": chance.choice(SYMBOLS),
+        "side": side,
+        "rungs": [{"quantity": str(chance.randint(3, 9)), "price": price} for price in (first, second)],
+        "stop_price": second - sign * chance.uniform(1.7, 3),
+        "take_profit_price": first + sign * chance.uniform(1.7, 3),
+    }
+
+
 def _side(chance: random.Random) -> tuple[str, int]:
     return chance.choice((("buy", 1), ("sell", -1)))
 
@@ -146,6 +197,9 @@ _BODIES: dict[str, Callable[[random.Random], dict[str, Any]]] = {
     "single": _single,
     "oco": _oco,
     "multi_leg": _multi_leg,
+    "twap": _twap,
+    "iceberg": _iceberg,
+    "scale": _scale,
 }
 
 
@@ -171,11 +225,35 @@ class Market:
         self.prices = dict.fromkeys(SYMBOLS, _CENTRE)
         self._numbers = itertools.count(1)
 
+    def meddle(self) -> None:
+        """What a venue does unasked: it cancels an order, corrects a trade's price or takes a trade back.
+
+        Such a request has no key, so it is about something that is there now, and is not made again where nobody
+        answers.
+        """
+        act = self._chance.choices(("cancel", "correct", "bust"), (5, 3, 2))[0]
+        try:
+            if act == "cancel":
+                working = [
+                    each["cl_ord_ids"][-1] for each in self._venue.get("/orders") if each["status"] in ("0", "1")
+                ]
+                if working:
+                    self._venue.post(f"/orders/{self._chance.choice(working)}/cancel")
+                return
+            trades = self._venue.get("/executions")[-_LATEST:]
+            if trades:
+                trade = self._chance.choice(trades)
+                price = f"{float(trade['price']) + 0.01:.2f}"
+                body = {"quantity": trade["quantity"], "price": price} if act == "correct" else None
+                self._venue.post(f"/trades/{trade['exec_id']}/{act}", body)
+        except (UnreachableError, RefusedError):
+            return
+
     def move(self) -> None:
         """One step of each price, told to the venue; what it does not hear now it hears with the next."""
         sizes: dict[str, str | None] = {}
         for symbol in SYMBOLS:
-            price = self.prices[symbol] + self._chance.gauss(0, _STEP) + 0.03 * (_CENTRE - self.prices[symbol])
+            price = self.prices[symbol] + self._chance.gauss(0, _STEP) + _PULL * (_CENTRE - self.prices[symbol])
             self.prices[symbol] = price = min(max(price, _CENTRE - _WIDEST), _CENTRE + _WIDEST)
             sizes[symbol] = self._chance.choice((None, None, "3", "7"))
         self._show(sizes)
@@ -279,7 +357,7 @@ class Load:
         self._ending = False
         self._placing = True
         self._begun = time.monotonic()
-        self._threads = ThreadPoolExecutor(_CLIENTS + 1, thread_name_prefix="load")
+        self._threads = ThreadPoolExecutor(_CLIENTS + 2, thread_name_prefix="load")
         for plan in planned:
             self._put(plan.at, _Asked(kind="place", plan=plan, host=self._any_host(), left=plan.repeats))
 
@@ -291,6 +369,7 @@ class Load:
     def start(self) -> None:
         self._begun = time.monotonic()
         self._threads.submit(self._move)
+        self._threads.submit(self._unblock)
         for _ in range(_CLIENTS):
             self._threads.submit(self._serve)
 
@@ -336,14 +415,28 @@ class Load:
     # In threads
 
     def _move(self) -> None:
-        told = 0.0
+        told, acted = 0.0, time.monotonic()
         while not self._ending:
             self._market.move()
+            if self._placing and time.monotonic() - acted >= _BETWEEN_ACTS:
+                acted = time.monotonic()
+                self._market.meddle()
             if time.monotonic() - told >= _BETWEEN_TICKS:
                 told = time.monotonic()
                 self._market.tell()
             with self._changed:
                 self._changed.wait_for(lambda: self._ending, _BETWEEN_PRICES)
+
+    def _unblock(self) -> None:
+        """What a human does who is told of a double exit."""
+        for host in itertools.count():
+            if self._ending:
+                return
+            status, shown = self._desk.ask(host, "GET", "/api/exposure")
+            for symbol in shown["blocked"] if status == 200 else ():
+                self._desk.ask(host, "DELETE", f"/api/exposure/blocked?symbol={symbol}")
+            with self._changed:
+                self._changed.wait_for(lambda: self._ending, _BETWEEN_LOOKS)
 
     def _serve(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 `python -m tests.chaos.proxies fix --listen N --target N --control N` (storage: `--listen N N`, one for each host). The
 control API is HTTP with JSON: `POST /faults/KIND` begins a fault, with its parameters as the body,
-`DELETE /faults/KIND` ends it, `GET /state` tells what went through.
+`DELETE /faults/KIND` (`?door=N` for the fault of one door) ends it, `GET /state` tells what went through.
 """
 
 import argparse
@@ -10,8 +10,9 @@ import asyncio
 import random
 import re
 import sys
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ _HOST = "127.0.0.1"
 _CHUNK = 1 << 16
 _HEAD_LIMIT = 1 << 20
 _MSG_TYPE = re.compile(rb"\x0135=([^\x01]+)\x01")
+_SENDER = re.compile(rb"\x0149=([^\x01]+)\x01")
+_BEFORE_THE_NEXT = 0.1
+"""Seconds in which the venue takes bytes that are to come before what a new connection brings."""
 
 
 class FaultError(Exception):
@@ -34,6 +38,8 @@ class _Link:
 
     def __init__(self, host: asyncio.StreamWriter, venue: asyncio.StreamWriter) -> None:
         self.ends: dict[Direction, asyncio.StreamWriter] = {"in": host, "out": venue}
+        self.sender: str | None = None
+        """The SenderCompID (49) of the first that the host has sent; empty where that has none."""
         self.lost: set[Direction] = set()
         """In which directions bytes vanish."""
         self.kept: list[bytes] | None = None
@@ -58,8 +64,9 @@ class FixProxy:
     - `half_open` (`direction`: out, in, both): what comes on the connections that exist now vanishes, and neither end
       hears that the other one is gone. When it ends these connections are closed.
     - `delay` (`seconds`, `direction`): bytes arrive so much later, in their order.
-    - `late` (`seconds`): what a host sends from now on is held, after `seconds` the host's end is closed, the venue's
-      is not. When it ends the venue gets what was held, on the old connection: by then there may be a new one.
+    - `late` (`seconds`, `release`): what a host sends from now on is held, after `seconds` the host's end is closed,
+      the venue's is not. The venue gets what was held on the old connection: with `release` `before_logon` just before
+      what the same member's next connection brings first, else when the fault ends, when there may be a new one.
     """
 
     def __init__(self, target: int) -> None:
@@ -68,10 +75,14 @@ class FixProxy:
         self._delays: dict[Direction, float] = {}
         self._half_open: list[_Link] = []
         self._late: list[_Link] = []
+        self._before_logon = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
-        self.swallowed: Counter[str] = Counter()
-        """How many messages of each MsgType (35) have vanished on half-open connections, on the way to the venue."""
+        self.swallowed: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By SenderCompID (49): how many messages of each MsgType (35) have vanished on half-open connections, on the
+        way to the venue."""
+        self.hit: Counter[str] = Counter()
+        """By kind: how many connections were cut; how many pieces vanished, were delayed, or held to arrive late."""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection of a host."""
@@ -99,6 +110,7 @@ class FixProxy:
         match kind:
             case "cut":
                 for link in list(self._links):
+                    self.hit[kind] += 1
                     link.abort()
             case "half_open":
                 for link in self._links:
@@ -107,6 +119,7 @@ class FixProxy:
             case "delay":
                 self._delays = dict.fromkeys(directions, seconds)
             case "late":
+                self._before_logon = parameters.get("release") == "before_logon"
                 for link in self._links:
                     if link.kept is None:
                         link.kept = []
@@ -115,8 +128,9 @@ class FixProxy:
             case _:
                 raise FaultError(f"{kind} is not a fault of a FIX proxy: cut, half_open, delay, late")
 
-    def end(self, kind: str) -> None:
-        """End a fault; one that is not there is fine."""
+    def end(self, kind: str, door: int | None = None) -> None:
+        """End a fault; one that is not there is fine. Of doors it has one."""
+        del door
         match kind:
             case "half_open":
                 for link in self._half_open:
@@ -132,7 +146,8 @@ class FixProxy:
                 self._late.clear()
 
     def state(self) -> dict[str, object]:
-        return {"connections": len(self._links), "accepted": self.accepted, "swallowed": self.swallowed}
+        senders = [link.sender for link in self._links if link.sender and not link.is_broken]
+        return {"senders": senders, "accepted": self.accepted, "swallowed": self.swallowed, "hit": self.hit}
 
     async def _carry(self, link: _Link, direction: Direction, source: asyncio.StreamReader) -> None:
         """Pass on what comes, when it is due, in its order."""
@@ -141,6 +156,7 @@ class FixProxy:
         loop = asyncio.get_running_loop()
         try:
             while data := await source.read(_CHUNK):
+                self.hit["delay"] += direction in self._delays
                 due.put_nowait((loop.time() + self._delays.get(direction, 0.0), data))
         except OSError:
             pass
@@ -156,11 +172,16 @@ class FixProxy:
                 if not link.is_broken:
                     link.abort()
                 return
+            if direction == "out" and link.sender is None:
+                link.sender = _sender(data)
+                await self._let_held_before(link)
             if direction in link.lost:
+                self.hit["half_open"] += 1
                 if direction == "out":
-                    self.swallowed.update(each.decode() for each in _MSG_TYPE.findall(data))
+                    self.swallowed[link.sender or ""].update(each.decode() for each in _MSG_TYPE.findall(data))
                 continue
             if direction == "out" and link.kept is not None:
+                self.hit["late"] += 1
                 link.kept.append(data)
                 continue
             try:
@@ -173,21 +194,38 @@ class FixProxy:
         await asyncio.sleep(seconds)
         link.ends["in"].transport.abort()
 
+    async def _let_held_before(self, link: _Link) -> None:
+        """Give the venue what the old connections of the same member hold, where it is to have that first."""
+        held = (
+            [old for old in self._late if old is not link and old.sender == link.sender] if self._before_logon else []
+        )
+        for old in held:
+            await self._hand_over(old)
+        if held:
+            await asyncio.sleep(_BEFORE_THE_NEXT)
+
     async def _deliver(self, link: _Link) -> None:
-        kept, link.kept = link.kept or [], None
-        try:
+        await self._hand_over(link)
+        link.kept = None
+        await asyncio.sleep(_BEFORE_THE_NEXT)
+        link.abort()
+
+    async def _hand_over(self, link: _Link) -> None:
+        kept, link.kept = link.kept or [], []
+        with suppress(OSError):
             for data in kept:
                 link.ends["out"].write(data)
             await link.ends["out"].drain()
-            await asyncio.sleep(0.2)
-        except OSError:
-            pass
-        link.abort()
 
     def _soon(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _sender(data: bytes) -> str:
+    found = _SENDER.search(data)
+    return found[1].decode() if found else ""
 
 
 class StorageFault(msgspec.Struct, frozen=True):
@@ -202,6 +240,7 @@ class StorageFault(msgspec.Struct, frozen=True):
 _ANSWERS = {
     "storage_errors": ("500 Internal Server Error", "InternalError", ""),
     "storage_throttle": ("503 Service Unavailable", "ServerBusy", "Retry-After: 1\r\n"),
+    "wrong_date": ("403 Forbidden", "AuthenticationFailed", ""),
 }
 _STORAGE_FAULTS = (*_ANSWERS, "storage_slow", "lost_answers", "lost_requests")
 
@@ -211,7 +250,8 @@ class StorageProxy:
 
     Faults:
 
-    - `storage_errors`: 500, and nothing is carried out. `storage_throttle`: 503 with Retry-After, likewise.
+    - `storage_errors`: 500, and nothing is carried out. `storage_throttle`: 503 with Retry-After, `wrong_date`: 403,
+      likewise.
     - `lost_requests`: the connection is closed, and nothing is carried out.
     - `lost_answers`: carried out, and the connection is closed instead of an answer.
     - `storage_slow`: carried out, and answered `seconds` later.
@@ -222,24 +262,26 @@ class StorageProxy:
     def __init__(self, target: int, seed: int = 0) -> None:
         self._target = target
         self._rng = random.Random(seed)
-        self._faults: dict[str, StorageFault] = {}
+        self._faults: dict[tuple[str, int | None], StorageFault] = {}
         self._open = asyncio.Event()
         self._open.set()
         self._under_way = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self.requests = 0
-        self.hit = 0
+        self.hit: Counter[str] = Counter()
+        """How many requests were hit by each kind of fault."""
 
     def begin(self, kind: str, parameters: dict[str, float | str]) -> None:
         """Raises `FaultError` where there is no such fault."""
         if kind not in _STORAGE_FAULTS:
             raise FaultError(f"{kind} is not a fault of a storage proxy: {', '.join(_STORAGE_FAULTS)}")
-        self._faults[kind] = msgspec.convert({"kind": kind, **parameters}, StorageFault)
+        fault = msgspec.convert({"kind": kind, **parameters}, StorageFault)
+        self._faults[kind, fault.door] = fault
 
-    def end(self, kind: str) -> None:
-        """End a fault; one that is not there is fine."""
-        self._faults.pop(kind, None)
+    def end(self, kind: str, door: int | None = None) -> None:
+        """End a fault of this door; one that is not there is fine."""
+        self._faults.pop((kind, door), None)
 
     def state(self) -> dict[str, object]:
         return {"requests": self.requests, "hit": self.hit, "under_way": self._under_way}
@@ -252,6 +294,11 @@ class StorageProxy:
     async def resume(self) -> None:
         """Let what was held go on."""
         self._open.set()
+
+    async def listen(self, ports: Sequence[int]) -> None:
+        """Serve connections from now on, by one door for each of these ports."""
+        for door, port in enumerate(ports):
+            await asyncio.start_server(partial(self.accept, door), _HOST, port, limit=_HEAD_LIMIT)
 
     async def accept(self, door: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, which came in by this door."""
@@ -288,7 +335,7 @@ class StorageProxy:
     def _fault(self, door: int) -> StorageFault | None:
         for fault in self._faults.values():
             if fault.door in (None, door) and self._rng.random() < fault.share:
-                self.hit += 1
+                self.hit[fault.kind] += 1
                 return fault
         return None
 
@@ -361,7 +408,8 @@ def control(proxy: Proxy) -> web.Application:
         return web.json_response(proxy.state())
 
     async def end(request: web.Request) -> web.Response:
-        proxy.end(request.match_info["kind"])
+        door = request.query.get("door")
+        proxy.end(request.match_info["kind"], None if door is None else int(door))
         return web.json_response(proxy.state())
 
     async def state(request: web.Request) -> web.Response:
@@ -392,8 +440,7 @@ async def _serve(options: argparse.Namespace) -> None:
         await asyncio.start_server(proxy.accept, _HOST, options.listen[0])
     else:
         proxy = StorageProxy(options.target, options.seed)
-        for door, port in enumerate(options.listen):
-            await asyncio.start_server(partial(proxy.accept, door), _HOST, port, limit=_HEAD_LIMIT)
+        await proxy.listen(options.listen)
     runner = web.AppRunner(control(proxy), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, _HOST, options.control).start()

@@ -6,13 +6,13 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,9 +31,17 @@ _HIDDEN = "00:00:05"
 """How long the development host hides what a dead host had: the shortest that a hanging process does not trip over."""
 _SENDER, _TARGET = "DESK", "VENUE"
 _USERNAME, _PASSWORD = "desk", "development-only"
+TRADING_SESSION = f"FIX.4.4-{_TARGET}-{_SENDER}"
+"""Its name at the venue."""
+_COPY = "DESKCOPY"
+_MESSAGES_PER_SECOND = 200
+_DATE_TOLERANCE = 900.0
+"""Seconds by which the date of a request may be off, before Azure Storage refuses it (Shared Key authorization)."""
 _LIMITS = dict.fromkeys(("MAX_ORDER_NOTIONAL", "MAX_SYMBOL_NOTIONAL", "MAX_GROSS_NOTIONAL"), "1000000000")
 _WORKERS = 32
 _QUIET_WITHIN = 20.0
+_CONNECTED_WITHIN = 1.0
+_WRONG_DATE = "wrong_date"
 _SHM_WRITE_LOCKS = range(120, 123)
 """Bytes of SQLite's -shm file whose lock says that a process writes, checkpoints or recovers (SQLite's WAL format)."""
 
@@ -45,6 +53,15 @@ class Injected(msgspec.Struct):
     what: str
     since: datetime
     until: datetime | None = None
+    had_effect: bool = False
+    """Whether it changed anything: known when it is over."""
+
+
+class Effects(NamedTuple):
+    """How many faults there were, and how many of them had an effect."""
+
+    injected: int
+    effective: int
 
 
 class _Part(msgspec.Struct):
@@ -77,6 +94,10 @@ class _Control:
     def delete(self, path: str) -> Any:
         return self._ask(lambda client: client.delete(path))
 
+    def hits(self, kind: str) -> int:
+        """How often this kind of fault has hit anything."""
+        return int(self.get("/state")["hit"].get(kind, 0))
+
     def _ask(self, question: Callable[[Client], Any]) -> Any:
         client = Client(self._port, timeout=_QUIET_WITHIN)
         try:
@@ -98,6 +119,8 @@ class System:
         self.folder = folder.resolve()
         self.logs = self.folder / "logs"
         self.log: list[Injected] = []
+        self.died: list[str] = []
+        """Processes that had ended by themselves when they were to be killed or stopped."""
         self.names = [f"host-{chr(ord('a') + number)}" for number in range(hosts)]
         self.host_ports = [free_port() for _ in self.names]
         self.control_port = free_port()
@@ -175,8 +198,8 @@ class System:
         resolved = self._resolved(fault)
         resources = self._resources(resolved)
         self._end_all(active for active in self._active if active.resources & resources)
-        end = self._begin(resolved)
         injected = Injected(fault=fault, what=resolved.target, since=datetime.now(UTC))
+        end = self._begin(resolved)
         self.log.append(injected)
         over = threading.Event()
         ended = self._pool.submit(self._end_later, injected, over, end)
@@ -237,8 +260,16 @@ class System:
         return int(self._storage.get("/state")["requests"])
 
     def swallowed(self) -> dict[str, int]:
-        """How many messages of each MsgType (35) have vanished on half-open connections, on their way to the venue."""
-        return dict(self._fix.get("/state")["swallowed"])
+        """How many of the trading session's messages of each MsgType (35) have vanished on half-open connections, on
+        their way to the venue."""
+        return dict(self._fix.get("/state")["swallowed"].get(_SENDER, {}))
+
+    def effects(self) -> dict[str, Effects]:
+        """By kind, of the faults that are over: how many there were, and how many of them had an effect."""
+        over = [each for each in self.log if each.until is not None]
+        kinds = Counter(each.fault.kind for each in over)
+        effective = Counter(each.fault.kind for each in over if each.had_effect)
+        return {kind: Effects(number, effective[kind]) for kind, number in sorted(kinds.items())}
 
     def pid(self, name: str) -> int:
         """The process id of a part, by its name."""
@@ -263,6 +294,7 @@ class System:
     def _make_parts(self, app: Path) -> list[_Part]:
         venue = ["--fix-port", self._venue_port, "--control-port", self.control_port, "--state", self._state / "venue"]
         logon = ["--comp-id", _TARGET, "--username", _USERNAME, "--password", _PASSWORD]
+        logon += ["--drop-copy", f"{_SENDER}={_COPY}"]
         fix = ["--listen", self._fix_port, "--target", self._venue_port, "--control", self._fix_control_port]
         storage = ["--listen", *self._doors, "--target", self._azurite_port, "--control", self._storage_control_port]
         parts = [
@@ -308,6 +340,11 @@ class System:
             "FIX_USERNAME": _USERNAME,
             "FIX_PASSWORD": _PASSWORD,
             "FIX_HEARTBEAT_SECONDS": "1",
+            "FIX_MESSAGES_PER_SECOND": str(_MESSAGES_PER_SECOND),
+            "DROP_COPY_SENDER_COMP_ID": _COPY,
+            "DROP_COPY_USERNAME": _USERNAME,
+            "DROP_COPY_PASSWORD": _PASSWORD,
+            "DROP_COPY_PATIENCE_SECONDS": "30",
             "LEASE_SECONDS": f"{self.lease_seconds:g}",
             "SLICE_SECONDS": "10",
             "SEQUENCE_BLOCK": "100",
@@ -344,21 +381,22 @@ class System:
             return frozenset({f"{fault.target} {fault.kind}"})
         return frozenset(names)
 
-    def _begin(self, fault: Fault) -> Callable[[], None]:
-        """Begin it; what is returned ends it."""
+    def _begin(self, fault: Fault) -> Callable[[], bool]:
+        """Begin it; what is returned ends it, and says whether it had an effect."""
         names = self.names if fault.target == ALL_HOSTS else [fault.target]
         match fault.kind:
             case "kill":
                 return self._kill(names, fault.parameters.get("again"))
             case "stop":
-                for name in names:
-                    self._freeze(name)
-                return partial(self._signal_all, names, signal.SIGCONT)
+                return self._stop(names)
             case "clock":
-                return self._inside_all(names, {"offset": fault.parameters["offset"]})
+                return self._clock(names, float(fault.parameters["offset"]))
             case "wake_ups":
                 return self._inside_all(names, {key: fault.parameters[key] for key in ("drop", "repeat")})
-            case "cut" | "half_open" | "delay" | "late":
+            case "cut" | "half_open" | "late":
+                self._wait_for_connection()
+                return self._at_proxy(self._fix, fault.kind, fault.parameters)
+            case "delay":
                 return self._at_proxy(self._fix, fault.kind, fault.parameters)
             case _:
                 parameters: dict[str, Any] = dict(fault.parameters)
@@ -370,34 +408,88 @@ class System:
         for name in names:
             self._signal(name, number)
 
-    def _inside_all(self, names: list[str], numbers: Mapping[str, float | str]) -> Callable[[], None]:
+    def _stop(self, names: list[str]) -> Callable[[], bool]:
+        self._note_dead(names)
+        for name in names:
+            self._freeze(name)
+        had_effect = any(_is_stopped(self.pid(name)) for name in names)
+
+        def end() -> bool:
+            self._signal_all(names, signal.SIGCONT)
+            return had_effect
+
+        return end
+
+    def _clock(self, names: list[str], offset: float) -> Callable[[], bool]:
+        """A host whose clock is far off has its requests to storage refused, too."""
+        end_inside = self._inside_all(names, {"offset": offset})
+        doors = [self.names.index(name) for name in names] if abs(offset) > _DATE_TOLERANCE else []
+        for door in doors:
+            self._storage.post(f"/faults/{_WRONG_DATE}", {"door": door})
+
+        def end() -> bool:
+            for door in doors:
+                self._storage.delete(f"/faults/{_WRONG_DATE}?door={door}")
+            return end_inside()
+
+        return end
+
+    def _inside_all(self, names: list[str], numbers: Mapping[str, float | str]) -> Callable[[], bool]:
         def set_all(values: Mapping[str, float]) -> None:
             for name in names:
                 self._inside[name].set(**values)
 
+        kinds = [number for number, key in enumerate(("offset", "drop", "repeat")) if numbers.get(key)]
+
+        def effects() -> list[int]:
+            return [self._inside[name].effects()[kind] for name in names for kind in kinds]
+
+        before = effects()
         set_all({key: float(value) for key, value in numbers.items()})
-        return partial(set_all, dict.fromkeys(numbers, 0.0))
 
-    def _at_proxy(self, proxy: _Control, kind: str, parameters: Mapping[str, object]) -> Callable[[], None]:
-        proxy.post(f"/faults/{kind}", parameters)
-
-        def end() -> None:
-            proxy.delete(f"/faults/{kind}")
+        def end() -> bool:
+            set_all(dict.fromkeys(numbers, 0.0))
+            return effects() != before
 
         return end
 
-    def _kill(self, names: list[str], again: float | str | None) -> Callable[[], None]:
+    def _wait_for_connection(self) -> None:
+        """Wait a moment for the trading session's connection, without which there is nothing to break."""
+        deadline = time.monotonic() + _CONNECTED_WITHIN
+        while _SENDER not in self._fix.get("/state")["senders"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _at_proxy(self, proxy: _Control, kind: str, parameters: Mapping[str, object]) -> Callable[[], bool]:
+        before, query = proxy.hits(kind), f"?door={parameters['door']}" if "door" in parameters else ""
+        proxy.post(f"/faults/{kind}", parameters)
+
+        def end() -> bool:
+            proxy.delete(f"/faults/{kind}{query}")
+            return proxy.hits(kind) > before
+
+        return end
+
+    def _note_dead(self, names: Iterable[str]) -> None:
+        """Keep in mind which of these have ended by themselves: killing and starting them would hide it."""
+        for name in names:
+            if not self._parts[name].process.is_running():
+                self.died.append(str(self._parts[name].process.failure("has ended by itself")))
+
+    def _kill(self, names: list[str], again: float | str | None) -> Callable[[], bool]:
+        self._note_dead(names)
+        had_effect = any(self._parts[name].process.is_running() for name in names)
         for name in names:
             if name == "azurite":
                 self._kill_azurite()
             else:
                 self._end(name)
 
-        def start_again() -> None:
+        def start_again() -> bool:
             if again is not None and "azurite" not in names:
                 for name in names:
                     self._parts[name].process.start()
                 time.sleep(float(again))
+                self._note_dead(names)
                 for name in names:
                     self._end(name)
             for name in names:
@@ -405,6 +497,7 @@ class System:
             for name in names:
                 part = self._parts[name]
                 part.process.wait_until(part.is_ready)
+            return had_effect
 
         return start_again
 
@@ -454,11 +547,11 @@ class System:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
 
-    def _end_later(self, injected: Injected, over: threading.Event, end: Callable[[], None]) -> None:
+    def _end_later(self, injected: Injected, over: threading.Event, end: Callable[[], bool]) -> None:
         over.wait(injected.fault.duration)
         if self._stopping:
             return
-        end()
+        injected.had_effect = end()
         injected.until = datetime.now(UTC)
 
     def _end_all(self, chosen: Iterable[_Active]) -> None:
@@ -483,11 +576,18 @@ class System:
 def _wait_until_stopped(pid: int) -> None:
     """SIGSTOP takes effect a moment after it was sent: the process's threads have to reach the kernel."""
     deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        if state == "T":
-            return
+    while time.monotonic() < deadline and _state(pid) not in ("T", ""):
         time.sleep(0.001)
+
+
+def _is_stopped(pid: int) -> bool:
+    _wait_until_stopped(pid)
+    return _state(pid) == "T"
+
+
+def _state(pid: int) -> str:
+    """A process's state as the kernel shows it; empty where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

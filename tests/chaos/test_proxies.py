@@ -59,12 +59,12 @@ class Fix:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.venue.put_nowait(End(reader, writer))
 
-    async def connection(self) -> tuple[End, End]:
+    async def connection(self, first: bytes = b"hello") -> tuple[End, End]:
         host = End(*await asyncio.open_connection("127.0.0.1", self._port))
         async with asyncio.timeout(2):
             venue = await self.venue.get()
-        host.send(b"hello")
-        await venue.gets(b"hello")
+        host.send(first)
+        await venue.gets(first)
         return host, venue
 
 
@@ -106,7 +106,8 @@ async def test_a_half_open_connection_swallows_what_is_sent_and_is_dead_afterwar
     order = b"8=FIX.4.4\x019=5\x0135=D\x0110=1\x01"
     host.send(order)
     await (venue.gets(order) if direction == "in" else venue.hears_nothing())
-    assert fix.proxy.state()["swallowed"] == ({} if direction == "in" else {"D": 1})
+    assert fix.proxy.state()["swallowed"] == ({} if direction == "in" else {"": {"D": 1}})
+    assert fix.proxy.hit["half_open"] > 0
     fix.proxy.end("half_open")
     await host.is_closed()
     await venue.is_closed()
@@ -158,6 +159,50 @@ async def test_old_bytes_arrive_on_the_old_connection_when_a_new_one_exists(fix:
     await venue.is_closed()
     new_host.send(b"still there")
     await new_venue.gets(b"still there")
+
+
+async def test_old_bytes_may_arrive_just_before_the_same_members_next_logon(fix: Fix) -> None:
+    host, venue = await fix.connection(_logon(b"DESK"))
+    fix.proxy.begin("late", {"seconds": 0.1, "release": "before_logon"})
+    host.send(b"an old order")
+    await host.is_closed()
+    await fix.connection(_logon(b"DESKCOPY"))  # another member's is no reason
+    await venue.hears_nothing()
+    arrived = asyncio.create_task(venue.gets(b"an old order"))
+    await fix.connection(_logon(b"DESK"))
+    assert arrived.done()
+    await arrived
+    await venue.hears_nothing()  # the new Logon is what ends the old connection
+    fix.proxy.end("late")
+    await venue.is_closed()
+
+
+def _logon(sender: bytes) -> bytes:
+    return b"8=FIX.4.4\x019=5\x0135=A\x0149=" + sender + b"\x0110=1\x01"
+
+
+async def test_a_proxy_says_who_is_connected_and_what_its_faults_have_hit(fix: Fix) -> None:
+    for kind in ("cut", "half_open", "late"):
+        fix.proxy.begin(kind, {"seconds": 0.0})
+        fix.proxy.end(kind)
+    assert fix.proxy.state() == {"senders": [], "accepted": 0, "swallowed": {}, "hit": {}}
+    host, venue = await fix.connection(_logon(b"DESK"))
+    assert fix.proxy.state()["senders"] == ["DESK"]
+    fix.proxy.begin("delay", {"seconds": 0.1, "direction": "out"})
+    host.send(b"slow")
+    await venue.gets(b"slow")
+    fix.proxy.end("delay")
+    fix.proxy.begin("late", {"seconds": 0.1})
+    host.send(b"old")
+    await host.is_closed()
+    fix.proxy.end("late")
+    await venue.gets(b"old")
+    host, _ = await fix.connection()
+    fix.proxy.begin("cut", {})
+    await host.is_closed()
+    assert {kind: fix.proxy.hit[kind] > 0 for kind in ("delay", "late", "cut")} == dict.fromkeys(
+        ("delay", "late", "cut"), True
+    )
 
 
 async def test_a_venue_that_is_down_closes_the_connection() -> None:
@@ -232,7 +277,7 @@ async def test_requests_and_answers_of_every_form_go_through_one_connection_and_
     async with asyncio.timeout(2):
         assert await reader.readexactly(len(expected)) == expected
     assert storage.carried_out == [b"one", b"", b""]
-    assert storage.proxy.state() == {"requests": 3, "hit": 0, "under_way": 0}
+    assert storage.proxy.state() == {"requests": 3, "hit": {}, "under_way": 0}
     writer.close()
 
 
@@ -241,6 +286,7 @@ async def test_requests_and_answers_of_every_form_go_through_one_connection_and_
     [
         ("storage_errors", "500 Internal Server Error", False),
         ("storage_throttle", "503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1", False),
+        ("wrong_date", "403 Forbidden", False),
         ("lost_requests", "", False),
         ("lost_answers", "", True),
         ("storage_slow", "200 OK", True),
@@ -264,13 +310,17 @@ async def test_a_fault_may_be_for_one_door(storage: Storage) -> None:
     storage.proxy.begin("storage_errors", {"door": 1})
     assert "200 OK" in await storage.asks(b"row", door=0)
     assert "500 " in await storage.asks(b"row", door=1)
+    storage.proxy.begin("storage_errors", {"door": 0})
+    storage.proxy.end("storage_errors", 1)
+    assert "500 " in await storage.asks(b"row", door=0)
+    assert "200 OK" in await storage.asks(b"row", door=1)
 
 
 async def test_a_share_of_the_requests_is_hit(storage: Storage) -> None:
     storage.proxy.begin("storage_errors", {"share": 0.5})
     answers = ["500 " in await storage.asks(b"row") for _ in range(60)]
     assert 10 < sum(answers) < 50
-    assert sum(answers) == storage.proxy.hit
+    assert storage.proxy.hit == {"storage_errors": sum(answers)}
 
 
 async def test_quiesce_waits_for_what_is_under_way_and_holds_what_comes(storage: Storage) -> None:
@@ -306,10 +356,10 @@ def test_a_proxy_is_a_process_that_is_told_what_to_do_over_http(tmp_path: Path) 
     try:
         process.wait_until(lambda: process.has_written(f"proxy: storage on {listen}"))
         client.post("/faults/storage_errors", {"share": 0.5, "door": 0})
-        client.delete("/faults/storage_errors")
+        client.delete("/faults/storage_errors?door=0")
         client.post("/quiesce")
         client.post("/resume")
-        assert client.get("/state") == {"requests": 0, "hit": 0, "under_way": 0}
+        assert client.get("/state") == {"requests": 0, "hit": {}, "under_way": 0}
         with pytest.raises(RefusedError, match=r"400 .*late is not a fault"):
             client.post("/faults/late", {})
         with pytest.raises(RefusedError, match=r"400 .*share"):
