@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from tests.protocol.rules import Rule
 
 Phase = Literal["candidate", "taking", "took", "holds", "dead"]
-Link = Literal["", "dialled", "on"]
+Link = Literal["", "dialled", "on", "out"]  # out: asked to end; it neither sends nor reads any more
 Stage = Literal[
     "",  # not known here
     "queued",  # claimed by this epoch, never left
@@ -57,6 +57,7 @@ class Process(NamedTuple):
     hand: str = ""  # the message that has passed the check of the lease, and is about to be written to the socket
     link: Link = ""
     dials: int = 0  # how often it may still connect after its lease was taken
+    resets: bool = False  # whether its next Logon begins the numbers again
     answered: bool = False  # the venue's ResendRequest on this connection
     # The connection, as the venue has it.
     open: bool = False
@@ -67,6 +68,11 @@ class Process(NamedTuple):
     old_reports: int = 0  # numbers up to here are resent on this connection
     readable: int = 0  # numbers up to here have arrived, where it is over
 
+    @property
+    def releases(self) -> bool:
+        """Whether its last write, the lease's release, is on its way or has arrived."""
+        return self.write is not None and self.write[0] == "release"
+
 
 class World(NamedTuple):
     """Storage, venue and caller, and both processes."""
@@ -75,7 +81,7 @@ class World(NamedTuple):
     epoch: int
     cursor: int
     unchanged: bool  # the lease row has not changed for the lease time
-    row: str  # of the outbox: absent, pending, claimed, given_up, acknowledged, dead
+    row: str  # of the outbox: absent, pending, claimed (or sent, which is the same), given_up, acknowledged, dead
     journal: tuple[tuple[str, int], ...]  # kind and message
     woken: frozenset[int]  # the rows that the caller was told of
     known_rows: tuple[int, int]  # only without INSERT_UNDER_NEXT_NUMBER
@@ -91,6 +97,10 @@ class World(NamedTuple):
     crashes: int
     stops: int
     cuts: int
+    ends: int  # how often a holder may still be asked to end
+    is_marked: bool  # the lease row says that the numbers are to begin again
+    first: int  # the epoch whose numbers began at 1
+    is_spoilt: bool  # a Logon with the numbers of before the reset was accepted after it
     processes: tuple[Process, Process]
 
 
@@ -109,27 +119,39 @@ class Scenario(NamedTuple):
     cuts: int = 0
     returns: int = 0
     """How often a process may connect after its lease was taken."""
+    is_fenced: bool = True
+    """Whether FENCED_SOCKET is there: it is taken away where something else is to hold without it."""
+    ends: int = 0
+    """How often a holder is asked to end."""
+    is_reset: bool = False
+    """Whether it is to end for a reset of the numbers."""
 
 
 LATE = Scenario("an order whose time may run out", may_be_withdrawn=False)
 WITHDRAWN = Scenario("an order that the caller may want back", may_be_late=False)
 CUT = Scenario("an order whose connection may break", may_be_withdrawn=False, stops=0, cuts=1)
 RETURNS = Scenario(
-    "a stopped process that connects once more", may_be_withdrawn=False, is_handed_in_twice=False, crashes=0, returns=1
-)
+    "a stopped process that connects once more", may_be_withdrawn=False, is_handed_in_twice=False, crashes=0, returns=1,
+    is_fenced=False,
+)  # fmt: skip
+HANDOVER = Scenario("a holder that is asked to end", may_be_late=False, stops=0, ends=1)
+RESET = Scenario(
+    "a reset, and a stopped process that connects once more", may_be_late=False, may_be_withdrawn=False,
+    is_handed_in_twice=False, crashes=0, returns=1, ends=1, is_reset=True,
+)  # fmt: skip
 REPLACE = Scenario("a replace", is_order=False, may_be_late=False, may_be_withdrawn=False)
 MUTE = Scenario("a venue that says nothing until asked", may_be_late=False, may_be_withdrawn=False, mute=True)
 FORGETFUL = Scenario(
     "a venue that forgets what it has answered", may_be_late=False, may_be_withdrawn=False, forgetful=True
 )
-SCENARIOS = (LATE, WITHDRAWN, CUT, RETURNS, REPLACE, MUTE, FORGETFUL)
+SCENARIOS = (LATE, WITHDRAWN, HANDOVER, RESET, CUT, RETURNS, REPLACE, MUTE, FORGETFUL)
 
 
 def start(scenario: Scenario) -> World:
     """The first process holds the lease and is logged on."""
     # Where connections break, some numbers may be lost with them: here, those of three heartbeats.
     heartbeats: tuple[Message, ...] = (
-        (("heartbeats", _BLOCK + 2, _BLOCK + 5),) if scenario.cuts or scenario.returns else ()
+        (("heartbeats", _BLOCK + 2, _BLOCK + 5),) if scenario.cuts or not scenario.is_fenced else ()
     )
     holder = Process(
         phase="holds", epoch=1, holds=True, next_out=_BLOCK + 5 if heartbeats else _BLOCK + 2, next_in=1,
@@ -140,7 +162,8 @@ def start(scenario: Scenario) -> World:
         owner=A, epoch=1, cursor=1, unchanged=False, row="absent", journal=(), woken=frozenset(),
         known_rows=(0, 0), late=False, cancel="", answered=False, told_not_sent=False, current=A,
         expected=_BLOCK + 2, effects=0, known=False, log=(), crashes=scenario.crashes, stops=scenario.stops,
-        cuts=scenario.cuts, processes=(holder, Process(submission="todo" if scenario.is_handed_in_twice else "done")),
+        cuts=scenario.cuts, ends=scenario.ends, is_marked=False, first=0, is_spoilt=False,
+        processes=(holder, Process(submission="todo" if scenario.is_handed_in_twice else "done")),
     )  # fmt: skip
 
 
@@ -154,7 +177,9 @@ def violation(world: World, *, exclusive: bool = True) -> str | None:
         return "it works, and the journal says that it will not"
     if len(set(world.journal)) < len(world.journal):
         return "a report was journalled twice"
-    if exclusive and all(one.phase == "holds" and one.holds for one in world.processes):
+    if world.is_spoilt:
+        return "after a reset, the numbers of before it have ended the session"
+    if exclusive and all(one.phase == "holds" and one.holds and not one.releases for one in world.processes):
         return "two processes take themselves for the holder"
     return None
 
@@ -175,6 +200,7 @@ class Model:
         self._scenario = scenario
         self._rules = rules
         self._fenced = Rule.FENCED_WRITES in rules
+        self._fenced_socket = Rule.FENCED_SOCKET in rules and scenario.is_fenced
         self._ends_old = Rule.VENUE_NEW_LOGON_ENDS_OLD in rules
 
     def steps(self, world: World) -> Iterator[tuple[Label, World]]:
@@ -193,6 +219,8 @@ class Model:
             else:
                 yield from self._takes(world, me, process)
         yield from self._cancels(world)
+        if world.first:
+            yield from self._sweeps(world)
         owner = world.processes[world.owner]
         if not world.unchanged and not owner.holds:
             run_out = _with(world, world.owner, _run_out(owner))._replace(unchanged=True)
@@ -221,6 +249,9 @@ class Model:
                     (me, "loses its connection, and what was on its way"),
                     _with(world, me, cut)._replace(cuts=world.cuts - 1),
                 )
+            is_its_turn = process.epoch > 1 or not self._scenario.is_reset
+            if world.ends and process.phase == "holds" and process.holds and not process.hand and is_its_turn:
+                yield (me, "is asked to end: it logs out"), self._logs_out(world, me, process)
         if self._scenario.may_be_late and not world.late:
             yield (WORLD, "the order's time is over"), world._replace(late=True)
         if self._scenario.may_be_withdrawn and not world.cancel and world.answered and not world.told_not_sent:
@@ -278,6 +309,16 @@ class Model:
         step = f"the caller wants it back, and finds it {world.row}: its cancel is handed in"
         return (WORLD, step), world._replace(cancel="asked")
 
+    def _sweeps(self, world: World) -> Iterator[tuple[Label, World]]:
+        """`triggers.session.sweep_orders`. Only after a reset, when the venue sends nothing again; without one, each
+        wake-up has to come by itself."""
+        untold = frozenset(range(1, len(world.journal) + 1)) - world.woken
+        if untold:
+            yield (
+                (WORLD, "the sweep tells the caller of what is journalled"),
+                world._replace(woken=world.woken | untold),
+            )
+
     # The lease
 
     def _takes(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
@@ -297,16 +338,18 @@ class Model:
         epoch = world.epoch + 1
         took = process._replace(phase="took", epoch=epoch, holds=True)
         label = (me, f"takes the lease, epoch {epoch}")
-        world = _with(world, me, took)._replace(owner=me, epoch=epoch, unchanged=False)
+        first = epoch if world.is_marked else world.first
+        world = _with(world, me, took)._replace(owner=me, epoch=epoch, unchanged=False, first=first)
         if self._fenced:
             return label, self._loads(world, me, took)[1]
         return label, world
 
     def _loads(self, world: World, me: int, process: Process) -> tuple[Label, World]:
-        start = _BLOCK * (process.epoch if Rule.LOGON_AT_BLOCK_END in self._rules else 1) + 1
+        start = _BLOCK * (process.epoch - world.first if Rule.LOGON_AT_BLOCK_END in self._rules else 1) + 1
         fresh = Process(
             phase="holds", epoch=process.epoch, holds=process.holds, submission=process.submission,
             next_out=start, next_in=world.cursor, processed=world.cursor, dials=self._scenario.returns,
+            resets=world.is_marked,
             open=process.open, accepted=process.accepted, wire=process.wire, gap=process.gap, logon=process.logon,
         )  # fmt: skip
         if world.row == "claimed" and Rule.RECOVER_CLAIMS in self._rules:
@@ -333,7 +376,34 @@ class Model:
         yield from self._sends(world, me, process)
         yield from self._reads(world, me, process)
         yield from self._delivers(world, me, process)
+        yield from self._rests(world, me, process)
         yield from self._hears_of_its_write(world, me, process)
+
+    # The end of an epoch that is asked to end
+
+    def _logs_out(self, world: World, me: int, process: Process) -> World:
+        """`Pump._end_session`. What it reads after its Logout it may as well have read before; what it has written to
+        its connection may still arrive."""
+        return _with(world, me, process._replace(link="out"))._replace(ends=world.ends - 1)
+
+    def _rests(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
+        """`Pump._rest` and `LeaseWriter.give_back`.
+
+        A process that ends gives nothing back, and may release the lease before all that has come is delivered.
+        """
+        if process.link != "out" or process.write is not None:
+            return
+        returns = process.stage == "queued"
+        if Rule.ONLY_UNSENT_GIVEN_BACK not in self._rules:
+            returns = process.stage in ("queued", *UNREPORTED)
+        if returns:
+            back = process._replace(stage="", number=0, write=("give back", process.epoch, ""))
+            yield (me, "gives it back"), _with(world, me, back)
+        if self._scenario.is_reset and not world.is_marked and process.item is None:
+            marking = process._replace(write=("mark for a reset", process.epoch, ""))
+            yield (me, "is done, and marks the lease for a reset"), _with(world, me, marking)
+        releasing = process._replace(write=("release", process.epoch, ""))
+        yield (me, "releases the lease"), _with(world, me, releasing)
 
     # Writes of the holder
 
@@ -350,25 +420,32 @@ class Model:
                 _with(world, me, process._replace(write=(what, epoch, "fenced"))),
             )
             return
+        if what == "release":
+            done = _with(world, me, process._replace(write=(what, epoch, "done")))
+            yield (me, step), done._replace(unchanged=True)
+            return
         expected, becomes = {
             "claim new": ("absent", "claimed"),
             "claim": ("pending", "claimed"),
             "claim again": ("claimed", "claimed"),
             "bury": ("pending", "dead"),
             "give up": ("claimed", "given_up"),
+            "give back": (world.row, "pending"),
+            "mark for a reset": (world.row, world.row),
         }[what]
         if world.row != expected:
             yield (me, f"{step}: refused"), _with(world, me, process._replace(write=(what, epoch, "refused")))
             return
         done = _with(world, me, process._replace(write=(what, epoch, "done")))
-        yield (me, step), done._replace(row=becomes, unchanged=False)
+        is_marked = world.is_marked or what == "mark for a reset"
+        yield (me, step), done._replace(row=becomes, unchanged=False, is_marked=is_marked)
 
     def _hears_of_its_write(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         if process.write is None or not process.write[2]:
             return
         what, _, outcome = process.write
         step = f"hears of its write: {what} {outcome}"
-        if outcome == "fenced":
+        if outcome == "fenced" or what == "release":
             yield (me, step), _with(world, me, self._ends(process))
             return
         # The write has put off the end of the lease.
@@ -395,21 +472,27 @@ class Model:
     def _connects(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
         """`Pump._one_connection`. A stopped process may do this long after its lease is over."""
         is_lawful = world.owner == me and world.epoch == process.epoch
-        if process.link == "" and (is_lawful or process.dials):
+        may_dial = (is_lawful or process.dials) and (process.holds or not self._fenced_socket)
+        if process.link == "" and may_dial:
+            number = 1 if process.resets else process.next_out
             dialled = process._replace(
-                link="dialled", dials=process.dials - (not is_lawful), next_out=process.next_out + 1,
-                open=True, accepted=False, wire=(("logon", process.next_out, 0),), gap=0,
-                logon=process.next_out, answered=False, readable=0,
+                link="dialled", dials=process.dials - (not is_lawful), next_out=number + 1,
+                open=True, accepted=False, wire=(("logon", number, int(process.resets)),), gap=0,
+                logon=number, answered=False, readable=0,
             )  # fmt: skip
             if process.stage in ("sent", "asked", "unknown"):
                 dialled = dialled._replace(stage="uncertain")
-            yield (me, f"connects and sends its Logon, number {process.next_out}"), _with(world, me, dialled)
-        elif process.link and not process.open and self._has_read_all(world, process):
+            yield (me, f"connects and sends its Logon, number {number}"), _with(world, me, dialled)
+        elif process.link in ("dialled", "on") and not process.open and self._has_read_all(world, process):
             yield (me, "notices that its connection is over"), _with(world, me, process._replace(link=""))
         elif self._scenario.mute and process.stage == "sent" and process.open and not process.wire and world.known:
             # A human is told (`Pump.tell_unanswered`); no later than at the day's end there is another connection.
             cut = process._replace(open=False, readable=len(world.log))
             yield (WORLD, "the connection ends"), _with(world, me, cut)
+        elif process.link == "dialled" and process.accepted and process.resets:
+            if self._may_write(world, me, process):
+                begun = _with(world, me, process._replace(resets=False))._replace(is_marked=False, unchanged=False)
+                yield (me, "writes that the numbers have begun again"), begun
         elif process.link == "dialled" and process.accepted:
             yield (me, "is logged on"), _with(world, me, process._replace(link="on", answered=not process.gap))
         elif process.link == "on" and not process.answered and process.open:
@@ -549,7 +632,7 @@ class Model:
                     delivered = delivered._replace(acknowledge=world.row in ("claimed", "given_up"))
                 woken = _with(world, me, delivered)._replace(woken=world.woken | {at})
                 yield (me, f"tells the caller of row {at}"), woken
-        if self._may_write(world, me, process):
+        if self._may_write(world, me, process) and not process.releases:
             yield from self._writes_later(world, me, process)
 
     def _writes_later(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
@@ -624,16 +707,25 @@ class Model:
                 return
 
     def _venue_logs_on(self, world: World, me: int, process: Process) -> tuple[Label, World]:
-        _, number, _ = process.wire[0]
-        if number < world.expected:
+        _, number, resets = process.wire[0]
+        if number < world.expected and not resets:
             refused = process._replace(open=False, accepted=False, wire=(), readable=0)
             return (WORLD, f"the venue refuses Logon {number}: too low"), _with(world, me, refused)
         if self._ends_old:
             world = _with(world, 1 - me, _ended(world, world.processes[1 - me]))
+        if resets:
+            # Numbers of the venue are never used twice here, so as the journal knows them: with their generation.
+            begun = process._replace(
+                accepted=True, wire=process.wire[1:], next_in=len(world.log) + 1, processed=len(world.log) + 1
+            )
+            world = _with(world, me, begun)._replace(current=me, expected=number + 1, cursor=len(world.log) + 1)
+            return (WORLD, "the venue accepts the Logon, and begins its numbers again"), world
         gap = world.expected if number > world.expected else 0
         wire: tuple[Message, ...] = process.wire[1:]
         if gap:
             wire = (("early logon", number, 0), *wire)
+        if world.first and not world.is_marked and process.epoch < world.first:
+            world = world._replace(is_spoilt=True)
         accepted = process._replace(accepted=True, wire=wire, gap=gap, old_reports=len(world.log))
         world = _with(world, me, accepted)._replace(current=me)
         if not gap:

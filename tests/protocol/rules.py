@@ -17,6 +17,8 @@ class Rule(Enum):
     ASK_BEFORE_RESEND = "Pump._is_unknown: an order that may have left is asked about"
     FRESH_ANSWERS = "Pump._on_report: `unknown` that is resent answers an older question"
     SAME_CLORDID = "Pump._send_again: what leaves again does so under its ClOrdID"
+    ONLY_UNSENT_GIVEN_BACK = "Pump._rest: only what has never left becomes pending again"
+    FENCED_SOCKET = "FencedSession: the lease is looked at in the last call before the socket"
     GIVE_UP_BY_LEASE = "Pump._give_up: what will not leave any more is written down by the holder before it is told"
     LOGON_AT_BLOCK_END = "Candidate._take: a successor begins beyond all numbers of its predecessor"
     ONLY_SENDER_RESENDS = "Pump._may_resend: what this process has not sent is gap-filled"

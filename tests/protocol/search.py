@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from tests.protocol.model import (
     FORGETFUL,
+    HANDOVER,
     LATE,
     MUTE,
     REPLACE,
+    RESET,
     RETURNS,
     SCENARIOS,
     WITHDRAWN,
@@ -24,12 +26,16 @@ from tests.protocol.model import (
 from tests.protocol.rules import ALL, Rule
 
 _SHOWN_BY = {
+    Rule.TAKE_ONLY_UNCHANGED: RESET,
+    Rule.STOP_BEFORE_EXPIRY: RESET,
     Rule.ONLY_PENDING_DIES: WITHDRAWN,
     Rule.CLAIM_BEFORE_SEND: WITHDRAWN,
     Rule.INSERT_ONCE: WITHDRAWN,
     Rule.JOURNAL_IS_ASKED_FIRST: FORGETFUL,
     Rule.ASK_BEFORE_RESEND: LATE,
     Rule.FRESH_ANSWERS: LATE,
+    Rule.ONLY_UNSENT_GIVEN_BACK: HANDOVER,
+    Rule.FENCED_SOCKET: RESET,
     Rule.GIVE_UP_BY_LEASE: LATE,
     Rule.LOGON_AT_BLOCK_END: RETURNS,
     Rule.ONLY_SENDER_RESENDS: MUTE,
@@ -38,8 +44,6 @@ _SHOWN_BY = {
     Rule.VENUE_NEW_LOGON_ENDS_OLD: LATE,
 }
 """Where the rule is seen to be needed; all others with a replace, the smallest."""
-
-_OF_THE_LEASE = (Rule.TAKE_ONLY_UNCHANGED, Rule.STOP_BEFORE_EXPIRY)
 
 
 class Result(NamedTuple):
@@ -135,7 +139,7 @@ def search_all(rules: frozenset[Rule] = ALL) -> Iterator[Result]:
 def without(rule: Rule) -> Result:
     """A counterexample to the protocol without this rule, in the scenario that has one.
 
-    That two processes take themselves for the holder counts only where that is all the rule is for: the other rules
-    are to be shown by what becomes of the order.
+    That two processes take themselves for the holder does not count: a rule is to be shown by what becomes of the order
+    or of the session.
     """
-    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=rule in _OF_THE_LEASE)
+    return search(_SHOWN_BY.get(rule, REPLACE), ALL - {rule}, exclusive=False)
