@@ -790,7 +790,8 @@ class Pump:
     async def _claim_pending(self, stored: Stored) -> None:
         command = stored.entry.command
         try:
-            if is_too_late(command, self._settings):
+            # Whoever has asked for its cancel already waits to be told of it, and is: what is claimed is given up.
+            if is_too_late(command, self._settings) and command.cl_ord_id not in self._cancelled:
                 _log.warning("%s: %s is too late and not sent", self._settings.session, command.cl_ord_id)
                 await self._writer.commit(*self._outbox.burying(stored))
             else:

@@ -11,7 +11,7 @@ from fix.schedule import Schedule
 from gateway.gateway import Gateway
 from gateway.hours import MARGIN, begins_again, closes_at, opens_at, time_of
 from gateway.lease import ROW_KEY, Lease, following
-from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
+from tests.gateway.conftest import AT, MarketClock, World, cancel_order, entry_order, until
 from trading.events import CancelRejected, OrderRejected
 from trading.journal import JournalRow
 
@@ -298,19 +298,26 @@ def test_out_of_hours_nobody_is_told_of_an_outage(world: World, monkeypatch: pyt
     assert world.alerts.list(world.session) == []
 
 
+@pytest.mark.parametrize("is_late", [False, True])
 def test_an_order_that_was_cancelled_and_is_given_back_at_the_windows_end_does_not_leave_in_the_next(
-    world: World,
+    world: World, clock: MarketClock, is_late: bool
 ) -> None:
-    """It was claimed when its cancel was handed in, so the cancel has a row of its own, which is the later one."""
-    gateway = world.logged_on(order_release="manual")
+    """It was claimed when its cancel was handed in, so the cancel has a row of its own, which is the later one.
+
+    Its order waits for an answer to both, also where its time has run out by then.
+    """
+    gateway = world.logged_on(order_release="manual", market_clock=str(clock.path))
     order_id = world.order()
-    gateway.submit(order_id, entry_order(order_id), AT)
+    deadline = AT + timedelta(minutes=1)
+    gateway.submit(order_id, entry_order(order_id, deadline=deadline), AT)
     gateway.submit(order_id, cancel_order(order_id, f"{order_id}.x2", f"{order_id}.e1"), AT)
     assert gateway.status().held == 2
     assert gateway._pump is not None
     assert gateway._loop is not None
+    if is_late:
+        clock.set(deadline)
     # What is held leaves at once in the next epoch.
-    gateway._settings = world.settings
+    gateway._settings = world.with_settings(market_clock=str(clock.path))
     gateway._loop.call_soon_threadsafe(gateway._pump.end)
     until(lambda: len(world.events(order_id)) == 2)
     assert [type(event) for event in world.events(order_id)] == [OrderRejected, CancelRejected]
