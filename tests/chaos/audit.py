@@ -856,6 +856,8 @@ def _happenings(facts: Facts) -> Iterator[_Happened]:
             yield _Happened(
                 event.at, row.order_id, row.symbol, sign * event.quantity, first if is_cover else "", change
             )
+        elif isinstance(event, TradeBusted):
+            yield _Happened(event.at, row.order_id, row.symbol, -sign * event.quantity, "", ZERO)
         elif is_cover and isinstance(event, OrderReplaced):
             change = event.quantity - event.cum_quantity - left[first]
             left[first] += change

@@ -36,6 +36,8 @@ from trading.events import (
     OrderCanceled,
     OrderFilled,
     OrderRejected,
+    TradeBusted,
+    TradeCorrected,
     VenueEvent,
 )
 from trading.exposure import Reservation
@@ -589,6 +591,24 @@ def test_a_stop_that_goes_leaves_the_position_unprotected_until_a_closing_order_
     facts = _with("outbox", _entry(close))(facts)
     facts = _with("venue_orders", _at_venue(close, traded=0, status="0", at=21))(facts)
     assert (audit.unprotected(facts)[-1].since, audit.unprotected(facts)[-1].until) == (_after(20), _after(21))
+
+
+def test_what_a_bust_has_taken_back_needs_no_stop() -> None:
+    busted = TradeBusted(
+        cl_ord_id="open.e1", exec_id="E4", ref_exec_id="E3", quantity=_TEN, price=Decimal(100), at=_after(12)
+    )
+    gap = audit.unprotected(_with("journal", _row(4, 9, Side.BUY, busted))(_clean()))[-1]
+    assert (gap.since, gap.until) == (_after(11), _after(12))
+
+
+def test_a_corrected_trade_is_to_the_venue_the_same_with_other_terms() -> None:
+    corrected = TradeCorrected(
+        cl_ord_id="open.e1", exec_id="E4", ref_exec_id="E3", quantity=_TEN, price=Decimal(101), at=_after(14)
+    )
+    facts = _with("journal", _row(4, 9, Side.BUY, corrected))(_clean())
+    (difference,) = audit.checked(facts)["trades_are_journalled_once"]
+    assert difference.subject == "E3"
+    assert audit.checked(_changed(2, "venue_trades", price=Decimal(101))(facts))["trades_are_journalled_once"] == []
 
 
 def test_only_time_in_which_nothing_is_disturbed_counts_against_the_bound() -> None:

@@ -21,7 +21,7 @@ _PROGRAM = (
     _fault(10.5, "half_open", "fix-proxy", 1.5, direction="both"),
     _fault(12.5, "kill", "venue", 0.2),
     _fault(14.5, "storage_errors", "storage-proxy", 2.5, share=1.0, host=HOLDER),
-    _fault(17.5, "late", "fix-proxy", 2.0, seconds=0.2, release="before_logon"),
+    _fault(17.3, "late", "fix-proxy", 2.5, seconds=1.2, release="before_logon"),  # a heartbeat and more
     _fault(20.0, "clock", HOLDER, 1.5, offset=-600.0),
     _fault(22.0, "kill", "azurite", 0.3),
 )
