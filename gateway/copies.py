@@ -8,7 +8,9 @@ KEY is order, trading day and ExecID. A trade and its copy are forgotten when th
 """
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,8 +42,9 @@ class Copies:
         self._tables = tables
         self._session = session
 
-    def expect(self, row: JournalRow) -> None:
-        """Note that a copy of this trade has to come; to be called before it is journalled, and again changes nothing.
+    def expect(self, row: JournalRow) -> Callable[[], None] | None:
+        """Note that a copy of this trade has to come; to be called before it is journalled. How to take that back,
+        where it was not noted already: for who then finds that the journal has the trade, whose copy may have come.
 
         Where storage does not take it the trade is not held up: that no copy came of it would then not be noticed.
         """
@@ -51,9 +54,17 @@ class Copies:
                 {"PartitionKey": self._session, "RowKey": key, "row": msgspec.json.encode(row).decode()}, **_IMPATIENT
             )
         except ResourceExistsError:
-            pass
+            return None
         except AzureError as error:
             _log.warning("%s: nobody will notice if no copy comes of %s: %s", self._session, key, error)
+            return None
+        return partial(self._no_longer_expect, key)
+
+    def _no_longer_expect(self, key: str) -> None:
+        try:
+            self._tables.sessions.delete_entity(self._session, key, **_IMPATIENT)
+        except AzureError as error:
+            _log.warning("%s: a human may be told that no copy came of %s: %s", self._session, key, error)
 
     def read(self) -> tuple[dict[str, JournalRow], list[Unknown]]:
         """Trades without a copy, as they were about to be journalled, by their keys; and copies without a trade."""

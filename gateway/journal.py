@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import msgspec
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import AzureError, ResourceExistsError
 
 from gateway.matching import Trade
 from storage.tables import Row, Tables, table_key
@@ -46,6 +46,10 @@ class _Known:
         return next((self._marks[mark] for mark in marks if mark in self._marks), None)
 
 
+BeforeTrade = Callable[[JournalRow], Callable[[], None] | None]
+"""What it has done is taken back by what it returns, if anything."""
+
+
 class Journal:
     """Table `Journal`, one partition for each order. May be shared by threads and written by several processes.
 
@@ -53,7 +57,7 @@ class Journal:
     the process, holding the lease once more, is given the same report again.
     """
 
-    def __init__(self, tables: Tables, before_trade: Callable[[JournalRow], None] | None = None) -> None:
+    def __init__(self, tables: Tables, before_trade: BeforeTrade | None = None) -> None:
         """`before_trade` hears of each new trade, bust and correction just before its row is inserted."""
         self._tables = tables
         self._before_trade = before_trade
@@ -81,10 +85,14 @@ class Journal:
         tell_before = self._before_trade if origin is not None and isinstance(event, Trade) else None
         if tell_before is not None and known.last == 0:
             self._read_up(order_id, known, 0)  # a repeat must not be told of
+        announced: JournalRow | None = None
+        take_back: Callable[[], None] | None = None
         while True:
             last = known.last  # before the search: what another thread adds after it refuses the insert
             earlier = known.find(marks)
             if earlier is not None:
+                if take_back is not None and earlier != announced:
+                    take_back()  # another writer was faster, and what it has announced may be settled already
                 return earlier, False
             row = JournalRow(
                 order_id=order_id,
@@ -96,8 +104,13 @@ class Journal:
                 sent_at=sent_at,
             )
             if tell_before is not None:
-                tell_before(row)
-            if self._insert(row, marks):
+                announced, take_back = row, tell_before(row) or take_back
+            try:
+                inserted = self._insert(row, marks)
+            except AzureError:
+                self._known.pop(order_id, None)  # nobody knows whether it is there: the next try reads what is
+                raise
+            if inserted:
                 known.add(row, marks)
                 return row, True
             self._read_up(order_id, known, last)

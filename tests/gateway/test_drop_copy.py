@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -527,6 +527,34 @@ def test_a_repeat_of_a_trade_is_not_waited_for_again(copied: Copied) -> None:
     assert copied.rows() == []
 
 
+def test_a_trade_whose_row_was_written_without_an_answer_is_not_waited_for_again(copied: Copied) -> None:
+    journal = Unheard(copied.world.tables, before_trade=copied.copies.expect)
+    order_id = copied.world.order()
+    journal.is_heard = True
+    append(journal, order_id, 1, exec_id="T0")
+    journal.is_heard = False
+    with pytest.raises(ServiceRequestError):
+        append(journal, order_id, 2)
+    for key in copied.rows():
+        copied.world.tables.sessions.delete_entity(copied.session, key)  # its copy has come
+    assert append(journal, order_id, 2)[1] is False
+    assert copied.rows() == []
+
+
+def test_a_trade_that_another_process_has_journalled_meanwhile_is_not_waited_for_again(copied: Copied) -> None:
+    order_id = copied.world.order()
+
+    def stopped(row: JournalRow) -> Callable[[], None] | None:
+        successor = Journal(copied.world.tables, before_trade=copied.copies.expect)
+        append(successor, order_id, 1, received_at=AT + timedelta(seconds=1))
+        (key,) = copied.rows()
+        copied.world.tables.sessions.delete_entity(copied.session, key)  # its copy has come
+        return copied.copies.expect(row)
+
+    assert append(Journal(copied.world.tables, before_trade=stopped), order_id, 1)[1] is False
+    assert copied.rows() == []
+
+
 def test_a_trade_waits_no_longer_than_two_seconds_for_its_row(copied: Copied) -> None:
     allowed: list[float] = []
 
@@ -647,7 +675,12 @@ def all_is_told(copied: Copied) -> None:
 
 
 def append(
-    journal: Journal, order_id: str, number: int, exec_id: str = "T1", cl_ord_id: str = ""
+    journal: Journal,
+    order_id: str,
+    number: int,
+    exec_id: str = "T1",
+    cl_ord_id: str = "",
+    received_at: datetime = AT,
 ) -> tuple[JournalRow, bool]:
     event = OrderFilled(
         cl_ord_id=cl_ord_id or f"{order_id}.e1",
@@ -664,8 +697,21 @@ def append(
         origin=Origin("FIX.4.4-A-B", 1, number),
         symbol="IBM",
         side=Side.BUY,
-        received_at=AT,
+        received_at=received_at,
     )
+
+
+class Unheard(Journal):
+    """One whose first row is written, and the answer is lost."""
+
+    is_heard = False
+
+    def _insert(self, row: JournalRow, marks: list[str]) -> bool:
+        inserted = super()._insert(row, marks)
+        if not self.is_heard:
+            self.is_heard = True
+            raise ServiceRequestError("no answer")
+        return inserted
 
 
 class Dying(Journal):
