@@ -192,8 +192,8 @@ MAY_BE_BLOCKED = Decimal("0.02")
 
 
 def orders_reach_the_venue(facts: Facts) -> Iterator[_Found]:
-    """Of the orders that were placed most have traded or worked at the venue, and hardly any was denied for a symbol that
-    is blocked: it is unblocked within a second."""
+    """Of the orders that were placed most have traded or worked at the venue, and hardly any was denied for a
+    symbol that is blocked: it is unblocked within a second."""
     reached = {order_id_of(order.cl_ord_ids[0]) for order in facts.venue_orders if order.status != "8"}
     placed = {promise.order_id for promise in facts.promises}
     if len(placed & reached) < REACH_THE_VENUE * len(placed) or not placed:
