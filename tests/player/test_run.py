@@ -54,6 +54,7 @@ def _read(path: Path) -> Any:
     return msgspec.json.decode(path.read_bytes())
 
 
+@pytest.mark.timeout(300)  # three whole runs
 def test_two_runs_agree_in_every_order_and_a_killed_host_loses_and_doubles_nothing(ticks: Path, tmp_path: Path) -> None:
     killed: list[int] = []
 
