@@ -135,7 +135,7 @@ class System:
         self._active: list[_Active] = []
         self._pool: ThreadPoolExecutor | None = None
         self._stopping = False
-        self.hosts = [Client(port, timeout=15) for port in self.host_ports]
+        self.hosts = [Client(port, timeout=15, retry_for=60) for port in self.host_ports]
         self.venue = Client(self.control_port, timeout=15)
         self.storage_connection = connection_string(self._azurite_port)
         """Past the proxy: for whoever looks at the tables."""
