@@ -74,19 +74,24 @@ class OrderRegister:
                 self._tables.orders.create_entity(_order_row(order))
                 existing = order
             except ResourceExistsError:
-                existing = self._required(order_id)
+                existing = _order(self._required_row(order_id))
         self._remember(order_id)
         return Registration(ours=existing.token == token, order=existing)
 
     def finish(self, order_id: str, record: OrderRecord) -> None:
-        """Write how the order ended. The last one wins: a late fill may change the record of a finished order.
+        """Write how the order ended. The record of a later end stays: who comes with an earlier one was held up.
 
         Raises:
             KeyError: nobody registered this order.
         """
-        order = msgspec.structs.replace(self._required(order_id), record=record, taken_back=None)
-        entry = self._index_entry(order_id)
-        self._tables.orders.update_entity(_order_row(order), mode=UpdateMode.REPLACE)
+        while True:
+            row = self._required_row(order_id)
+            order = _order(row)
+            if _ended_later(order, record):
+                return
+            entry = self._index_entry(order_id)
+            if self._replace(row, msgspec.structs.replace(order, record=record, taken_back=None)):
+                break
         if entry is not None:
             self._take_out_of_index(entry)
 
@@ -113,16 +118,21 @@ class OrderRegister:
             ended = order.last_end()
             if ended is None or ended.last_number != last_number:
                 return False
-            try:
-                self._tables.orders.update_entity(
-                    _order_row(msgspec.structs.replace(order, record=None, taken_back=order.record)),
-                    mode=UpdateMode.REPLACE,
-                    etag=row.metadata["etag"],
-                    match_condition=_UNCHANGED,
-                )
-            except ResourceModifiedError:
-                continue
-            return True
+            if self._replace(row, msgspec.structs.replace(order, record=None, taken_back=order.record)):
+                return True
+
+    def _replace(self, row: TableEntity, order: RegisteredOrder) -> bool:
+        """Whether the row was still as it was read."""
+        try:
+            self._tables.orders.update_entity(
+                _order_row(order),
+                mode=UpdateMode.REPLACE,
+                etag=row.metadata["etag"],
+                match_condition=_UNCHANGED,
+            )
+        except ResourceModifiedError:
+            return False
+        return True
 
     def get(self, order_id: str) -> RegisteredOrder | None:
         row = self._row(order_id)
@@ -187,9 +197,6 @@ class OrderRegister:
         with suppress(ResourceModifiedError, ResourceNotFoundError):
             self._tables.orders.delete_entity(entry, etag=entry.metadata["etag"], match_condition=_UNCHANGED)
 
-    def _required(self, order_id: str) -> RegisteredOrder:
-        return _order(self._required_row(order_id))
-
     def _required_row(self, order_id: str) -> TableEntity:
         row = self._row(order_id)
         if row is None:
@@ -200,6 +207,14 @@ class OrderRegister:
         self._known[order_id] = None
         if len(self._known) > _KNOWN_MAXIMUM:
             self._known.pop(next(iter(self._known)), None)
+
+
+def _ended_later(order: RegisteredOrder, record: OrderRecord) -> bool:
+    """Whether the order has ended, with more journal rows than are known to `record`."""
+    ended = order.last_end()
+    if ended is None:
+        return False
+    return ended.last_number > msgspec.json.decode(record.detail, type=RecordDetail).last_number
 
 
 def _order_row(order: RegisteredOrder) -> Row:

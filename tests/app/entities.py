@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import azure.durable_functions as df
 import msgspec
 
 import entities.exposure
@@ -136,3 +137,34 @@ class Order:
 
 def apply(row: JournalRow) -> tuple[str, Any]:
     return "apply", encoded(row)
+
+
+class Client:
+    """The durable client, with both entities behind it. Signals named in `losing` are lost, as when they fail."""
+
+    def __init__(self) -> None:
+        self.entities = {"position": Entity("position"), "exposure": Entity("exposure")}
+        self.signals: list[tuple[str, str]] = []
+        self.losing: set[str] = set()
+
+    async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
+        self.signals.append((entity.name, operation))
+        if operation not in self.losing:
+            self._entity(entity).batch((operation, given))
+
+    async def read_entity_state(self, entity: df.EntityId) -> Any:
+        raw = self._entity(entity).raw
+        state = None if raw is None else msgspec.json.decode(raw)
+        return type("State", (), {"entity_exists": raw is not None, "entity_state": state})()
+
+    def _entity(self, entity: df.EntityId) -> Entity:
+        return self.entities.get(f"{entity.name}/{entity.key}") or self.entities[entity.name]
+
+    @property
+    def position(self) -> str:
+        return str(self.entities["position"].state["position"]["quantity"])
+
+    @property
+    def reservations(self) -> dict[str, Any]:
+        reservations: dict[str, Any] = self.entities["exposure"].state["exposure"]["reservations"]
+        return reservations

@@ -1,9 +1,9 @@
 """How an order ends: entities first, record last, and whatever dies in between."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
-import azure.durable_functions as df
 import msgspec
 import pytest
 
@@ -11,42 +11,11 @@ from activities import ending
 from gateway.journal import Journal
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register, tables
-from tests.app.entities import AT, Entity, Order, apply
+from tests.app.entities import AT, Client, Entity, Order, apply
 from trading.events import CancelRequested
 from trading.messages import RecordDetail, Recording, Timing, encoded
 
 pytestmark = pytest.mark.usefixtures("app")
-
-
-class Client:
-    """The durable client, with both entities behind it. Signals named in `losing` are lost, as when they fail."""
-
-    def __init__(self) -> None:
-        self.entities = {"position": Entity("position"), "exposure": Entity("exposure")}
-        self.signals: list[tuple[str, str]] = []
-        self.losing: set[str] = set()
-
-    async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
-        self.signals.append((entity.name, operation))
-        if operation not in self.losing:
-            self._entity(entity).batch((operation, given))
-
-    async def read_entity_state(self, entity: df.EntityId) -> Any:
-        raw = self._entity(entity).raw
-        state = None if raw is None else msgspec.json.decode(raw)
-        return type("State", (), {"entity_exists": raw is not None, "entity_state": state})()
-
-    def _entity(self, entity: df.EntityId) -> Entity:
-        return self.entities.get(f"{entity.name}/{entity.key}") or self.entities[entity.name]
-
-    @property
-    def position(self) -> str:
-        return str(self.entities["position"].state["position"]["quantity"])
-
-    @property
-    def reservations(self) -> dict[str, Any]:
-        reservations: dict[str, Any] = self.entities["exposure"].state["exposure"]["reservations"]
-        return reservations
 
 
 @pytest.fixture
@@ -170,6 +139,31 @@ async def test_a_row_that_comes_while_the_record_is_written_takes_it_back(
     assert order.order_id in client.reservations
     assert await end(client, order, 3) == {"behind": False}
     assert (client.position, client.reservations) == ("7", {})
+
+
+async def test_an_end_that_comes_late_does_not_have_a_trade_counted_twice(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process was stopped before it wrote the record: when it goes on, the order was open again, and has ended."""
+    finish = order_register().finish
+
+    async def lived_on() -> None:
+        assert await end(client, order, 2) == {"behind": False}
+        order.filled(3, 3000)
+        order_register().reopen(order.order_id, 2)
+        assert await end(client, order, 3) == {"behind": False}
+
+    def crossed(order_id: str, record: Any) -> None:
+        monkeypatch.setattr(order_register(), "finish", finish)
+        asyncio.run(lived_on())
+        finish(order_id, record)
+
+    monkeypatch.setattr(order_register(), "finish", crossed)
+    assert await end(client, order, 2) == {"behind": True}
+    order.filled(1, 3000)
+    order_register().reopen(order.order_id, 3)
+    assert await end(client, order, 4) == {"behind": False}
+    assert (client.position, client.reservations) == ("8", {})
 
 
 async def test_an_order_in_several_symbols_that_was_opened_again_ends_again(

@@ -76,11 +76,16 @@ class Client:
         return instance_id
 
 
+def ended_after(last_number: int) -> OrderRecord:
+    detail = msgspec.json.encode(RecordDetail(last_number=last_number, timing=Timing())).decode()
+    return OrderRecord(outcome="canceled", finished_at=AT, detail=detail)
+
+
 @pytest.fixture
 def client(app: None, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(halts, "PATIENCE", 0.3)
     for order in order_register().list(open_only=True):  # of other tests
-        order_register().finish(order.order_id, OrderRecord(outcome="canceled", finished_at=AT))
+        order_register().finish(order.order_id, ended_after(1_000))
     return Client()
 
 
@@ -132,15 +137,14 @@ def single(client: Client, *, filled: int, symbol: str = "IBM", side: Side = Sid
 
 def opened_again(order: Order) -> None:
     """After an end of which exposure has forgotten the order: the venue has said more, and exposure does not know."""
-    detail = msgspec.json.encode(RecordDetail(last_number=1, timing=Timing())).decode()
-    order_register().finish(order.order_id, OrderRecord(outcome="filled", finished_at=AT, detail=detail))
+    order_register().finish(order.order_id, ended_after(1))
     order_register().reopen(order.order_id, 1)
 
 
 def end(client: Client, order: Order, last_number: int = 1) -> None:
     ended = order.ended(last_number)
     client.exposure.batch(("release", ended), ("forget", ended))
-    order_register().finish(order.order_id, OrderRecord(outcome="canceled", finished_at=AT))
+    order_register().finish(order.order_id, ended_after(last_number))
 
 
 async def test_28_a_halt_lets_nothing_in_but_what_reduces_and_tells_every_open_order(client: Client) -> None:

@@ -160,6 +160,41 @@ def test_a_record_is_taken_back_only_where_it_is_of_the_end_that_is_meant(tables
     assert register.list(open_only=True) == []
 
 
+@pytest.mark.parametrize("is_open_again", [False, True])
+def test_the_record_of_a_later_end_stays_where_somebody_slow_comes_with_an_earlier_one(
+    tables: Tables, is_open_again: bool
+) -> None:
+    """Whoever goes by the last end would otherwise count the rows between the two once more."""
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(9))
+    if is_open_again:
+        register.reopen("sma-1", 9)
+    before = register.get("sma-1")
+    register.finish("sma-1", ended_after(7))
+    assert register.get("sma-1") == before
+    assert open_ids(tables) == (["sma-1"] if is_open_again else [])
+
+
+def test_an_end_that_is_overtaken_while_it_is_written_gives_way_to_the_later_one(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    write = tables.orders.update_entity
+
+    def overtaken(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(tables.orders, "update_entity", write)
+        register.finish("sma-1", ended_after(9))
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(tables.orders, "update_entity", overtaken)
+    register.finish("sma-1", ended_after(7))
+    order = register.get("sma-1")
+    assert order is not None
+    assert order.record == ended_after(9)
+
+
 def open_ids(tables: Tables) -> list[str]:
     return [order.order_id for order in OrderRegister(tables).list(open_only=True)]
 
