@@ -18,6 +18,7 @@ import triggers.halts
 import triggers.market_data
 import triggers.orders
 import triggers.session
+import triggers.sweep
 from storage.settings import settings
 from trading.messages import prepare
 
@@ -42,5 +43,6 @@ for module in (
     triggers.market_data,
     triggers.orders,
     triggers.session,
+    triggers.sweep,
 ):
     app.register_functions(module.bp)

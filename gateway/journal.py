@@ -9,6 +9,7 @@ trades also by the ExecID (17) of the trading day, since a venue may send a trad
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import groupby
 
 import msgspec
 from azure.core.exceptions import AzureError, ResourceExistsError
@@ -16,10 +17,12 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from gateway.matching import Trade
 from storage.tables import Row, Tables, table_key
 from trading.events import VenueEvent
+from trading.identity import ORPHAN_PREFIX
 from trading.journal import JournalRow
 from trading.orders import Side
 
 _REMEMBERED = 10_000
+_IS_ORPHAN = f"PartitionKey ge '{ORPHAN_PREFIX}' and PartitionKey lt '{ORPHAN_PREFIX}~'"
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -132,6 +135,11 @@ class Journal:
     def all_rows(self) -> Iterator[JournalRow]:
         """Every row of every order, by order and number. Reads the whole table: for reports and reconciliation."""
         return (_row(entity) for entity in self._tables.journal.list_entities())
+
+    def orphans(self) -> list[list[JournalRow]]:
+        """The rows of each order that nobody knows, in order."""
+        found = self._tables.journal.query_entities(_IS_ORPHAN)
+        return [list(rows) for _, rows in groupby(map(_row, found), key=lambda row: row.order_id)]
 
     def _insert(self, row: JournalRow, marks: list[str]) -> bool:
         try:

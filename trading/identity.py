@@ -23,6 +23,8 @@ LETTERS = {Role.ENTRY: "e", Role.STOP: "s", Role.TAKE_PROFIT: "t", Role.CLOSE: "
 CANCEL_LETTER = "x"
 HALT_PREFIX = "halt-"
 """How the orders begin that close positions when trading is halted."""
+ORPHAN_PREFIX = "orphan-"
+"""How the names begin under which orders are journalled that nobody here knows."""
 _LONGEST_ORDER_ID = 64
 
 
@@ -43,7 +45,7 @@ def is_entry(cl_ord_id: str) -> bool:
 
 def orphan_order_id(cl_ord_id: str) -> str:
     """The name under which an execution of an order that nobody knows is journalled."""
-    return "orphan-" + re.sub(r"[^A-Za-z0-9_-]", "_", cl_ord_id)
+    return ORPHAN_PREFIX + re.sub(r"[^A-Za-z0-9_-]", "_", cl_ord_id)
 
 
 def halt_order_id(halt: int, symbol: str, attempt: int = 1) -> str:

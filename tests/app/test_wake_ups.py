@@ -38,7 +38,7 @@ from trading.lifecycles import ChildSummary
 from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
 from trading.specs import SingleSpec
-from triggers import instructing, session
+from triggers import instructing, sweep
 
 pytestmark = pytest.mark.usefixtures("app")
 _MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
@@ -276,7 +276,7 @@ async def test_an_orchestration_that_does_not_end_is_left_to_the_sweep() -> None
     assert client.tried > 1
     assert client.started == []
     client = Client(status=Completed)
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert client.started == [(order_id, RESUMPTION)]
 
 
@@ -284,7 +284,7 @@ async def test_an_order_opened_again_whose_orchestration_has_failed_is_alerted_o
     order_id, client = an_order_id(), Client(status=Failed)
     ended(order_id)
     order_register().reopen(order_id, 2)
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert client.started == []
     assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"]
 
@@ -355,7 +355,7 @@ async def test_the_sweep_wakes_an_order_whose_journal_has_long_been_ahead() -> N
     order_id, client = an_order_id(), Client()
     register(order_id)
     journalled(order_id, ago=timedelta(minutes=1))
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert client.events == [(order_id, "wake")]
 
 
@@ -365,10 +365,10 @@ async def test_the_sweep_leaves_an_order_in_peace_that_has_seen_all_or_was_told_
         register(order_id)
         journalled(order_id, ago)
     client = Client(live=LiveStatus(seen=1))
-    await session._look_after(client, seen)
+    await sweep._look_after(client, seen)
     assert client.events == []
     client = Client()
-    await session._look_after(client, fresh)
+    await sweep._look_after(client, fresh)
     assert client.events == []
 
 
@@ -378,10 +378,10 @@ async def test_the_sweep_wakes_an_order_that_has_not_heard_of_an_instruction() -
     for number, mode in enumerate(_MODES, start=1):
         assert instructions().append(order_id, CancelRequested(mode=mode)).number == number
     client = Client(live=LiveStatus(instructed=2))
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert client.events == []
     client = Client(live=LiveStatus(instructed=1))
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert client.events == [(order_id, "wake")]
 
 
@@ -414,7 +414,7 @@ async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() 
     order_id, client = an_order_id(), Client(status=Failed)
     register(order_id)
     for _ in range(2):
-        await session._look_after(client, order_id)
+        await sweep._look_after(client, order_id)
     (alert,) = alerts_of(order_id)
     assert alert.code == "ORDER_UNATTENDED"
     assert "Failed" in alert.text
@@ -424,7 +424,7 @@ async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() 
 async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_alert() -> None:
     order_id = an_order_id()
     register(order_id, ended_after=1)
-    await session._look_after(Client(status=df.OrchestrationRuntimeStatus.Completed), order_id)
+    await sweep._look_after(Client(status=df.OrchestrationRuntimeStatus.Completed), order_id)
     assert alerts_of(order_id) == []
 
 
@@ -459,11 +459,11 @@ async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(mo
     register(order_id)
     handed_in(order_id)
     client = Client(live=pending_child(order_id))
-    await session._look_after(client, order_id)
+    await sweep._look_after(client, order_id)
     assert alerts_of(order_id) == []
-    monkeypatch.setattr(session, "PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr(sweep, "PATIENCE", timedelta(seconds=-1))
     for _ in range(2):
-        await session._look_after(client, order_id)
+        await sweep._look_after(client, order_id)
     (alert,) = alerts_of(order_id)
     assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
     assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
@@ -473,12 +473,12 @@ async def test_out_of_hours_nobody_is_told_of_an_order_that_waits_for_the_next(m
     now = datetime.now(UTC)
     later = Schedule.daily((now + timedelta(hours=2)).time(), (now + timedelta(hours=3)).time())
     closed = msgspec.structs.replace(settings(), fix_schedule=later)
-    monkeypatch.setattr(session, "settings", lambda: closed)
-    monkeypatch.setattr(session, "PATIENCE", timedelta(seconds=-1))
+    monkeypatch.setattr(sweep, "settings", lambda: closed)
+    monkeypatch.setattr(sweep, "PATIENCE", timedelta(seconds=-1))
     order_id = an_order_id()
     register(order_id)
     handed_in(order_id)
-    await session._look_after(Client(live=pending_child(order_id)), order_id)
+    await sweep._look_after(Client(live=pending_child(order_id)), order_id)
     assert alerts_of(order_id) == []
 
 
@@ -489,7 +489,7 @@ async def test_the_sweep_alerts_on_an_answer_that_has_long_been_pending_and_on_n
         for number, exec_type in enumerate(("6", last), start=1):
             reported = OrderReported(cl_ord_id=f"{order_id}.x2", exec_type=exec_type, order_status="6", at=AT)
             journalled(order_id, timedelta(minutes=2), reported, number)
-        await session._look_after(Client(live=pending_child(order_id, OrderStatus.PENDING_CANCEL)), order_id)
+        await sweep._look_after(Client(live=pending_child(order_id, OrderStatus.PENDING_CANCEL)), order_id)
         assert [alert.code for alert in alerts_of(order_id)] == codes
 
 
@@ -503,7 +503,7 @@ async def test_the_sweep_has_exposure_forget_what_has_ended_and_nothing_else() -
         "exposure": {"reservations": {each: {} for each in (ended, ahead, still_open, unknown)}},
         "applied": {ended: 2, ahead: 3, still_open: 1},
     }
-    await session._let_go(client)
+    await sweep._let_go(client)
     assert client.forgotten == [ended]
 
 
@@ -512,7 +512,7 @@ async def test_the_sweep_looks_after_every_order_whatever_fails_for_another(monk
     for order_id in (one, other):
         register(order_id, ended_after=2)
     client.exposure = {"exposure": {"reservations": {one: {}, other: {}}}, "applied": {}}
-    get, done = session._end_of, list[str]()
+    get, done = sweep._end_of, list[str]()
 
     def failing(order_id: str) -> Any:
         if order_id == one:
@@ -526,12 +526,12 @@ async def test_the_sweep_looks_after_every_order_whatever_fails_for_another(monk
         done.append("halt")
         raise OSError("storage is not there")
 
-    monkeypatch.setattr(session, "_end_of", failing)
-    monkeypatch.setattr(session, "keep_halt", fails)
-    monkeypatch.setattr(session, "_look_after", looked_after)
+    monkeypatch.setattr(sweep, "_end_of", failing)
+    monkeypatch.setattr(sweep, "keep_halt", fails)
+    monkeypatch.setattr(sweep, "_look_after", looked_after)
     open_one = an_order_id()
     register(open_one)
-    await session.sweep_orders._function._func.client_function(None, client)
+    await sweep.sweep_orders._function._func.client_function(None, client)
     assert done[-1] == "halt"
     assert open_one in done[:-1]
     assert client.forgotten == [other]

@@ -310,7 +310,7 @@ class Model:
         return (WORLD, step), world._replace(cancel="asked")
 
     def _sweeps(self, world: World) -> Iterator[tuple[Label, World]]:
-        """`triggers.session.sweep_orders`. Only after a reset, when the venue sends nothing again; without one, each
+        """`triggers.sweep.sweep_orders`. Only after a reset, when the venue sends nothing again; without one, each
         wake-up has to come by itself."""
         untold = frozenset(range(1, len(world.journal) + 1)) - world.woken
         if untold:
