@@ -50,11 +50,13 @@ _PATIENCE = 10
 _RECORDED = 200
 
 
-class Line(Protocol):
-    """What the pump does for it."""
+class Epoch(Protocol):
+    """What the epoch does for it."""
 
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """Its number."""
+        ...
 
     @property
     def in_flight(self) -> frozenset[str]:
@@ -78,13 +80,13 @@ class Reconciler:
     """One for each epoch, in its event loop. `ask` and then `compare` are called after each logon."""
 
     def __init__(
-        self, *, settings: Settings, recorder: Recorder, records: Reconciliations, delivery: Delivery, line: Line
+        self, *, settings: Settings, recorder: Recorder, records: Reconciliations, delivery: Delivery, epoch: Epoch
     ) -> None:
         self._settings = settings
         self._recorder = recorder
         self._records = records
         self._delivery = delivery
-        self._line = line
+        self._epoch = epoch
         self._refused = "" if settings.fix_mass_status == "yes" else "FIX_MASS_STATUS=no"
         self._inquiry: Inquiry | None = None
         self._inquiries = 0
@@ -100,9 +102,9 @@ class Reconciler:
         """Ask for all open orders. Raises `fix.session.NotLoggedOn`."""
         self._inquiries += 1
         self._asked_at = datetime.now(UTC)
-        self._inquiry = Inquiry(f"{self._line.epoch}-{self._inquiries}")
+        self._inquiry = Inquiry(f"{self._epoch.epoch}-{self._inquiries}")
         if not self._refused:
-            await self._line.send_when_room(translate.mass_status_request(self._inquiry.request), "")
+            await self._epoch.send_when_room(translate.mass_status_request(self._inquiry.request), "")
 
     async def compare(self) -> None:
         """Wait for the answers, and see to what differs. Raises `fix.session.NotLoggedOn`."""
@@ -116,7 +118,7 @@ class Reconciler:
             # Trading goes on: what cannot be compared now is compared after the next logon.
             _log.exception("%s: the venue's open orders could not be compared with ours", self._settings.session)
             self._tell("RECONCILE_FAILED", f"the venue's open orders could not be compared with ours: {error!r}")
-            self._line.has_listed()
+            self._epoch.has_listed()
         finally:
             self.stop()
 
@@ -168,10 +170,10 @@ class Reconciler:
 
     async def _compare(self, inquiry: Inquiry) -> None:
         text = await self._list(inquiry)
-        self._line.has_listed()
+        self._epoch.has_listed()
         await self._delivery.journalled()
         books = await self._read(inquiry)
-        comparison = compare(books, inquiry, self._line.in_flight)
+        comparison = compare(books, inquiry, self._epoch.in_flight)
         findings = list(comparison.findings)
         self._see_to(comparison.findings)
         asked = await self._ask_one_by_one(inquiry, comparison, findings)
@@ -180,7 +182,7 @@ class Reconciler:
             self._tell("RECONCILE_INCOMPLETE", f"the venue does not answer questions about orders: {text}")
         record = Reconciliation(
             session=self._settings.session,
-            epoch=self._line.epoch,
+            epoch=self._epoch.epoch,
             asked_at=self._asked_at,
             finished_at=datetime.now(UTC),
             listed=len(inquiry.listed),
@@ -193,7 +195,7 @@ class Reconciler:
         )
         _log.info("%s: %d orders compared, %d differences", self._settings.session, record.compared, record.found)
         encoded = msgspec.json.encode(record)
-        await self._line.patiently(partial(self._records.add, record.session, record.finished_at, encoded))
+        await self._epoch.patiently(partial(self._records.add, record.session, record.finished_at, encoded))
 
     async def _list(self, inquiry: Inquiry) -> str:
         """Wait for the venue's list; why there is none, or not all of it."""
@@ -218,13 +220,13 @@ class Reconciler:
 
     async def _read(self, inquiry: Inquiry) -> list[Book]:
         """The books of our open orders, and of those that the venue lists."""
-        order_ids = dict.fromkeys(await self._line.patiently(self._recorder.open_orders), True)
+        order_ids = dict.fromkeys(await self._epoch.patiently(self._recorder.open_orders), True)
         for standing in inquiry.listed.values():
             order_id = order_id_of_standing(standing)
             if order_id is not None:
                 order_ids.setdefault(order_id, False)
         reads = [partial(self._recorder.book, each, is_open=is_open) for each, is_open in order_ids.items()]
-        calls = [partial(self._line.patiently, read) for read in reads]
+        calls = [partial(self._epoch.patiently, read) for read in reads]
         return [found for some in _batches(calls, _READ_AT_ONCE) for found in await _together(some)]
 
     async def _ask_one_by_one(self, inquiry: Inquiry, comparison: Comparison, findings: list[Finding]) -> int:
@@ -237,7 +239,7 @@ class Reconciler:
             asked += len(some)
             for (known, order), answer in zip(some, answers, strict=True):
                 silent = silent + 1 if isinstance(answer, str) else 0
-                if inquiry.has_changed(order) or any(order.answers_to(name) for name in self._line.in_flight):
+                if inquiry.has_changed(order) or any(order.answers_to(name) for name in self._epoch.in_flight):
                     continue
                 found = self._judged(known, order, answer)
                 findings += found
@@ -257,7 +259,7 @@ class Reconciler:
         """The venue's answer to a question about one ClOrdID, with its message's number; or why there is none."""
         answer: asyncio.Future[tuple[int, Report] | str] = asyncio.get_running_loop().create_future()
         self._questions[name] = answer
-        await self._line.send_when_room(translate.status_request(name, order.symbol, order.side), name)
+        await self._epoch.send_when_room(translate.status_request(name, order.symbol, order.side), name)
         done, _ = await asyncio.wait([answer], timeout=_ANSWER_TIMEOUT)
         self._questions.pop(name, None)
         return answer.result() if done else f"no answer in {_ANSWER_TIMEOUT:g} s"
@@ -273,7 +275,7 @@ class Reconciler:
     def _see_to(self, findings: list[Finding]) -> None:
         for finding in findings:
             _log.warning("%s: %s", self._settings.session, finding)
-            origin = None if finding.number is None else self._line.origin(finding.number)
+            origin = None if finding.number is None else self._epoch.origin(finding.number)
             self._delivery.take(None, finding.order_id, partial(self._recorder.reconcile, finding, origin))
 
     def _answer(self, cl_ord_id: str, answer: tuple[int, Report] | str) -> None:

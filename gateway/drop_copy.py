@@ -16,30 +16,24 @@ import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from azure.core.exceptions import AzureError
 
-from fix.config import SessionConfig, password
-from fix.events import LoggedOn, LoggedOut, MessageReceived, MessageRefused, Rejected, SessionEvent
-from fix.message import FieldError
-from fix.reconnect import Host, Pauses, Reconnect
-from fix.store import MemoryStore
-from fix.tls import TlsError
-from fix.transport import Connection, connect
+from fix.events import LoggedOn, MessageReceived, MessageRefused, Rejected, SessionEvent
+from fix.message import FieldError, Message
 from gateway import translate
+from gateway.calls import Calls
 from gateway.copies import Copies, Unknown, key_of
-from gateway.fencing import FencedSession
 from gateway.hours import opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
+from gateway.line import Ends, Line, Reserve
 from gateway.matching import Awaiting, Copy, Outage, Trade, Verdict, Waiting, find, is_same_trade, judge
-from gateway.pump import tls_context
-from gateway.resets import DROP_COPY_RESET_PATH, ResetRequests, answered, explained, marked
+from gateway.resets import DROP_COPY_RESET_PATH, ResetRequests, marked
 from storage.alerts import Alerts
 from storage.secrets import Credentials
 from storage.settings import Settings
@@ -47,14 +41,12 @@ from storage.tables import Operation, Tables
 from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.drop_copy")
-T = TypeVar("T")
 
 _THREADS = 4
 _START_TIMEOUT, _STOP_TIMEOUT = 5.0, 30.0
 _DRAIN_TIMEOUT = 2.0
 _LONGEST_SLEEP = 10.0
 _RESET_LOOK = 10.0
-_PAUSES = Pauses(first=0.2, longest=15.0)
 _MOST_WAITING = 10_000
 """Copies that wait for the journal before the connection is given up, until half of them are settled."""
 _NUMBERS_IN_RESERVE = 20
@@ -227,47 +219,37 @@ class _Epoch:
     ) -> None:
         self._settings = settings
         self._name = settings.drop_copy_session
+        self.say = on_text
         self._closes = held.closes
         self._resets = ResetRequests(tables, self._name)
         self._will_reset = False
         self._journal = Journal(tables)
         self._alerts = Alerts(tables)
         self._copies = Copies(tables, self._name)
-        self._credentials = credentials
-        self._pool = pool
-        self._on_text = on_text
+        self._calls = Calls(self._name, pool)
         self._writer = LeaseWriter(tables.sessions, self._name, held, lease_seconds=settings.lease_seconds)
-        self._session = FencedSession(
-            SessionConfig(
-                role="initiator",
-                sender_comp_id=settings.drop_copy_sender_comp_id,
-                target_comp_id=settings.drop_copy_target,
-                heartbeat_interval=settings.fix_heartbeat_seconds,
-                logon_fields=password(lambda: self._logon) if credentials else None,
-                mistimed="end",
-                reset_on_logon=held.lease.reset,
+        self._line = Line(
+            Ends(
+                session=self._name,
+                sender=settings.drop_copy_sender_comp_id,
+                target=settings.drop_copy_target,
+                hosts=settings.drop_copy_hosts,
+                credentials=credentials,
+                reset_path=DROP_COPY_RESET_PATH,
             ),
-            MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
-            block_end=lambda: self._writer.lease.block_end,
-            may_write=lambda: self._writer.holds,
-            on_cut=self._on_cut,
+            self,
+            settings=settings,
+            writer=self._writer,
+            calls=self._calls,
+            reserve=Reserve(least=_NUMBERS_IN_RESERVE, few=_NUMBERS_IN_RESERVE),
         )
-        self._logon = ("", "")
-        self._connection: Connection | None = None
-        self._logged_on = asyncio.Event()
-        self._logged_on_since: float | None = None
         self._complete_since = 0.0  # the session is logged on and nothing was resent since
         self._closing = False
-        self._reserving: asyncio.Task[None] | None = None
         self._patience = settings.drop_copy_patience_seconds
         self._waiting = Waiting(self._patience)
         self._awaiting = Awaiting(self._patience)
         self._unreadable: dict[int, str] = {}
         self._arrived = asyncio.Event()
-        self._all_processed = asyncio.Event()
-        self._all_processed.set()
-        self._has_room = asyncio.Event()
-        self._has_room.set()
         # What is settled and what is missing is decided by turns: neither sees the other half done.
         self._deciding = asyncio.Lock()
 
@@ -277,11 +259,11 @@ class _Epoch:
 
     @property
     def logged_on(self) -> bool:
-        return self._logged_on_since is not None
+        return self._line.logged_on
 
     @property
     def next_inbound(self) -> int:
-        return self._session.next_unprocessed
+        return self._line.next_inbound
 
     @property
     def waiting(self) -> int:
@@ -298,9 +280,9 @@ class _Epoch:
         """
         writer = asyncio.create_task(self._writer.run())
         work: list[Coroutine[Any, Any, None]] = [
-            self._watch_lease(),
+            self._writer.watch(),
             self._watch_outage(),
-            self._stay_connected(),
+            self._line.stay_connected(),
             self._settle(),
             self._look_for_missing(),
         ]
@@ -311,19 +293,17 @@ class _Epoch:
             done, _ = await asyncio.wait([*tasks, stop, end], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            self._closing = True
-            await self._log_out()
+            self._close()
+            await self._line.log_out(_DRAIN_TIMEOUT)
             if self._will_reset and end.done():
                 await self._writer.commit(self._resets.taking_up(), change=marked)
             self._writer.advance_inbound(self.next_inbound)
             self._writer.give_back()
             await writer
         finally:
-            self._closing = True
-            if self._connection is not None:
-                self._connection.abort("the drop copy's lease is over")
-            self._log_off()
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end, *([self._reserving] if self._reserving else [])]
+            self._close()
+            self._line.end("the drop copy's lease is over")
+            everything: list[asyncio.Task[Any]] = [*tasks, stop, end]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -331,143 +311,53 @@ class _Epoch:
     async def _until_end(self) -> None:
         """Wait until the session's hours are over, or a reset is asked for, and what came until then is settled."""
         while lease_clock() < self._closes and not self._will_reset:
-            self._will_reset = await self._patiently(self._resets.is_asked)
+            self._will_reset = await self._calls.patiently(self._resets.is_asked)
             if not self._will_reset:
                 await asyncio.sleep(max(0.0, min(_RESET_LOOK, self._closes - lease_clock())))
         why = "a reset of the numbers is asked for" if self._will_reset else "the session's hours are over"
         _log.warning("%s: %s", self._name, why)
+        self._close()
+        await self._line.log_out(_DRAIN_TIMEOUT)
+        await self._line.until_all_processed()
+
+    def _close(self) -> None:
         self._closing = True
-        await self._log_out()
-        await self._all_processed.wait()
+        self._line.close()
 
-    async def _log_out(self) -> None:
-        if self._connection is not None and self.logged_on:
-            self._connection.logout()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.closed(), _DRAIN_TIMEOUT)
+    # What the line asks and tells
 
-    # The lease, and its numbers
+    def may_write(self) -> bool:
+        return self._writer.holds
 
-    async def _watch_lease(self) -> None:
-        """Wait until the lease has run out, which every write puts off."""
-        until = 0.0
-        while until != self._writer.valid_until:
-            until = self._writer.valid_until
-            await asyncio.sleep(max(0.0, until - lease_clock()))
-        raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} has run out")
+    def may_resend(self, _message: Message) -> bool:
+        """It sends none that could be resent."""
+        return False
 
-    @property
-    def _numbers_left(self) -> int:
-        return self._writer.lease.block_end - self._session.next_outbound
+    async def while_logged_on(self) -> None:
+        """It has nothing to ask."""
 
-    def _keep_numbers(self) -> None:
-        """Reserve the next block before this one is used up. To be called from time to time."""
-        if self._numbers_left <= _NUMBERS_IN_RESERVE and self._reserving is None:
-            self._reserving = asyncio.get_running_loop().create_task(self._reserve())
-        if self._numbers_left <= 0 and self._connection is not None:
-            self._connection.abort("the reserved sequence numbers are used up")
+    def on_end(self) -> None: ...
 
-    async def _reserve(self) -> None:
-        block = self._settings.sequence_block
-        try:
-            with contextlib.suppress(LeaseLostError):
-                await self._writer.commit(
-                    change=lambda lease: msgspec.structs.replace(lease, block_end=lease.block_end + block)
-                )
-        finally:
-            self._reserving = None
+    def on_room(self) -> None: ...
 
-    # The connection
-
-    async def _stay_connected(self) -> None:
-        reconnect = Reconnect(self._settings.drop_copy_hosts, _PAUSES)
-        while True:
-            attempt = reconnect.next()
-            await asyncio.sleep(attempt.pause)
-            await self._has_room.wait()
-            logged_on_for, reason = await self._one_connection(attempt.host)
-            if self._closing:
-                await asyncio.Event().wait()  # the epoch ends
-            if logged_on_for is None:
-                reconnect.failed()
-            else:
-                reconnect.ended(logged_on_for)
-            what = "no session" if logged_on_for is None else "session ended"
-            self._on_text(f"{what} with {attempt.host.name}:{attempt.host.port}: {reason}")
-
-    async def _one_connection(self, host: Host) -> tuple[float | None, str]:
-        """For how long there was a session, None where there was none, and why it ended or could not be."""
-        if self._credentials is not None:
-            try:
-                self._logon = await self._in_pool(self._credentials)
-            except Exception as error:
-                return None, f"the credentials could not be had: {error}"
-        while self._numbers_left <= _NUMBERS_IN_RESERVE:
-            await (self._reserving or self._reserve())
-            if not self._writer.holds:
-                raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
-        resets = self._session.config.reset_on_logon
-        sent = 1 if resets else self._session.next_outbound
-        expected = 1 if resets else self._session.next_inbound
-        try:
-            tls = await self._in_pool(partial(tls_context, self._settings))
-            self._connection = await connect(*host, self._session, self._on_event, tls=tls, processed_by="application")
-        except (OSError, TlsError) as error:
-            return None, str(error) or "no answer"
-        ended = asyncio.create_task(self._connection.closed())
-        logon = asyncio.create_task(self._logged_on.wait())
-        try:
-            await asyncio.wait([ended, logon], return_when=asyncio.FIRST_COMPLETED)
-            begun = time.monotonic() if logon.done() else None
-            if logon.done() and self._writer.lease.reset:
-                await self._writer.commit(change=answered)
-            reason = explained(await ended, sent=sent, expected=expected, reset_path=DROP_COPY_RESET_PATH)
-            return None if begun is None else time.monotonic() - begun, reason
-        finally:
-            self._log_off()
-            self._connection.abort("given up")
-            for task in (ended, logon):
-                task.cancel()
-
-    def _on_event(self, connection: Connection, event: SessionEvent) -> None:
+    def on_event(self, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
-                # What the venue has answered is not asked for again; should this connection end, the numbers go on.
-                self._session.config = replace(self._session.config, reset_on_logon=False)
-                self._logged_on.set()
-                self._logged_on_since = self._complete_since = time.monotonic()
-                self._on_text("")
-            case LoggedOut():
-                self._log_off()
+                self._complete_since = time.monotonic()
             case MessageReceived():
-                self._all_processed.clear()
                 if event.possible_duplicate:
                     self._complete_since = time.monotonic()
                 self._on_message(event)
-                if len(self._waiting) >= _MOST_WAITING and self._has_room.is_set():
-                    self._has_room.clear()
-                    connection.abort(f"{_MOST_WAITING} copies wait for their trades")
+                if len(self._waiting) >= _MOST_WAITING:
+                    self._line.hold_off(f"{_MOST_WAITING} copies wait for their trades")
             case MessageRefused():
-                self._all_processed.clear()
                 text = f"message {event.number} ({event.message.msg_type}) was rejected by our session: {event.reason}"
                 self._unreadable[event.number] = text
                 self._arrived.set()
             case Rejected():
-                self._processed([event.number])
+                self._line.processed(event.number)
             case _:
                 pass
-        self._keep_numbers()
-
-    def _log_off(self) -> None:
-        self._logged_on.clear()
-        self._logged_on_since = None
-
-    def _on_cut(self) -> None:
-        if self._connection is not None:
-            # Not at once: it is in the middle of writing.
-            asyncio.get_running_loop().call_soon(
-                self._connection.abort, "the lease has run out on the way to the socket"
-            )
 
     def _on_message(self, event: MessageReceived) -> None:
         number, message = event.number, event.message
@@ -478,7 +368,7 @@ class _Epoch:
             self._arrived.set()
             return
         if report is None or not isinstance(report.event, Trade) or report.symbol is None or report.side is None:
-            self._processed([number])
+            self._line.processed(number)
             return
         copy = Copy(
             cl_ord_id=report.cl_ord_id,
@@ -489,12 +379,6 @@ class _Epoch:
         )
         self._waiting.take(number, copy, time.monotonic())
         self._arrived.set()
-
-    def _processed(self, numbers: Iterable[int]) -> None:
-        self._session.processed(*numbers)
-        if not self._session.has_under_way:
-            self._all_processed.set()
-        self._writer.advance_inbound(self.next_inbound)
 
     # Copies, and their trades in the journal
 
@@ -513,9 +397,9 @@ class _Epoch:
                     *(self._conclude(verdict) for verdict in verdicts),
                     *(self._tell_unreadable(number, text) for number, text in unreadable.items()),
                 )
-                self._processed([*(verdict.number for verdict in verdicts), *unreadable])
+                self._line.processed(*(verdict.number for verdict in verdicts), *unreadable)
             if len(self._waiting) <= _MOST_WAITING / 2:
-                self._has_room.set()
+                self._line.go_on()
 
     async def _until_due(self) -> None:
         while not self._unreadable:
@@ -541,13 +425,15 @@ class _Epoch:
         nameless = [copy for copy in copies if not copy.names_ours and judge(0, copy, rows).row is None]
         if not nameless:
             return {}
-        expected, _ = await self._patiently(self._copies.read)
+        expected, _ = await self._calls.patiently(self._copies.read)
         found = [find(copy, expected.values()) for copy in nameless]
         return await self._rows_of({trade.order_id for trade in found if trade is not None})
 
     async def _rows_of(self, order_ids: Iterable[str]) -> dict[str, list[JournalRow]]:
         wanted = list(order_ids)
-        found = await asyncio.gather(*(self._patiently(partial(self._journal.read, order_id)) for order_id in wanted))
+        found = await asyncio.gather(
+            *(self._calls.patiently(partial(self._journal.read, order_id)) for order_id in wanted)
+        )
         return dict(zip(wanted, found, strict=True))
 
     async def _conclude(self, verdict: Verdict) -> None:
@@ -580,7 +466,7 @@ class _Epoch:
             if not self.logged_on:
                 continue
             async with self._deciding:
-                expected, unknown = await self._patiently(self._copies.read)
+                expected, unknown = await self._calls.patiently(self._copies.read)
                 for one in unknown:
                     await self._look_again(one, expected)
                 now = time.monotonic()
@@ -603,7 +489,7 @@ class _Epoch:
 
     async def _look_into(self, key: str, expected: JournalRow, now: float) -> None:
         """A trade whose copy is overdue."""
-        journal = await self._patiently(partial(self._journal.read, expected.order_id))
+        journal = await self._calls.patiently(partial(self._journal.read, expected.order_id))
         row = next((row for row in journal if is_same_trade(row.event, expected.event)), None)
         if row is None:
             # Whoever was about to journal it has died: the venue tells the trading session again.
@@ -622,17 +508,17 @@ class _Epoch:
         outage = Outage(self._patience, time.monotonic())
         while True:
             await asyncio.sleep(min(1.0, self._patience / 10))
-            self._keep_numbers()
+            self._line.keep_numbers()
             if self._closing:
                 continue
-            news = outage.look(self._logged_on_since, time.monotonic())
+            news = outage.look(self._line.logged_on_since, time.monotonic())
             if news == "begun":
                 await self._tell_outage()
-            elif news == "over" and await self._patiently(self._copies.outage) is not None:
+            elif news == "over" and await self._calls.patiently(self._copies.outage) is not None:
                 await self._write(self._copies.ending_outage())
 
     async def _tell_outage(self) -> None:
-        since = await self._patiently(self._copies.outage)
+        since = await self._calls.patiently(self._copies.outage)
         if since is None:
             since, operation = self._copies.beginning_outage()
             await self._write(operation)
@@ -649,21 +535,7 @@ class _Epoch:
         """Tell a human, once for each `key`. Not as one whose lease is over: its successor knows better."""
         if not self._writer.holds:
             raise LeaseLostError(f"{self._name}: the lease of epoch {self.epoch} is over")
-        await self._patiently(partial(self._alerts.raise_alert, code, text, order_id, key))
-
-    async def _in_pool(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-
-    async def _patiently(self, call: Callable[[], T]) -> T:
-        """Do it, however often storage has to be asked; the end of the epoch ends this too."""
-        pause = 0.1
-        while True:
-            try:
-                return await self._in_pool(call)
-            except AzureError as error:
-                _log.warning("%s: storage failed, trying again: %s", self._name, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 2.0)
+        await self._calls.patiently(partial(self._alerts.raise_alert, code, text, order_id, key))
 
 
 def _told(copy: Copy) -> str:

@@ -276,6 +276,14 @@ class LeaseWriter:
         """Whether this process may act as the holder now: not any more while the lease is being let go."""
         return not self._ended and not self._releasing and self._monotonic() < self.valid_until
 
+    async def watch(self) -> None:
+        """Wait until the lease has run out, which every write puts off; then raise LeaseLostError."""
+        until = 0.0
+        while until != self.valid_until:
+            until = self.valid_until
+            await asyncio.sleep(max(0.0, until - self._monotonic()))
+        raise LeaseLostError(f"{self._session}: the lease of epoch {self._lease.epoch} has run out")
+
     async def commit(self, *operations: Operation, change: Change | None = None) -> None:
         """Write now, in one transaction with the lease. What was to be written later of a row that this changes is not
         written any more: it is older.

@@ -12,33 +12,26 @@ import time
 from collections import ChainMap, deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from ssl import SSLContext
 from typing import Any, TypeVar
 
 import msgspec
 from azure.core.exceptions import AzureError
 
-from fix.config import SessionConfig, password
 from fix.events import LoggedOn, LoggedOut, MessageReceived, MessageRefused, Rejected, SessionEvent
 from fix.message import FieldError, Message
 from fix.orders import MsgType, business_message_reject, read_business_message_reject
-from fix.reconnect import Host, Pauses, Reconnect
 from fix.session import NotLoggedOn
-from fix.store import MemoryStore
-from fix.tls import TlsError, client_tls
-from fix.transport import Connection, connect
 from gateway import translate
 from gateway.asking import Reconciler
+from gateway.calls import Calls
 from gateway.delivery import Delivery, Received, Recorder, Wake
-from gateway.fencing import FencedSession
 from gateway.journal import Origin
-from gateway.lease import Held, Lease, LeaseLostError, LeaseWriter, RowRefusedError, lease_clock
+from gateway.lease import Held, Lease, LeaseLostError, LeaseWriter, RowRefusedError
+from gateway.line import Ends, Line, Reserve
 from gateway.outbox import UNCERTAIN, Entry, Outbox, State, Stored
-from gateway.resets import ResetRequests, answered, explained, marked
+from gateway.resets import RESET_PATH, ResetRequests, marked
 from gateway.sending import SendQueue, urgency_of
 from gateway.throttle import Throttle
 from gateway.translate import Report
@@ -56,7 +49,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FIRST_POLL, _LONGEST_POLL = 0.1, 2.0
-_PAUSES = Pauses(first=0.2, longest=15.0, stable_after=5.0)
 _ANSWER_TIMEOUT = 5.0
 _TRIES = 3
 """Questions without an answer after which a human is told, and nothing else waits for it any more."""
@@ -70,7 +62,6 @@ set by somebody."""
 _SHORTEST_PAUSE = 0.001
 _ENDS_SLOWLY = 10.0
 """Seconds after the Logout after which a human is told that the epoch cannot end."""
-_CUT = "the lease, or an order's time, has run out on the way to the socket"
 _UNSUPPORTED_MESSAGE = 3  # BusinessRejectReason (380)
 
 
@@ -107,30 +98,29 @@ class Pump:
         self._settings = settings
         self._outbox = outbox
         self._recorder = recorder
-        self._credentials = credentials
-        self._pool = pool
+        self._calls = Calls(settings.session, pool)
         self._on_activity = on_activity
         self._on_text = on_text
         self._writer = LeaseWriter(tables.sessions, settings.session, held, lease_seconds=settings.lease_seconds)
         self._resets = ResetRequests(tables, settings.session)
         self._ending = asyncio.Event()
         self._asked_to_reset = False
-        self._session = FencedSession(
-            SessionConfig(
-                role="initiator",
-                sender_comp_id=settings.fix_sender_comp_id,
-                target_comp_id=settings.fix_target_comp_id,
-                heartbeat_interval=settings.fix_heartbeat_seconds,
-                logon_fields=password(lambda: self._logon) if credentials else None,
-                may_resend=self._may_resend,
-                # A report that is refused does not come again, and it is rather our clock that has jumped.
-                mistimed="end",
-                reset_on_logon=held.lease.reset,
+        self._line = Line(
+            Ends(
+                session=settings.session,
+                sender=settings.fix_sender_comp_id,
+                target=settings.fix_target_comp_id,
+                hosts=settings.fix_hosts,
+                credentials=credentials,
+                reset_path=RESET_PATH,
             ),
-            MemoryStore(next_outbound=held.lease.block_start, next_inbound=held.lease.inbound),
-            block_end=lambda: self._writer.lease.block_end,
-            may_write=self._may_write,
-            on_cut=self._on_cut,
+            self,
+            settings=settings,
+            writer=self._writer,
+            calls=self._calls,
+            reserve=Reserve(
+                least=_ADMINISTRATIVE_RESERVE, few=max(settings.sequence_block / 2, _ADMINISTRATIVE_RESERVE)
+            ),
         )
         self._delivery = Delivery(wake, pool, self._on_processed)
         self._reconciler = Reconciler(
@@ -138,20 +128,14 @@ class Pump:
             recorder=recorder,
             records=Reconciliations(tables),
             delivery=self._delivery,
-            line=self,
+            epoch=self,
         )
         self._has_list = False
         self._done_unheard = asyncio.Event()
         self._names: dict[str, str] = {}  # ClOrdIDs of ours by the venue's OrderID (37)
         self._nameless: list[MessageReceived] = []  # reports of no order of ours, until the venue has listed its orders
-        self._logon = ("", "")
-        self._connection: Connection | None = None
-        self._logged_on = asyncio.Event()
         self._ready = False
         self._closing = False
-        self._reserving: asyncio.Task[None] | None = None
-        self._processed = asyncio.Event()
-        self._processed.set()
         self._look = asyncio.Event()
         self._looking = False
         self._entries: dict[str, Entry] = {}  # what this epoch has claimed lately
@@ -192,7 +176,7 @@ class Pump:
 
     @property
     def logged_on(self) -> bool:
-        return self._logged_on.is_set()
+        return self._line.logged_on
 
     @property
     def accepts(self) -> bool:
@@ -211,7 +195,7 @@ class Pump:
         recovering = self.logged_on and (asking or self._look.is_set() or self._looking)
         unsent = self.logged_on and len(self._queue) > 0
         writing = bool(self._claiming or self._giving_up)
-        return recovering or unsent or writing or self._session.has_under_way or self._delivery.busy
+        return recovering or unsent or writing or self._line.has_under_way or self._delivery.busy
 
     @property
     def held(self) -> int:
@@ -219,11 +203,11 @@ class Pump:
 
     @property
     def next_outbound(self) -> int:
-        return self._session.next_outbound
+        return self._line.next_outbound
 
     @property
     def next_inbound(self) -> int:
-        return self._session.next_unprocessed
+        return self._line.next_inbound
 
     def has_claimed(self, cl_ord_id: str) -> bool:
         return cl_ord_id in self._entries
@@ -288,7 +272,7 @@ class Pump:
             LeaseLostError: the epoch ended by itself. Nothing is sent after that.
         """
         writer = asyncio.create_task(self._writer.run())
-        lease, connecting = asyncio.create_task(self._watch()), asyncio.create_task(self._stay_connected())
+        lease, connecting = asyncio.create_task(self._writer.watch()), asyncio.create_task(self._connect())
         polling = asyncio.create_task(self._poll())
         tasks = [writer, lease, connecting, polling, asyncio.create_task(self._delivery.run())]
         stop = asyncio.create_task(stopping.wait())
@@ -300,7 +284,7 @@ class Pump:
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
-            self._closing = True
+            self._close()
             await self._end_session()
             # Before the lease goes: a connection that is only being made would log on after that.
             await self._hang_up(connecting)
@@ -315,20 +299,23 @@ class Pump:
             self._writer.give_back()
             await writer
         finally:
-            self._closing = True
-            self._ready = False
-            self._logged_on.clear()
+            self._close()
             self._look_again(None)
             if telling is not None:
                 telling.cancel()
-            if self._connection is not None:
-                self._connection.abort("the session's lease is over")
+            self._line.end("the session's lease is over")
             everything: list[asyncio.Future[Any]] = [*tasks, self._broken, stop, end]
             everything += [*self._claiming.values(), *self._giving_up]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
+
+    def _close(self) -> None:
+        """From here on nothing is claimed and no order leaves."""
+        self._closing = True
+        self._ready = False
+        self._line.close()
 
     # What the reconciliation asks
 
@@ -359,196 +346,86 @@ class Pump:
         unsent = [one.entry for one in (*self._queue.take_all(), *self._held.values()) if not one.poss_resend]
         self._held.clear()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
-        await self._processed.wait()
+        await self._line.until_all_processed()
         if self._asked_to_reset:
             await self._writer.commit(self._resets.taking_up(), change=marked)
 
     def _tell_slow_end(self) -> None:
         """The session stays out until this is over, also in its next hours."""
         text = f"logged out for {_ENDS_SLOWLY:g} s or more, and the session cannot end nor begin again: "
-        if self._session.has_under_way:
+        if self._line.has_under_way:
             text += f"message {self.next_inbound} of the venue is not yet journalled and delivered; the log says why"
         else:
             text += "what has not left could not be written back yet; storage does not take it"
-        _log.warning("%s: %s", self._settings.session, text)
-        self._on_text(text)
+        self.say(text)
         self._tell("SESSION_ENDS_SLOWLY", text, f"ends-slowly-{self.epoch}")
-
-    # The lease
-
-    async def _watch(self) -> None:
-        """Wait until the lease has run out, which every write puts off."""
-        until = 0.0
-        while until != self._writer.valid_until:
-            until = self._writer.valid_until
-            await asyncio.sleep(max(0.0, until - lease_clock()))
-        raise LeaseLostError(f"{self._settings.session}: the lease of epoch {self.epoch} has run out")
-
-    @property
-    def _numbers_left(self) -> int:
-        return self._writer.lease.block_end - self._session.next_outbound
-
-    @property
-    def _has_room(self) -> bool:
-        """Whether an application message may use a number; the last ones are the session's own."""
-        return self._numbers_left > _ADMINISTRATIVE_RESERVE
-
-    def _keep_numbers(self) -> None:
-        """Reserve the next block when half of this one is used up.
-
-        To be called from time to time: heartbeats and answers to the venue's use numbers without anybody being told.
-        """
-        enough = max(self._settings.sequence_block / 2, _ADMINISTRATIVE_RESERVE)
-        if self._numbers_left <= enough and self._reserving is None:
-            self._reserving = asyncio.get_running_loop().create_task(self._reserve_for_all())
-        if self._numbers_left <= 0 and self._connection is not None:
-            self._connection.abort("the reserved sequence numbers are used up")
-
-    async def _reserve_for_all(self) -> None:
-        with contextlib.suppress(LeaseLostError):
-            await self._reserve()
-        self._reserving = None
-        self._flush()
-
-    async def _reserve(self) -> None:
-        block = self._settings.sequence_block
-        await self._writer.commit(
-            change=lambda lease: msgspec.structs.replace(lease, block_end=lease.block_end + block)
-        )
 
     # The connection
 
-    async def _stay_connected(self) -> None:
+    async def _connect(self) -> None:
         for stored in await self.patiently(self._outbox.unfinished):
             if stored.entry.state in UNCERTAIN:
                 self._unreported[stored.entry.cl_ord_id] = stored.entry
             elif stored.entry.state == "given_up":
                 self._tell_given_up(stored.entry)
-        reconnect = Reconnect(self._settings.fix_hosts, _PAUSES)
-        while True:
-            host, pause = reconnect.next()
-            if pause:
-                _log.warning("%s: trying %s:%d in %.1f s", self._settings.session, *host, pause)
-            await asyncio.sleep(pause)
-            logged_on_for, reason = await self._one_connection(host)
-            if self._closing:
-                return
-            if logged_on_for is None:
-                reconnect.failed()
-            else:
-                reconnect.ended(logged_on_for)
-            what = "no session" if logged_on_for is None else "session ended"
-            text = f"{what} with {host.name}:{host.port}: {reason}"
-            self._on_text(text)
-            _log.warning("%s: %s", self._settings.session, text)
-
-    async def _one_connection(self, host: Host) -> tuple[float | None, str]:
-        """For how long there was a session, None where there was none, and why it ended or could not be."""
-        settings = self._settings
-        if self._credentials is not None:
-            try:
-                self._logon = await self._in_pool(self._credentials)
-            except Exception as error:
-                return None, f"the credentials could not be had: {error}"
-        while not self._has_room:
-            await self._reserve()
-        sent = 1 if self._session.config.reset_on_logon else self._session.next_outbound
-        expected = 1 if self._session.config.reset_on_logon else self._session.next_inbound
-        try:
-            # Read anew each time, so that certificates may be renewed.
-            tls = await self._in_pool(partial(tls_context, settings))
-            self._connection = await connect(
-                *host,
-                self._session,
-                self._on_event,
-                tls=tls,
-                processed_by="application",
-                on_writable=self._flush,
-            )
-        except (OSError, TlsError) as error:
-            return None, str(error) or "no answer"
-        if self._session.is_cut:  # by its Logon already, when it was not yet known here
-            self._connection.abort(_CUT)
-        recovery: asyncio.Task[None] | None = None
-        ended = asyncio.create_task(self._connection.closed())
-        logon = asyncio.create_task(self._logged_on.wait())
-        try:
-            await asyncio.wait([ended, logon], return_when=asyncio.FIRST_COMPLETED)
-            begun = time.monotonic() if logon.done() else None
-            if begun is not None and not ended.done():
-                _log.info("%s: logged on, epoch %d", settings.session, self.epoch)
-                self._on_text("")
-                if self._writer.lease.reset:
-                    await self._writer.commit(change=answered)
-                recovery = asyncio.create_task(self._recover())
-                await asyncio.wait([ended, recovery], return_when=asyncio.FIRST_COMPLETED)
-                if recovery.done():
-                    with contextlib.suppress(NotLoggedOn):  # the connection is about to end
-                        recovery.result()
-            reason = explained(await ended, sent=sent, expected=expected)
-            return None if begun is None else time.monotonic() - begun, reason
-        finally:
-            self._ready = False
-            self._logged_on.clear()
-            self._connection.abort("given up")
-            for task in (ended, logon, recovery):
-                if task is not None:
-                    task.cancel()
-            for question in self._questions:
-                if not question.asked.done():
-                    question.asked.set_exception(NotLoggedOn(f"{settings.session}: the connection has ended"))
-            self._questions.clear()
+        await self._line.stay_connected()
 
     async def _end_session(self) -> None:
         """Log out, and let what has come until then go its way."""
-        self._ready = False
         patience = min(_DRAIN_TIMEOUT, self._settings.lease_seconds / 3)
         deadline = time.monotonic() + patience
-        if self._connection is not None and self.logged_on:
-            self._connection.logout()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.closed(), patience)
+        await self._line.log_out(patience)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._processed.wait(), max(0.0, deadline - time.monotonic()))
+            await asyncio.wait_for(self._line.until_all_processed(), max(0.0, deadline - time.monotonic()))
 
     async def _hang_up(self, connecting: "asyncio.Task[None]") -> None:
         """From here on there is no connection, and there will be none."""
         connecting.cancel()
         await asyncio.wait([connecting])
-        if self._connection is not None:
-            self._connection.abort("the epoch ends")
+        self._line.hang_up("the epoch ends")
 
-    def _on_event(self, _connection: Connection, event: SessionEvent) -> None:
+    # What the line asks and tells
+
+    def on_event(self, event: SessionEvent) -> None:
         match event:
             case LoggedOn():
-                # What the venue has answered is not asked for again; should this connection end, the numbers go on.
-                self._session.config = replace(self._session.config, reset_on_logon=False)
+                _log.info("%s: logged on, epoch %d", self._settings.session, self.epoch)
                 self._has_list = False
-                self._logged_on.set()
             case LoggedOut():
                 self._ready = False
-                self._logged_on.clear()
             case MessageReceived():
                 self._on_activity()
-                self._processed.clear()
                 self._on_message(event)
             case MessageRefused():
                 self._on_activity()
-                self._processed.clear()
                 text = f"message {event.number} ({event.message.msg_type}) was rejected by our session: {event.reason}"
                 self._alert(event.number, "UNREADABLE_MESSAGE", text)
             case Rejected():
                 self._on_activity()
-                self._processed.clear()
                 text = event.message.get(58) or f"SessionRejectReason (373) {event.message.get(373)}"
                 self._on_refusal(event.number, *self._sent_numbers.get(event.ref_number, ("", "")), text)
             case _:
                 pass
-        self._keep_numbers()
+
+    def on_end(self) -> None:
+        """Who waits for a question to leave need not wait any longer."""
+        self._ready = False
+        for question in self._questions:
+            if not question.asked.done():
+                question.asked.set_exception(NotLoggedOn(f"{self._settings.session}: the connection has ended"))
+        self._questions.clear()
+
+    def on_room(self) -> None:
+        self._flush()
+
+    def say(self, text: str) -> None:
+        self._on_text(text)
+        if text:
+            _log.warning("%s: %s", self._settings.session, text)
 
     # After a logon
 
-    async def _recover(self) -> None:
+    async def while_logged_on(self) -> None:
         """Settle what became of everything that was claimed and not reported, before anything else is sent.
 
         Where the venue does not answer, the rest does not wait for ever: the question stays open in the background.
@@ -657,7 +534,7 @@ class Pump:
                 await self._claim(stored, poss_resend=True)
                 return
 
-    def _may_resend(self, message: Message) -> bool:
+    def may_resend(self, message: Message) -> bool:
         """Whether a message may leave again because the venue asks for its number.
 
         What is not reported and still wanted may. An order that is not is settled after the next logon.
@@ -761,16 +638,16 @@ class Pump:
                     await self._look.wait()
             if self._closing:
                 return
-            self._keep_numbers()
+            self._line.keep_numbers()
             self._flush()  # a second line behind its own timer: what waits is not forgotten
             self._looking = self._look.is_set()
             self._look.clear()
             if not self._ready and not self._queue:
-                self._looking, pause = False, _LONGEST_POLL  # `_recover` has it look at once
+                self._looking, pause = False, _LONGEST_POLL  # `while_logged_on` has it look at once
                 continue
             known = ChainMap(self._entries, self._unreported)
             try:
-                found = await self._in_pool(partial(self._outbox.unfinished, known))
+                found = await self._calls.once(partial(self._outbox.unfinished, known))
             except AzureError as error:
                 _log.warning("%s: the outbox could not be read: %s", self._settings.session, error)
                 self._looking, pause = False, _LONGEST_POLL
@@ -849,13 +726,13 @@ class Pump:
         """Send what may leave now. Orders and questions about orders take turns, orders among themselves as their queue
         says. What is no longer wanted does not leave: its order is told so, as soon as that is known."""
         self._conclude_late()
-        while self._writer.holds and self._peer_reads and (self._questions or self._orders_may_leave):
+        while self._writer.holds and self._line.peer_reads and (self._questions or self._orders_may_leave):
             pause = self._throttle.wait(time.monotonic())
             if pause:
                 self._look_again(pause)
                 return
-            if not self._has_room:
-                self._keep_numbers()
+            if not self._line.has_room:
+                self._line.keep_numbers()
                 break
             try:
                 if self._questions and not (self._asked_last and self._orders_may_leave):
@@ -946,29 +823,17 @@ class Pump:
         await asked
 
     def _transmit(self, message: Message, cl_ord_id: str) -> int:
-        if self._connection is None:
-            raise NotLoggedOn(f"{self._settings.session} has no connection")
-        number = self._connection.send(message)
+        number = self._line.send(message)
         _remember(self._sent_numbers, number, (message.msg_type, cl_ord_id))
         if message.msg_type != MsgType.ORDER_STATUS_REQUEST:
             self._reconciler.sent(*filter(None, (message.get(11), message.get(41))))
         self._throttle.note(time.monotonic())
-        self._keep_numbers()
+        self._line.keep_numbers()
         return number
 
-    @property
-    def _peer_reads(self) -> bool:
-        """While it does not, what waits here can still be taken back; in the connection's buffer it could not."""
-        return self._connection is not None and self._connection.is_writable and not self._session.is_cut
-
-    def _may_write(self) -> bool:
+    def may_write(self) -> bool:
         """Asked at the socket: the process may have been stopped since the order was looked at."""
         return self._writer.holds and (self._leaving is None or not is_too_late(self._leaving, self._settings))
-
-    def _on_cut(self) -> None:
-        if self._connection is not None:
-            # Not at once: it is in the middle of writing.
-            asyncio.get_running_loop().call_soon(self._connection.abort, _CUT)
 
     # What the venue says
 
@@ -1101,41 +966,14 @@ class Pump:
             self._writer.later(*self._outbox.acknowledging(entry))
 
     def _on_processed(self, number: int) -> None:
-        self._session.processed(number)
-        if not self._session.has_under_way:
-            self._processed.set()
+        self._line.processed(number)
         self._on_activity()
-        self._writer.advance_inbound(self.next_inbound)
 
     def origin(self, number: int) -> Origin:
         return Origin(self._settings.session, self._writer.lease.generation, number)
 
-    # Blocking calls
-
-    async def _in_pool(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-
     async def patiently(self, call: Callable[[], T]) -> T:
-        """Do it, however often storage has to be asked; the end of the epoch ends this too."""
-        pause = 0.1
-        while True:
-            try:
-                return await self._in_pool(call)
-            except AzureError as error:
-                _log.warning("%s: storage failed, trying again: %s", self._settings.session, error)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, 2.0)
-
-
-def tls_context(settings: Settings) -> SSLContext | None:
-    """How connections are encrypted; None where they are not."""
-    if settings.fix_tls == "off":
-        return None
-    ca, certificate, key = (
-        Path(path) if path else None
-        for path in (settings.fix_tls_ca_file, settings.fix_tls_certificate_file, settings.fix_tls_key_file)
-    )
-    return client_tls(ca_file=ca, certificate=certificate, key=key)
+        return await self._calls.patiently(call)
 
 
 def _names(report: Report) -> tuple[str, ...]:

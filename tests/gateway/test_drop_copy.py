@@ -19,7 +19,7 @@ from fix import orders as fix
 from fix.message import Message
 from fix.reconnect import Pauses, Reconnect
 from fix.transport import connect
-from gateway import drop_copy
+from gateway import drop_copy, line
 from gateway.copies import Copies
 from gateway.drop_copy import DropCopy, DropCopyStatus
 from gateway.gateway import Gateway
@@ -349,7 +349,7 @@ def test_a_handover_that_is_asked_for_takes_no_lease_time(copied: Copied) -> Non
 def test_an_outage_is_told_once_whoever_notices_it_and_trading_goes_on(
     copied: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drop_copy, "_PAUSES", Pauses(first=0.2, longest=0.3))
+    monkeypatch.setattr(line, "_PAUSES", Pauses(first=0.2, longest=0.3))
     copied.venue.refuse = "who are you"
     gateway = copied.world.logged_on()
     until(copied.session_codes)
@@ -467,8 +467,8 @@ def test_a_session_lasts_from_its_logon_and_not_from_the_first_try_to_connect(
         await asyncio.sleep(0.7)
         return await connect(*args, **options)
 
-    monkeypatch.setattr(drop_copy, "Reconnect", Noting)
-    monkeypatch.setattr(drop_copy, "connect", slowly)
+    monkeypatch.setattr(line, "Reconnect", Noting)
+    monkeypatch.setattr(line, "connect", slowly)
     watching = copied.other_process()
     until(lambda: watching.status().logged_on)
     copied.venue.cut()

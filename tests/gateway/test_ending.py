@@ -65,14 +65,14 @@ def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_
 
 def test_a_connection_whose_logon_was_held_back_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process was stopped past its lease while it connected, and the lease could be renewed after all."""
-    may_write, looks = Pump._may_write, 0
+    may_write, looks = Pump.may_write, 0
 
     def not_at_first(self: Pump) -> bool:
         nonlocal looks
         looks += 1
         return looks > 1 and may_write(self)
 
-    monkeypatch.setattr(Pump, "_may_write", not_at_first)
+    monkeypatch.setattr(Pump, "may_write", not_at_first)
     gateway = world.gateway()
     until(lambda: gateway.status().logged_on, within=4)
     assert looks > 1

@@ -343,7 +343,7 @@ def test_a_human_is_told_once_for_each_outage_in_which_orders_wait(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.gateway._PATIENCE", 0.3)
-    monkeypatch.setattr("gateway.pump._PAUSES", Pauses(first=0.2, longest=0.2))
+    monkeypatch.setattr("gateway.line._PAUSES", Pauses(first=0.2, longest=0.2))
     world.venue.refuse = "MsgSeqNum too low, expecting 57"
     gateway = world.gateway()
     until(lambda: "expecting 57" in gateway.status().text)

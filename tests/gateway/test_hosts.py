@@ -110,7 +110,7 @@ def test_each_host_is_called_by_its_own_name(world: World, venues: Venues, certi
 def test_where_the_first_host_is_gone_the_next_is_tried_at_once_and_after_its_end_the_first_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.pump._PAUSES", Pauses(first=0.1, longest=0.1, stable_after=0.001))
+    monkeypatch.setattr("gateway.line._PAUSES", Pauses(first=0.1, longest=0.1, stable_after=0.001))
     with socket.create_server(("127.0.0.1", 0)) as gone:
         calls = 0
 

@@ -199,7 +199,7 @@ def test_what_the_peer_does_not_take_waits_where_it_can_be_taken_back(world: Wor
     gateway = world.logged_on()
     order_id, other = world.order(), world.order()
     assert gateway._pump is not None
-    connection = gateway._pump._connection
+    connection = gateway._pump._line._connection
     assert connection is not None
     connection._writable = False
     gateway.submit_all([entry(order_id), entry(other), cancel(order_id)])

@@ -322,7 +322,7 @@ class Model:
     # The lease
 
     def _takes(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Candidate.look` and `Pump._stay_connected`."""
+        """`Candidate.look` and `Pump._connect`."""
         if process.phase == "candidate" and world.unchanged:
             if Rule.TAKE_ONLY_UNCHANGED in self._rules:
                 yield self._takes_it(world, me, process)
@@ -470,7 +470,7 @@ class Model:
     # The connection
 
     def _connects(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Pump._one_connection`. A stopped process may do this long after its lease is over."""
+        """`Line._one_connection`. A stopped process may do this long after its lease is over."""
         is_lawful = world.owner == me and world.epoch == process.epoch
         may_dial = (is_lawful or process.dials) and (process.holds or not self._fenced_socket)
         if process.link == "" and may_dial:
@@ -501,7 +501,7 @@ class Model:
                 yield (me, step), _with(world, me, answering._replace(again=process.again or "order" in step))
 
     def _fills_gap(self, world: World, process: Process) -> Iterator[tuple[str, tuple[Message, ...]]]:
-        """`Session._resend` and `Pump._may_resend`; whether it is still wanted is asked of this process's clock."""
+        """`Session._resend` and `Pump.may_resend`; whether it is still wanted is asked of this process's clock."""
         number = process.number
         is_own = number >= process.gap and process.stage in UNREPORTED
         if Rule.ONLY_SENDER_RESENDS not in self._rules and process.stage in UNREPORTED and not number:
