@@ -27,8 +27,9 @@ from gateway.drop_copy import DropCopy, DropCopyStatus
 from gateway.hours import closes_at, opens_at
 from gateway.journal import Journal
 from gateway.lease import Candidate, Held, LeaseLostError, RowRefusedError, lease_clock
+from gateway.leaving import is_too_late
 from gateway.outbox import Entry, Outbox, State
-from gateway.pump import Pump, is_too_late
+from gateway.pump import Pump
 from gateway.purging import is_past
 from gateway.resets import ResetRequests
 from storage.alerts import Alerts

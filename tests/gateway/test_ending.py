@@ -41,7 +41,7 @@ def test_a_process_that_stops_while_it_connects_sends_nothing_after_it_has_given
     world.venue.cut()
     until(lambda: not gateway.status().logged_on)
     assert gateway._pump is not None
-    gateway._pump._throttle._limit = 0
+    gateway._pump._leaving._throttle._limit = 0
     gateway.stop()
     assert world.lease().released
     assert (world.venue.logons, received(world)) == (1, [])
@@ -53,7 +53,7 @@ def test_a_report_of_nobody_that_waits_for_the_venues_list_does_not_hold_up_the_
     gateway = world.gateway()
     until(lambda: world.venue.inquiries)
     world.venue.fill("", 10, "181.5")
-    until(lambda: gateway._pump is not None and gateway._pump._nameless)
+    until(lambda: gateway._pump is not None and gateway._pump._hearing._nameless)
     world.venue.refuse = "not now"
     world.venue.cut()
     until(lambda: not gateway.status().logged_on)

@@ -95,7 +95,7 @@ def test_an_exit_does_not_wait_while_another_order_is_given_up(world: World, mon
     monkeypatch.setattr(LeaseWriter, "_submit", slowly)
     gateway.submit(given_up, cancel(given_up).command, AT)
     assert gateway._pump is not None
-    until(lambda: gateway._pump is not None and gateway._pump._giving_up)
+    until(lambda: gateway._pump is not None and gateway._pump._leaving._giving_up)
     freed(gateway)
     until(lambda: received(world) == [f"{other}.s1"], within=3)
     written.set()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from fix import orders as fix
-from gateway import pump
+from gateway import settling
 from gateway.gateway import Gateway, Submission
 from tests.gateway.conftest import AT, MarketClock, Stalled, World, cancel_order, entry_order, until
 from trading.events import CancelRejected, OrderAccepted, OrderCanceled, OrderRejected
@@ -17,7 +17,7 @@ LATER = AT + timedelta(hours=2)
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "_ANSWER_TIMEOUT", 0.1)
+    monkeypatch.setattr(settling, "_ANSWER_TIMEOUT", 0.1)
 
 
 def types(world: World, cl_ord_id: str) -> list[tuple[str, str | None]]:

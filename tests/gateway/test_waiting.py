@@ -9,7 +9,7 @@ import pytest
 
 from fix import orders as fix
 from fix.message import Message
-from gateway import pump
+from gateway import claiming, leaving, settling
 from gateway.gateway import Gateway
 from gateway.outbox import Entry
 from storage.tables import Tables
@@ -36,16 +36,16 @@ def received(world: World) -> list[str]:
 def full(gateway: Gateway) -> None:
     """Nothing may leave until `freed`."""
     assert gateway._pump is not None
-    gateway._pump._throttle._limit = 1
-    gateway._pump._throttle.note(time.monotonic() + 3600)
+    gateway._pump._leaving._throttle._limit = 1
+    gateway._pump._leaving._throttle.note(time.monotonic() + 3600)
 
 
 def freed(gateway: Gateway) -> None:
     running = gateway._pump
     assert running is not None
     assert gateway._loop is not None
-    running._throttle._limit = 0
-    gateway._loop.call_soon_threadsafe(running._flush)
+    running._leaving._throttle._limit = 0
+    gateway._loop.call_soon_threadsafe(running._leaving.flush)
 
 
 def noted_times(world: World, monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -183,10 +183,10 @@ def test_an_order_whose_time_runs_out_on_its_way_to_the_socket_does_not_leave(
 
     def is_too_late(_command: object, _settings: object) -> bool:
         nonlocal is_over
-        is_over = is_over or (gateway._pump is not None and gateway._pump._leaving is not None)
+        is_over = is_over or (gateway._pump is not None and gateway._pump._leaving._being_sent is not None)
         return is_over
 
-    monkeypatch.setattr(pump, "is_too_late", is_too_late)
+    monkeypatch.setattr(leaving, "is_too_late", is_too_late)
     gateway.submit(order_id, entry_order(order_id), AT)
     until(lambda: world.events(order_id))
     assert isinstance(world.woken[0].event, OrderRejected)
@@ -267,7 +267,7 @@ def test_an_exit_does_not_wait_behind_all_questions_after_a_take_over(
     stalled.gateway.submit_all([entry(order_id) for order_id in uncertain])
     until(lambda: len(received(world)) == 20)
     stalled.stall()
-    monkeypatch.setattr(pump, "_ANSWER_TIMEOUT", 0.4)
+    monkeypatch.setattr(settling, "_ANSWER_TIMEOUT", 0.4)
     second = world.gateway(fix_messages_per_second=4)
     until(lambda: second.status().logged_on)
     stop = world.order()
@@ -385,7 +385,7 @@ def test_where_the_venue_takes_a_cl_ord_id_twice_an_uncertain_order_that_is_canc
 def test_an_idle_session_asks_rarely_and_finds_what_another_process_puts_in(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pump, "_LONGEST_POLL", 0.8)
+    monkeypatch.setattr(claiming, "_LONGEST_POLL", 0.8)
     storage = Counting(world.tables)
     world.tables = storage
     gateway = world.logged_on(lease_seconds=30)

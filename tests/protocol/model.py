@@ -35,7 +35,7 @@ A, B, WORLD = 0, 1, 2
 
 _BLOCK = 100
 UNREPORTED = ("uncertain", "asked", "unknown", "again", "sent")
-"""What the pump keeps in `_unreported`; also what it has queued, but that the venue cannot report on."""
+"""What the ledger has as `unreported`; also what it has queued, but that the venue cannot report on."""
 
 
 class Process(NamedTuple):
@@ -322,7 +322,7 @@ class Model:
     # The lease
 
     def _takes(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Candidate.look` and `Pump._connect`."""
+        """`Candidate.look` and `Settling.take_over`."""
         if process.phase == "candidate" and world.unchanged:
             if Rule.TAKE_ONLY_UNCHANGED in self._rules:
                 yield self._takes_it(world, me, process)
@@ -501,7 +501,7 @@ class Model:
                 yield (me, step), _with(world, me, answering._replace(again=process.again or "order" in step))
 
     def _fills_gap(self, world: World, process: Process) -> Iterator[tuple[str, tuple[Message, ...]]]:
-        """`Session._resend` and `Pump.may_resend`; whether it is still wanted is asked of this process's clock."""
+        """`Session._resend` and `Settling.may_resend`; whether it is still wanted is asked of this process's clock."""
         number = process.number
         is_own = number >= process.gap and process.stage in UNREPORTED
         if Rule.ONLY_SENDER_RESENDS not in self._rules and process.stage in UNREPORTED and not number:
@@ -522,7 +522,7 @@ class Model:
     # After a logon
 
     def _settles(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Pump._settle`."""
+        """`Settling._settle`."""
         if process.link != "on":
             return
         if process.stage == "uncertain":
@@ -547,7 +547,7 @@ class Model:
     # Claiming and sending
 
     def _sends(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Pump._poll` and `Pump._flush`."""
+        """`Claiming.run` and `Leaving.flush`."""
         if process.link != "on" or not process.holds:
             return
         if process.stage == "" and world.row == "pending" and process.write is None:
@@ -585,7 +585,7 @@ class Model:
     # What the venue says
 
     def _reads(self, world: World, me: int, process: Process) -> Iterator[tuple[Label, World]]:
-        """`Pump._on_message`, one message after the other."""
+        """`Hearing.message`, one message after the other."""
         number = process.next_in
         if process.link != "on" or process.item is not None or number > self._readable(world, process):
             return
