@@ -44,3 +44,17 @@ def test_every_setting_of_the_session_is_in_the_manual() -> None:
     read = set(re.findall(r'"((?:FIX|DROP_COPY|LEASE|OUTBOX|SEQUENCE|SLICE)_[A-Z_]+)"', settings))
     assert len(read) > 20
     assert read - set(re.findall(r"`([A-Z_]+)`", MANUAL)) == set()
+
+
+def test_every_method_that_manual_and_protocol_name_is_where_they_say() -> None:
+    methods: dict[str, set[str]] = {}
+    for path in (path for package in ("gateway", "fix", "storage") for path in (ROOT / package).glob("*.py")):
+        for body in re.split(r"^class ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+            name = re.match(r"\w+", body)
+            assert name is not None
+            methods.setdefault(name[0], set()).update(re.findall(r"^    (?:async )?def (\w+)\(", body, re.MULTILINE))
+    protocol = [ROOT / "tests" / "protocol" / name for name in ("README.md", "model.py", "rules.py")]
+    texts = [MANUAL, *(path.read_text(encoding="utf-8") for path in protocol)]
+    named = {pair for text in texts for pair in re.findall(r"[`\"]([A-Z]\w+)\.(_?[a-z]\w*)[`:]", text)}
+    assert len(named) > 20
+    assert {(owner, method) for owner, method in named if method not in methods.get(owner, set())} == set()
