@@ -121,16 +121,18 @@ class Settling:
 
         What is not reported and still wanted may. An order that is not is settled after the next logon.
         """
+        may = self._is_still_to_leave(message)
+        if may:
+            self._leaving.count()
+        return may
+
+    def _is_still_to_leave(self, message: Message) -> bool:
         if message.msg_type == MsgType.ORDER_MASS_STATUS_REQUEST:
             return self._reconciler.is_asking(message.require(584))
         cl_ord_id = message.get(11)
-        if cl_ord_id is not None and not self._may_resend_about(message.msg_type, cl_ord_id):
-            return False
-        self._leaving.count()
-        return True
-
-    def _may_resend_about(self, msg_type: str, cl_ord_id: str) -> bool:
-        if msg_type == MsgType.ORDER_STATUS_REQUEST:
+        if cl_ord_id is None:
+            return True
+        if message.msg_type == MsgType.ORDER_STATUS_REQUEST:
             return cl_ord_id in self._answers
         entry = self._ledger.unreported(cl_ord_id)
         if entry is None or self._leaving.reason_against(entry.command):

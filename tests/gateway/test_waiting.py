@@ -258,6 +258,18 @@ def test_questions_after_a_take_over_and_orders_share_the_limit(
     assert second.status().epoch == 2
 
 
+def test_a_question_about_all_orders_that_the_venue_asks_for_again_counts_against_the_limit(world: World) -> None:
+    """As any other application message that it has resent."""
+    world.venue.holds_list = True
+    gateway = world.gateway(fix_messages_per_second=1)
+    until(lambda: world.venue.inquiries)
+    assert gateway._pump is not None
+    throttle = gateway._pump._leaving._throttle
+    until(lambda: not throttle.wait(time.monotonic()))
+    assert gateway._pump.may_resend(world.venue.inquiries[0])
+    assert throttle.wait(time.monotonic()) > 0
+
+
 def test_an_exit_does_not_wait_behind_all_questions_after_a_take_over(
     world: World, stalled: Stalled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
