@@ -129,7 +129,7 @@ class Reconciler:
             question.cancel()
         self._questions.clear()
 
-    # What the pump tells
+    # What the other parts tell
 
     def is_asking(self, request: str) -> bool:
         """Whether a question about all orders may still be answered: then it may also be resent."""

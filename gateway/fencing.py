@@ -18,7 +18,7 @@ class FencedSession(Session):
     told, to end it.
 
     Nothing leaves either that has a number from `block_end()` on, whatever it was that used the numbers up: a successor
-    begins there. The session cannot go on then; its pump ends the connection, and reserves more before the next.
+    begins there. The session cannot go on then; its line ends the connection, and reserves more before the next.
     """
 
     def __init__(
