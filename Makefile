@@ -22,7 +22,7 @@ host: $(SETUP) ## the same system, left running to talk to on port 7071
 	@$(BIN)/python -m player host
 
 test: $(SETUP) .venv/.browser ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(SETUP) .venv/.bench ## all benchmarks: one JSON object a line, also written to bench/results/
 	@mkdir -p bench/results

@@ -652,10 +652,14 @@ def alerts_are_expected(facts: Facts) -> Iterator[_Found]:
     """Nobody was told of anything that faults and prices cannot have brought about."""
     traded = defaultdict(set)
     by_name = {name: order for order in facts.venue_orders for name in order.cl_ord_ids}
-    for trade in facts.venue_trades:
-        if trade.cl_ord_id in by_name:
-            traded[order_id_of(trade.cl_ord_id)].add(by_name[trade.cl_ord_id].cl_ord_ids[0])
+    taken_back = [each.row.event.cl_ord_id for each in facts.journal if isinstance(each.row.event, TradeBusted)]
+    for name in (*(trade.cl_ord_id for trade in facts.venue_trades), *taken_back):
+        if name in by_name:
+            traded[order_id_of(name)].add(by_name[name].cl_ord_ids[0])
+    changed = set(map(order_id_of, taken_back))
     for alert in facts.alerts:
+        if alert.code == "LATE_FILL" and alert.order_id in changed:
+            continue
         if alert.code in _TWICE:
             names = {name for name in traded[alert.order_id] if name.partition(".")[2][:1] in _TWICE[alert.code]}
             if len(names) < 2:

@@ -536,6 +536,17 @@ def test_both_exits_may_be_told_where_both_have_traded_at_the_venue() -> None:
     assert audit.checked(facts)["alerts_are_expected"] == []
 
 
+@pytest.mark.parametrize("code", ["DOUBLE_EXIT", "LATE_FILL"])
+def test_what_a_trade_has_brought_about_may_be_told_also_where_it_was_taken_back(code: str) -> None:
+    busted = TradeBusted(
+        cl_ord_id="open.s2", exec_id="E6", ref_exec_id="E4", quantity=Decimal(10), price=Decimal(90), at=_BEGIN
+    )
+    facts = _with("alerts", _alert(code))(_clean())
+    facts = _with("venue_trades", _trade("open.t3", "E5", Side.SELL))(facts)
+    facts = _with("journal", _row(9, 9, Side.SELL, busted))(facts)
+    assert audit.checked(facts)["alerts_are_expected"] == []
+
+
 def test_the_session_may_be_told_missing_shortly_after_a_fault() -> None:
     shortly = replace(_CUT, until=_BEGIN - timedelta(seconds=50))
     facts = replace(_with("alerts", _alert("NO_SESSION"))(_clean()), disturbances=[shortly])
