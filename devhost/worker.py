@@ -218,7 +218,8 @@ class Worker:
         """Cancel asynchronous functions and give them that long to end."""
         cleanup = asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.wrap_future(cleanup), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.wrap_future(cleanup)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._functions.stop()
         self._computing.stop()

@@ -273,7 +273,8 @@ class Delivery:
         """Give what may come next a moment."""
         self._arrived.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), _MOMENT)
+            async with asyncio.timeout(_MOMENT):
+                await self._arrived.wait()
 
     async def _record(
         self,

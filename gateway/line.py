@@ -204,7 +204,8 @@ class Line:
         if self._connection is not None and self.logged_on:
             self._connection.logout()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.closed(), patience)
+                async with asyncio.timeout(patience):
+                    await self._connection.closed()
 
     def hang_up(self, reason: str) -> None:
         """End the connection at once."""
