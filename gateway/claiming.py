@@ -87,10 +87,16 @@ class Claiming:
             claim.add_done_callback(lambda _: self._claiming.pop(cl_ord_id))
         return await asyncio.shield(claim)
 
-    async def claim(self, stored: Stored, *, poss_resend: bool = False) -> None:
+    async def claim(self, stored: Stored) -> None:
         """Claim what is in the outbox, so that it is sent. Raises RowRefusedError where it has changed since."""
         await self._writer.commit(*self._outbox.claiming(stored, self._writer.lease.epoch))
-        self._leaving.take_up(stored.entry, poss_resend=poss_resend)
+        self._leaving.take_up(stored.entry, poss_resend=False)
+
+    async def claim_anew(self, stored: Stored) -> None:
+        """The same of what an older connection may have sent, unless its report comes before that is written down."""
+        await self._writer.commit(*self._outbox.claiming(stored, self._writer.lease.epoch))
+        if self._ledger.unreported(stored.entry.cl_ord_id) is not None:
+            self._leaving.take_up(stored.entry, poss_resend=True)
 
     def close(self) -> None:
         """Nothing is claimed any more, but for what is being written down."""

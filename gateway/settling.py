@@ -224,7 +224,7 @@ class Settling:
                 return
             _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
             with contextlib.suppress(RowRefusedError):
-                await self._claiming.claim(stored, poss_resend=True)
+                await self._claiming.claim_anew(stored)
                 return
 
     def _tell_uncertain(self, entry: Entry, why: str) -> None:

@@ -1,5 +1,6 @@
 """What was claimed and not reported: it is asked about after every logon, and leaves again only if it is wanted."""
 
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,6 +9,8 @@ import pytest
 from fix import orders as fix
 from gateway import settling
 from gateway.gateway import Gateway, Submission
+from gateway.lease import Lease, LeaseWriter
+from storage.tables import Operation
 from tests.gateway.conftest import AT, MarketClock, Stalled, World, cancel_order, entry_order, until
 from trading.events import CancelRejected, OrderAccepted, OrderCanceled, OrderRejected
 
@@ -170,6 +173,36 @@ def test_an_unreported_cancel_is_sent_again_after_a_reconnect(world: World) -> N
     until(lambda: len(world.woken) == 2)
     assert types(world, f"{order_id}.x2") == [("F", None), ("F", "Y")]
     assert isinstance(world.woken[1].event, OrderCanceled)
+
+
+def test_a_request_whose_report_comes_while_it_is_claimed_anew_is_not_sent_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed, going_on = threading.Event(), threading.Event()
+    gateway = world.logged_on()
+    order_id = world.order()
+    cancel = cancel_order(order_id, f"{order_id}.x2", f"{order_id}.e1")
+    gateway.submit(order_id, entry_order(order_id), AT)
+    until(lambda: world.woken)
+    world.venue.mute.add(cancel.cl_ord_id)
+    gateway.submit(order_id, cancel, AT)
+    until(lambda: world.state(cancel.cl_ord_id) == "sent")
+    submit = LeaseWriter._submit
+
+    def slow(writer: LeaseWriter, lease: Lease, operations: list[Operation]) -> str:
+        if any(operation[1].get("state") == "claimed" for operation in operations):
+            claimed.set()
+            going_on.wait(30)
+        return submit(writer, lease, operations)
+
+    monkeypatch.setattr(LeaseWriter, "_submit", slow)
+    world.venue.cut()
+    assert claimed.wait(5)
+    world.venue.report(cancel.cl_ord_id, fix.ExecType.CANCELED, fix.OrdStatus.CANCELED, orig_cl_ord_id=f"{order_id}.e1")
+    until(lambda: len(world.events(order_id)) == 2)
+    going_on.set()
+    until(lambda: world.state(cancel.cl_ord_id) == "acknowledged" and not gateway.status().busy)
+    assert types(world, cancel.cl_ord_id) == [("F", None)]
 
 
 @pytest.mark.usefixtures("impatient")
