@@ -36,6 +36,7 @@ from storage.clock import market_now
 from storage.reconciliations import Reconciliations
 from storage.settings import Settings
 from trading.child import Order
+from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.asking")
 T = TypeVar("T")
@@ -56,6 +57,11 @@ class Epoch(Protocol):
     @property
     def epoch(self) -> int:
         """Its number."""
+        ...
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lease is still held, and has been since the epoch began."""
         ...
 
     @property
@@ -204,7 +210,8 @@ class Reconciler:
         while not inquiry.is_complete:
             self._heard.clear()
             try:
-                await asyncio.wait_for(self._heard.wait(), _ANSWER_TIMEOUT)
+                async with asyncio.timeout(_ANSWER_TIMEOUT):
+                    await self._heard.wait()
             except TimeoutError:
                 inquiry.give_up()
                 text = f"no answer to OrderMassStatusRequest (35=AF) in {_ANSWER_TIMEOUT:g} s"
@@ -276,7 +283,11 @@ class Reconciler:
         for finding in findings:
             _log.warning("%s: %s", self._settings.session, finding)
             origin = None if finding.number is None else self._epoch.origin(finding.number)
-            self._delivery.take(None, finding.order_id, partial(self._recorder.reconcile, finding, origin))
+            self._delivery.take(None, finding.order_id, partial(self._carry_out, finding, origin))
+
+    def _carry_out(self, finding: Finding, origin: Origin | None) -> JournalRow | None:
+        """Blocks. Once the lease is over others may have done what this comparison knows nothing of: theirs counts."""
+        return self._recorder.reconcile(finding, origin) if self._epoch.holds else None
 
     def _answer(self, cl_ord_id: str, answer: tuple[int, Report] | str) -> None:
         question = self._questions.pop(cl_ord_id, None)

@@ -51,7 +51,7 @@ _ENDS_SLOWLY = 10.0
 
 
 class Pump:
-    """One epoch. Everything but `accepts` and `has_claimed` belongs to the thread of its event loop."""
+    """One epoch. Everything but `accepts`, `holds` and `has_claimed` belongs to the thread of its event loop."""
 
     def __init__(
         self,
@@ -152,6 +152,11 @@ class Pump:
     def will_reset(self) -> bool:
         """Whether this epoch ends for a reset of the numbers."""
         return self._asked_to_reset
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lease is still held; may be asked by any thread."""
+        return self._writer.holds
 
     @property
     def logged_on(self) -> bool:
@@ -283,7 +288,8 @@ class Pump:
         deadline = time.monotonic() + patience
         await self._line.log_out(patience)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._line.until_all_processed(), max(0.0, deadline - time.monotonic()))
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self._line.until_all_processed()
 
     async def _hang_up(self, connecting: "asyncio.Task[None]") -> None:
         """From here on there is no connection, and there will be none."""

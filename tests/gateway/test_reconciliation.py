@@ -1,5 +1,6 @@
 """After a logon the venue's open orders are compared with ours: each difference, over real sockets and storage."""
 
+import threading
 from concurrent.futures import Future
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from fix import orders as fix
 from gateway import asking
 from gateway.gateway import Gateway
-from gateway.reconcile import Difference, Reconciliation
+from gateway.reconcile import Comparison, Difference, Reconciliation, compare
 from storage.orders import OrderRecord
 from storage.reconciliations import Reconciliations
 from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
@@ -423,6 +424,37 @@ def test_a_comparison_that_fails_does_not_keep_orders_from_leaving(
     working(world, gateway)
     until(lambda: codes(world) == ["RECONCILE_FAILED"])
     assert gateway.status().epoch == 1
+
+
+def test_what_a_comparison_has_found_is_not_written_down_when_the_lease_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was stopped in between: its list is older than what its successor has done since."""
+    standing, going_on = threading.Event(), threading.Event()
+
+    def stopped(*given: Any) -> Comparison:
+        if not standing.is_set():
+            standing.set()
+            going_on.wait(30)
+        return compare(*given)
+
+    first = world.logged_on()
+    order_id = working(world, first)
+    world.venue.report(f"{order_id}.e1", fix.ExecType.CANCELED, fix.OrdStatus.CANCELED)
+    until(lambda: len(world.events(order_id)) == 2)
+    world.venue.book[f"{order_id}.e1"] = {**ENTRY}
+    monkeypatch.setattr(asking, "compare", stopped)
+    world.venue.cut()
+    assert standing.wait(5)
+    try:
+        world.venue.book.clear()
+        second = world.gateway()
+        until(lambda: second.status().logged_on and not second.status().busy)
+    finally:
+        going_on.set()
+    until(lambda: first.status().owner == second.status().owner)
+    assert [type(row.event) for row in world.journal.read(order_id)] == [OrderAccepted, OrderCanceled]
+    assert codes(world) == []
 
 
 def test_a_comparison_does_not_wait_for_a_wake_up(world: World) -> None:
