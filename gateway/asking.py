@@ -17,6 +17,7 @@ from fix.session import NotLoggedOn
 from gateway import translate
 from gateway.delivery import Delivery, Recorder
 from gateway.journal import Origin
+from gateway.lease import LeaseLostError
 from gateway.reconcile import (
     Book,
     Comparison,
@@ -36,7 +37,6 @@ from storage.clock import market_now
 from storage.reconciliations import Reconciliations
 from storage.settings import Settings
 from trading.child import Order
-from trading.journal import JournalRow
 
 _log = logging.getLogger("gateway.asking")
 T = TypeVar("T")
@@ -113,12 +113,17 @@ class Reconciler:
             await self._epoch.send_when_room(translate.mass_status_request(self._inquiry.request), "")
 
     async def compare(self) -> None:
-        """Wait for the answers, and see to what differs. Raises `fix.session.NotLoggedOn`."""
+        """Wait for the answers, and see to what differs.
+
+        Raises:
+            fix.session.NotLoggedOn: the session has ended.
+            LeaseLostError: so has the epoch.
+        """
         inquiry = self._inquiry
         assert inquiry is not None, "it was asked"
         try:
             await self._compare(inquiry)
-        except NotLoggedOn:
+        except (NotLoggedOn, LeaseLostError):
             raise
         except Exception as error:
             # Trading goes on: what cannot be compared now is compared after the next logon.
@@ -201,7 +206,7 @@ class Reconciler:
         )
         _log.info("%s: %d orders compared, %d differences", self._settings.session, record.compared, record.found)
         encoded = msgspec.json.encode(record)
-        await self._epoch.patiently(partial(self._records.add, record.session, record.finished_at, encoded))
+        await self._epoch.patiently(partial(self._record, record.finished_at, encoded))
 
     async def _list(self, inquiry: Inquiry) -> str:
         """Wait for the venue's list; why there is none, or not all of it."""
@@ -283,11 +288,19 @@ class Reconciler:
         for finding in findings:
             _log.warning("%s: %s", self._settings.session, finding)
             origin = None if finding.number is None else self._epoch.origin(finding.number)
-            self._delivery.take(None, finding.order_id, partial(self._carry_out, finding, origin))
+            self._delivery.take(
+                None, finding.order_id, partial(self._recorder.reconcile, finding, origin, self._check_lease)
+            )
 
-    def _carry_out(self, finding: Finding, origin: Origin | None) -> JournalRow | None:
-        """Blocks. Once the lease is over others may have done what this comparison knows nothing of: theirs counts."""
-        return self._recorder.reconcile(finding, origin) if self._epoch.holds else None
+    def _record(self, finished_at: datetime, encoded: bytes) -> None:
+        self._check_lease()
+        self._records.add(self._settings.session, finished_at, encoded)
+
+    def _check_lease(self) -> None:
+        """In the call that writes: once the lease is over others may have done what this comparison knows nothing of,
+        and theirs counts. Raises LeaseLostError; whoever tries again is cancelled with the epoch."""
+        if not self._epoch.holds:
+            raise LeaseLostError(f"{self._settings.session}: the lease of epoch {self._epoch.epoch} is over")
 
     def _answer(self, cl_ord_id: str, answer: tuple[int, Report] | str) -> None:
         question = self._questions.pop(cl_ord_id, None)
@@ -295,7 +308,9 @@ class Reconciler:
             question.set_result(answer)
 
     def _tell(self, code: str, text: str) -> None:
-        self._delivery.take(None, "", partial(self._recorder.alert, code, text, code))
+        """Once for each comparison; that the venue has no lists, once."""
+        key = code if code == "MASS_STATUS_REFUSED" else f"{code}-{self._epoch.epoch}-{self._inquiries}"
+        self._delivery.take(None, "", partial(self._recorder.alert, code, text, key))
 
 
 def _difference(finding: Finding) -> Difference:

@@ -52,7 +52,7 @@ class Claiming:
     @property
     def accepts(self) -> bool:
         """Whether an order may be handed in here, instead of being put into the outbox as pending."""
-        return self._leaving.is_open and self._writer.holds and not self._closed
+        return self._leaving.is_open and self._writer.holds
 
     @property
     def is_looking(self) -> bool:
@@ -96,6 +96,7 @@ class Claiming:
         """The same of what an older connection may have sent, unless its report comes before that is written down."""
         await self._writer.commit(*self._outbox.claiming(stored, self._writer.lease.epoch))
         if self._ledger.unreported(stored.entry.cl_ord_id) is not None:
+            _log.warning("%s: %s is to be sent again", self._settings.session, stored.entry.cl_ord_id)
             self._leaving.take_up(stored.entry, poss_resend=True)
 
     def close(self) -> None:

@@ -106,12 +106,17 @@ class Recorder:
             _log.info("message %d repeats row %d of %s", received.origin.number, row.number, row.order_id)
         return row
 
-    def reconcile(self, finding: Finding, origin: Origin | None) -> JournalRow | None:
-        """Tell a human of a difference, and write down what the journal is to say of it, if anything."""
+    def reconcile(self, finding: Finding, origin: Origin | None, check_lease: Callable[[], None]) -> JournalRow | None:
+        """Tell a human of a difference, and write down what the journal is to say of it, if anything.
+
+        Raises what `check_lease` raises, which is called just before each.
+        """
+        check_lease()
         text = f"{finding.cl_ord_id}: with us {finding.ours}; at the venue {finding.venue}"
         self.alert(f"RECONCILE_{finding.kind.upper()}", text, _key(finding, origin))
         if finding.event is None:
             return None
+        check_lease()
         if finding.kind == "orphan":
             self._orphaned(finding.cl_ord_id, finding.symbol, finding.side)
         row, _ = self._journal.append(
@@ -201,6 +206,8 @@ class Delivery:
         self._under_way: deque[_UnderWay] = deque()
         self._lanes: dict[str, asyncio.Task[JournalRow | None]] = {}
         self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def take(
         self,
@@ -220,6 +227,7 @@ class Delivery:
         self._lanes[lane] = task
         task.add_done_callback(lambda done: self._leave(lane, done))
         self._under_way.append(_UnderWay(number, lane, task, delivered))
+        self._idle.clear()
         self._arrived.set()
 
     @property
@@ -232,6 +240,10 @@ class Delivery:
         tasks = [each.task for each in self._under_way]
         if tasks:
             await asyncio.wait(tasks)
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is under way."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Deliver until cancelled; then nothing is under way any more."""
@@ -247,6 +259,7 @@ class Delivery:
                             done.delivered()
                         if done.number is not None:
                             self._on_done(done.number)
+                self._idle.set()
                 self._arrived.clear()
         finally:
             for each in self._under_way:

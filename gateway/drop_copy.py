@@ -301,9 +301,8 @@ class _Epoch:
             self._writer.give_back()
             await writer
         finally:
-            self._close()
-            self._line.end("the drop copy's lease is over")
-            everything: list[asyncio.Task[Any]] = [*tasks, stop, end]
+            self._closing = True
+            everything = [*tasks, stop, end, *self._line.end("the drop copy's lease is over")]
             for task in everything:
                 task.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
@@ -522,7 +521,7 @@ class _Epoch:
         if since is None:
             since, operation = self._copies.beginning_outage()
             await self._write(operation)
-        text = f"no drop copy session for {self._patience:g} s, so trades are not compared"
+        text = f"no drop copy session, or none that lasts, for {self._patience:g} s: trades are not compared"
         await self._tell("DROP_COPY_DOWN", text, self._name, f"drop-copy-down-{since}")
 
     # Storage

@@ -116,14 +116,14 @@ class Hearing:
             self._settling.answer(report)
         if report.kind == "duplicate" and not self._ledger.was_sent_again(cl_ord_id):
             text = f"the venue had {cl_ord_id} before, from whomever"
-            self._telling.human("DUPLICATE_CLORDID", text, self._telling.key(number))
+            self._telling.tell_human("DUPLICATE_CLORDID", text, self._telling.key(number))
             refused = self._ledger.unreported(cl_ord_id)
             if refused is None or self._ledger.sent_at(cl_ord_id) is None:
                 self._telling.processed(number)
                 return
             report = self._refusal_of(refused, text)
             named = _names(report)
-        reported = self._ledger.reported(named)
+        reported = self._ledger.take_reported(named)
         if report.kind != "event" and any(not isinstance(one.command, SubmitOrder) for one in reported):
             self._settling.was_done_unheard()
         for one in reported:

@@ -112,8 +112,8 @@ class Leaving:
     # When orders leave
 
     def open(self) -> None:
-        """Have orders leave from here on."""
-        self._is_open = not self._closed
+        """Have orders leave from here on, while there is a session."""
+        self._is_open = not self._closed and self._line.logged_on
         self.flush()
 
     def shut(self) -> None:
@@ -154,7 +154,7 @@ class Leaving:
     def take_up(self, entry: Entry, *, poss_resend: bool) -> None:
         """The row says that the entry is ours: from here on it may leave. `poss_resend`: it may have left before."""
         entry = msgspec.structs.replace(entry, state="claimed", epoch=self._writer.lease.epoch)
-        self._ledger.take_up(entry)
+        self._ledger.note_taken_up(entry)
         self.note_cancel(entry.command)
         outgoing = _Outgoing(entry, poss_resend)
         if self._settings.order_release == "manual":
@@ -185,7 +185,7 @@ class Leaving:
     def note_cancel(self, command: VenueCommand) -> None:
         """An order that waits and is asked to be cancelled need not wait for its turn to be told."""
         if isinstance(command, CancelOrder):
-            self._ledger.cancelled(command.orig_cl_ord_id)
+            self._ledger.note_cancelled(command.orig_cl_ord_id)
             cancelled = self._queue.get(command.orig_cl_ord_id)
             if cancelled is not None and self._writer.holds:
                 self._conclude_if_unwanted(cancelled)
@@ -249,7 +249,7 @@ class Leaving:
     def send(self, message: Message, cl_ord_id: str = "") -> int:
         """Send at once; its number. Raises `fix.session.NotLoggedOn`."""
         number = self._line.send(message)
-        self._ledger.leaves(number, Sent(message.msg_type, cl_ord_id))
+        self._ledger.note_leaving(number, Sent(message.msg_type, cl_ord_id))
         if message.msg_type != MsgType.ORDER_STATUS_REQUEST:
             self._reconciler.sent(*filter(None, (message.get(11), message.get(41))))
         self.count()
@@ -296,10 +296,10 @@ class Leaving:
         self._asked_last = False
         self._queue.take(held_back=self._held_back)
         if outgoing.poss_resend:
-            self._ledger.sent_again(cl_ord_id)
+            self._ledger.note_sent_again(cl_ord_id)
         sent_at = datetime.now(UTC)
         entry = msgspec.structs.replace(entry, state="sent", number=number, sent_at=sent_at)
-        self._ledger.sent(entry, sent_at, time.monotonic())
+        self._ledger.note_sent(entry, sent_at, time.monotonic())
         self._writer.later(*self._outbox.noting_sent(entry))
         self._on_activity()
 
@@ -346,7 +346,7 @@ class Leaving:
         """
         entry = outgoing.entry
         self._queue.remove(entry.cl_ord_id)
-        self._ledger.concluded(entry.cl_ord_id, may_have_left=outgoing.poss_resend)
+        self._ledger.note_concluded(entry.cl_ord_id, may_have_left=outgoing.poss_resend)
         giving_up = asyncio.get_running_loop().create_task(self._give_up(entry, reason))
         self._giving_up[giving_up] = self._lane(entry)
         giving_up.add_done_callback(self._gave_up)

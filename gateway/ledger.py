@@ -53,6 +53,10 @@ class Ledger:
         return list(self._unreported.values())
 
     @property
+    def unreported_ids(self) -> frozenset[str]:
+        return frozenset(self._unreported)
+
+    @property
     def known(self) -> Container[str]:
         """The ClOrdIDs of what need not be looked for in the outbox."""
         return ChainMap(self._claimed, self._unreported)
@@ -86,48 +90,48 @@ class Ledger:
 
     # What happens
 
-    def take_over(self, entry: Entry) -> None:
+    def note_taken_over(self, entry: Entry) -> None:
         """An older epoch had claimed it."""
         self._unreported[entry.cl_ord_id] = entry
 
-    def take_up(self, entry: Entry) -> None:
+    def note_taken_up(self, entry: Entry) -> None:
         """This epoch has claimed it."""
         remember(self._claimed, entry.cl_ord_id, entry)
         self._unreported[entry.cl_ord_id] = entry
 
-    def leaves(self, number: int, sent: Sent) -> None:
+    def note_leaving(self, number: int, sent: Sent) -> None:
         remember(self._numbers, number, sent)
 
-    def sent(self, entry: Entry, sent_at: datetime, now: float) -> None:
+    def note_sent(self, entry: Entry, sent_at: datetime, now: float) -> None:
         """It has left, at that time; `now` is the monotonic clock's."""
-        self.take_up(entry)
+        self.note_taken_up(entry)
         cl_ord_id = entry.cl_ord_id
         remember(self._sent_at, cl_ord_id, sent_at)
         self._unanswered.pop(cl_ord_id, None)
         self._unanswered[cl_ord_id] = now
 
-    def sent_again(self, cl_ord_id: str) -> None:
+    def note_sent_again(self, cl_ord_id: str) -> None:
         """The venue may have had it before, from us."""
         self._sent_again.add(cl_ord_id)
 
-    def cancelled(self, cl_ord_id: str) -> None:
+    def note_cancelled(self, cl_ord_id: str) -> None:
         """The order was asked to be cancelled."""
         remember(self._cancelled, cl_ord_id, None)
 
-    def concluded(self, cl_ord_id: str, *, may_have_left: bool) -> None:
+    def note_concluded(self, cl_ord_id: str, *, may_have_left: bool) -> None:
         """It will not leave any more."""
         self._unreported.pop(cl_ord_id, None)
         if not may_have_left:
             remember(self._never_left, cl_ord_id, None)
 
-    def reported(self, cl_ord_ids: Iterable[str]) -> list[Entry]:
+    def take_reported(self, cl_ord_ids: Iterable[str]) -> list[Entry]:
         """The venue has spoken of these; the entries of which it had not before."""
         entries = [self._unreported.pop(one) for one in cl_ord_ids if one in self._unreported]
         for entry in entries:
-            self.told(entry.cl_ord_id)
+            self.note_told(entry.cl_ord_id)
         return entries
 
-    def told(self, cl_ord_id: str) -> None:
+    def note_told(self, cl_ord_id: str) -> None:
         """A human knows that it is not answered, or it is."""
         self._unanswered.pop(cl_ord_id, None)
 

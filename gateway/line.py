@@ -36,7 +36,7 @@ from storage.settings import Settings
 _log = logging.getLogger("gateway.line")
 
 _PAUSES = Pauses(first=0.2, longest=15.0, stable_after=5.0)
-_CUT = "the lease, or an order's time, has run out on the way to the socket"
+_CUT = "what was on its way to the socket may not leave any more"
 
 
 class Owner(Protocol):
@@ -212,13 +212,12 @@ class Line:
         if self._connection is not None:
             self._connection.abort(reason)
 
-    def end(self, reason: str) -> None:
-        """Of what this does nothing is left, when `stay_connected` was cancelled too."""
+    def end(self, reason: str) -> list[asyncio.Task[None]]:
+        """Nothing happens by itself any more. What is under way is to be cancelled, as `stay_connected` is."""
         self.close()
         self._log_off()
         self.hang_up(reason)
-        if self._reserving is not None:
-            self._reserving.cancel()
+        return [self._reserving] if self._reserving is not None else []
 
     # Numbers
 
@@ -262,15 +261,19 @@ class Line:
                 _log.warning("%s: trying %s:%d in %.1f s", self._ends.session, *host, pause)
             await asyncio.sleep(pause)
             await self._wanted.wait()
+            await self._unless_closing()
             logged_on_for, reason = await self._one_connection(host)
-            if self._closing:
-                await asyncio.Event().wait()  # the epoch ends
+            await self._unless_closing()
             if logged_on_for is None:
                 reconnect.failed()
             else:
                 reconnect.ended(logged_on_for)
             what = "no session" if logged_on_for is None else "session ended"
             self._owner.say(f"{what} with {host.name}:{host.port}: {reason}")
+
+    async def _unless_closing(self) -> None:
+        if self._closing:
+            await asyncio.Event().wait()  # until the epoch ends
 
     async def _one_connection(self, host: Host) -> tuple[float | None, str]:
         """For how long there was a session, None where there was none, and why it ended or could not be."""
@@ -338,6 +341,8 @@ class Line:
             case _:
                 pass
         self._owner.on_event(event)
+        if self._closing and isinstance(event, LoggedOn):
+            connection.logout()  # it was being made when the end came
         self.keep_numbers()
 
     def _log_off(self) -> None:

@@ -200,7 +200,7 @@ class Pump:
         """Tell a human, once for each, of what was sent and not reported for so many seconds."""
         for cl_ord_id in self._ledger.take_unanswered(time.monotonic() - patience):
             text = f"{cl_ord_id} was sent {patience:.0f} s ago or more, and the venue has not said anything of it"
-            self._telling.human("UNANSWERED", text, f"unanswered-{cl_ord_id}")
+            self._telling.tell_human("UNANSWERED", text, f"unanswered-{cl_ord_id}")
 
     def look_now(self, entry: Entry) -> None:
         """This is new in the outbox."""
@@ -259,12 +259,10 @@ class Pump:
             self._writer.give_back()
             await writer
         finally:
-            self._close()
             if telling is not None:
                 telling.cancel()
-            self._line.end("the session's lease is over")
             everything: list[asyncio.Future[Any]] = [*tasks, stop, end]
-            everything += [*self._claiming.end(), *self._leaving.end()]
+            everything += [*self._line.end("the session's lease is over"), *self._claiming.end(), *self._leaving.end()]
             everything += [resting] if resting else []
             for task in everything:
                 task.cancel()
@@ -298,7 +296,8 @@ class Pump:
         self._line.hang_up("the epoch ends")
 
     async def _rest(self, claiming: "asyncio.Task[None]") -> None:
-        """After the Logout: what has come is journalled and delivered, and what has not left is pending again.
+        """After the Logout: what has come is journalled and delivered, what was given up is told, and what has not left
+        is pending again.
 
         The next numbers may be those of the session's next hours. By then the venue may have forgotten these, and of an
         order that is claimed nobody could say whether it had left.
@@ -311,6 +310,7 @@ class Pump:
         unsent = self._leaving.take_back()
         await asyncio.gather(*(self._writer.commit(*self._outbox.giving_back(entry)) for entry in unsent))
         await self._line.until_all_processed()
+        await self._delivery.until_idle()  # what was given up is told, too: the next epoch may begin days later
         if self._asked_to_reset:
             await self._writer.commit(self._resets.taking_up(), change=marked)
 
@@ -320,9 +320,9 @@ class Pump:
         if self._line.has_under_way:
             text += f"message {self.next_inbound} of the venue is not yet journalled and delivered; the log says why"
         else:
-            text += "what has not left could not be written back yet; storage does not take it"
+            text += "what has not left could not be written back, or told, yet; the log says why"
         self.say(text)
-        self._telling.human("SESSION_ENDS_SLOWLY", text, f"ends-slowly-{self.epoch}")
+        self._telling.tell_human("SESSION_ENDS_SLOWLY", text, f"ends-slowly-{self.epoch}")
 
     # What the line asks and tells
 
@@ -370,7 +370,7 @@ class Pump:
     @property
     def in_flight(self) -> frozenset[str]:
         """The ClOrdIDs of what was claimed, and of which the venue has said nothing yet."""
-        return frozenset(entry.cl_ord_id for entry in self._ledger.all_unreported)
+        return self._ledger.unreported_ids
 
     def has_listed(self) -> None:
         """The venue has named its open orders, or will not."""

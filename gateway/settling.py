@@ -67,7 +67,7 @@ class Settling:
         """Find what older epochs have claimed, or given up and perhaps not told."""
         for stored in await self._calls.patiently(self._outbox.unfinished):
             if stored.entry.state in UNCERTAIN:
-                self._ledger.take_over(stored.entry)
+                self._ledger.note_taken_over(stored.entry)
             elif stored.entry.state == "given_up":
                 self._telling.given_up(stored.entry)
 
@@ -99,6 +99,7 @@ class Settling:
         finally:
             for task in settling:
                 task.cancel()
+            await asyncio.gather(*settling, return_exceptions=True)
             self._answers.clear()
             self._reconciler.stop()
 
@@ -137,7 +138,7 @@ class Settling:
         entry = self._ledger.unreported(cl_ord_id)
         if entry is None or self._leaving.reason_against(entry.command):
             return False
-        self._ledger.sent_again(cl_ord_id)
+        self._ledger.note_sent_again(cl_ord_id)
         return True
 
     def _give_answer(self, cl_ord_id: str, answer: Report | None) -> None:
@@ -173,7 +174,7 @@ class Settling:
             self._tell_uncertain(entry, "since the venue may have forgotten what it did in the hours before these")
             return
         if is_order and await self._calls.patiently(partial(self._recorder.cancel_was_asked, entry)):
-            self._ledger.cancelled(cl_ord_id)
+            self._ledger.note_cancelled(cl_ord_id)
         if may_have_left and self._may_double(entry.command):
             self._tell_uncertain(entry, "which does not have it and would take it twice: it is not sent again")
         elif may_have_left:
@@ -186,7 +187,7 @@ class Settling:
 
     async def _is_told(self, entry: Entry) -> bool:
         row = await self._calls.patiently(partial(self._recorder.told, entry))
-        if row is not None and self._ledger.reported([entry.cl_ord_id]):
+        if row is not None and self._ledger.take_reported([entry.cl_ord_id]):
             self._telling.known(entry, row)
         return row is not None
 
@@ -222,12 +223,11 @@ class Settling:
             is_reported = self._ledger.unreported(entry.cl_ord_id) is None
             if stored is None or stored.entry.state not in UNCERTAIN or is_reported:
                 return
-            _log.warning("%s: sending %s again", self._settings.session, entry.cl_ord_id)
             with contextlib.suppress(RowRefusedError):
                 await self._claiming.claim_anew(stored)
                 return
 
     def _tell_uncertain(self, entry: Entry, why: str) -> None:
-        self._ledger.told(entry.cl_ord_id)
+        self._ledger.note_told(entry.cl_ord_id)
         text = f"{entry.cl_ord_id} may or may not be at the venue, {why}"
-        self._telling.human("UNCERTAIN_ORDER", text, entry.cl_ord_id)
+        self._telling.tell_human("UNCERTAIN_ORDER", text, entry.cl_ord_id)

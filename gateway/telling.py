@@ -85,7 +85,7 @@ class Telling:
         record = partial(self._recorder.conclude, entry, event)
         self._delivery.take(None, entry.order_id, record, partial(self._acknowledge, entry))
 
-    def human(self, code: str, text: str, key: str) -> None:
+    def tell_human(self, code: str, text: str, key: str) -> None:
         """Once for each `key`."""
         self._delivery.take(None, "", partial(self._recorder.alert, code, text, key))
 

@@ -621,6 +621,7 @@ EXPECTED_ALERTS = {
 }
 """What prices and clients bring about by themselves, and why."""
 ALERTS_OF_FAULTS = {
+    "DROP_COPY_DOWN": "the session is away for long, or never stays",
     "LATE_EXECUTION": "a trade was reported late",
     "LATE_FILL": "the same",
     "MASS_STATUS_REFUSED": "the venue's list of open orders is under way for long",

@@ -1,16 +1,20 @@
 """How an epoch ends: nothing leaves after the lease was given back, and nothing that has come is left behind."""
 
 import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from gateway import pump
+from gateway.delivery import Recorder
 from gateway.lease import Lease, LeaseWriter
+from gateway.outbox import Entry
 from gateway.pump import Pump
-from tests.gateway.conftest import AT, World, until
+from tests.gateway.conftest import AT, World, cancel_order, until
 from tests.gateway.test_waiting import entry, full, received
+from trading.events import OrderRejected, VenueEvent
 from trading.identity import orphan_order_id
 from trading.journal import JournalRow
 
@@ -104,3 +108,27 @@ def test_a_human_is_told_when_a_wake_up_that_fails_keeps_the_session_from_ending
     until(lambda: gateway.status().generation == 2 and gateway.status().logged_on)
     assert len(world.events(order_id)) == 1
     assert gateway.status().text == ""
+
+
+def test_what_was_given_up_is_told_before_the_epoch_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next may begin days later: with the session's next hours."""
+    conclude, told = Recorder.conclude, list[int]()
+
+    def slowly(self: Recorder, given_up: Entry, event: VenueEvent) -> JournalRow:
+        deadline = time.monotonic() + 1
+        while world.lease().generation == 1 and time.monotonic() < deadline:
+            pass
+        told.append(world.lease().generation)
+        return conclude(self, given_up, event)
+
+    monkeypatch.setattr(Recorder, "conclude", slowly)
+    gateway = world.logged_on()
+    order_id = world.order()
+    full(gateway)
+    gateway.submit(order_id, entry(order_id).command, entry(order_id).at)
+    gateway.submit(order_id, cancel_order(order_id, f"{order_id}.x2", f"{order_id}.e1"), AT)
+    gateway.reset()
+    until(lambda: gateway.status().generation == 2)
+    until(lambda: world.state(f"{order_id}.e1") == "acknowledged")
+    assert told[0] == 1
+    assert isinstance(world.events(order_id)[0], OrderRejected)

@@ -424,6 +424,8 @@ def test_a_comparison_that_fails_does_not_keep_orders_from_leaving(
     working(world, gateway)
     until(lambda: codes(world) == ["RECONCILE_FAILED"])
     assert gateway.status().epoch == 1
+    world.venue.cut()
+    until(lambda: codes(world) == ["RECONCILE_FAILED"] * 2)
 
 
 def test_what_a_comparison_has_found_is_not_written_down_when_the_lease_is_over(
@@ -453,6 +455,7 @@ def test_what_a_comparison_has_found_is_not_written_down_when_the_lease_is_over(
     finally:
         going_on.set()
     until(lambda: first.status().owner == second.status().owner)
+    assert [record.epoch for record in records(world)] == [2, 1]
     assert [type(row.event) for row in world.journal.read(order_id)] == [OrderAccepted, OrderCanceled]
     assert codes(world) == []
 
