@@ -237,20 +237,21 @@ class Gateway:
     # Handing in, in the caller's thread
 
     def _submit_all(self, entries: Sequence[Entry]) -> list[Submission]:
-        states = [self._settled(entry) for entry in entries]
+        cancelled = {entry.command.orig_cl_ord_id for entry in entries if isinstance(entry.command, CancelOrder)}
+        states = [self._settled(entry, is_wanted=entry.cl_ord_id not in cancelled) for entry in entries]
         claiming = [entry for entry, state in zip(entries, states, strict=True) if state is None]
         claimed = iter(self._claim_all(claiming))
         return [_submission(next(claimed) if state is None else state) for state in states]
 
-    def _settled(self, entry: Entry) -> State | None:
-        """What became of an entry that need not be claimed."""
+    def _settled(self, entry: Entry, *, is_wanted: bool) -> State | None:
+        """What became of an entry that need not be claimed. One is not wanted that comes together with its cancel."""
         command = entry.command
         if is_past(entry, self._register, self._settings):
             stored = self._outbox.read(entry.cl_ord_id)
             return stored.entry.state if stored else "acknowledged"
         if isinstance(command, CancelOrder) and self._withdraw(command):
             return "dead"
-        if is_too_late(command, self._settings):
+        if not is_wanted or is_too_late(command, self._settings):
             return self._outbox.insert(msgspec.structs.replace(entry, state="dead")).state
         return None
 

@@ -40,6 +40,7 @@ from trading.commands import (
 )
 from trading.events import AmendRequested, CancelRejected, Event, OrderNotSent, PriceTouched, TimerFired, TradingHalted
 from trading.exposure import Decision
+from trading.identity import is_entry
 from trading.instructions import InstructionRow
 from trading.journal import JournalRow
 from trading.messages import (
@@ -76,6 +77,9 @@ one."""
 
 SHOWN_CHILDREN = 12
 """In the custom status, which fails the orchestration if it is longer than 16 KiB."""
+
+LATE = timedelta(seconds=1)
+"""An answer that took longer may have been overtaken by what the order was told."""
 
 ALERT_AFTER = 5
 """Failures of one step in a row: half a minute, by the pauses between them."""
@@ -212,6 +216,10 @@ class _Driver:
     def _is_due(self, kind: Any) -> bool:
         return any(isinstance(due.command, kind) for due in self._progress.due)
 
+    def _is_entry_due(self) -> bool:
+        commands = [due.command for due in self._progress.due]
+        return any(isinstance(each, SubmitOrder) and is_entry(each.cl_ord_id) for each in commands)
+
     def _listens(self) -> bool:
         """Whether something has arrived, or nothing can be done before something does."""
         progress = self._progress
@@ -257,6 +265,7 @@ class _Driver:
         except NoPriceError as missing:
             self._denied(str(missing))
             return None
+        asked_at = self._now()
         decided = decoded((yield from self._ask(_EXPOSURE, "reserve", wanted)), Decision)
         if not decided.approved:
             self._denied(decided.reason)
@@ -264,6 +273,8 @@ class _Driver:
         progress.phase = "working"
         progress.state, commands = lifecycles.begin(progress.placement.spec, self._now())
         self._take(commands)
+        if self._now() - asked_at > LATE:
+            yield from self._catch_up()
         return None
 
     def _denied(self, reason: str) -> None:
@@ -400,6 +411,10 @@ class _Driver:
         self._progress.paused_until = None
 
     def _send(self) -> Steps:
+        """Hand in what is due. An entry that could not be handed in at once may be wanted no longer: the order may have
+        been cancelled since, or trading halted. So what it was told is heard first; an exit waits for nothing."""
+        if self._progress.failures and self._is_entry_due():
+            yield from self._catch_up()
         requests = {
             due.number: VenueRequest(order_id=self._order_id, command=due.command, at=due.at)
             for due in self._progress.due

@@ -70,6 +70,7 @@ class World:
         self.wrong = ""
         self.decision: dict[str, Any] = {"approved": True, "reason": ""}
         self.failing: Counter[str] = Counter()
+        self.slow: dict[str, timedelta] = {}
         self.answer: dict[str, Any] = {"state": "claimed"}
         self.after_release: list[VenueEvent] = []
         self.halted: TradingHalted | None = None
@@ -124,6 +125,7 @@ class World:
             self.failing[name] -= 1
             raise RuntimeError(f"{name} does not work")
         self.calls.append((name, given))
+        self.host.now += self.slow.get(name, timedelta())
         match name:
             case "register_order":
                 return {"ours": self.ours, "wrong": self.wrong}
@@ -482,6 +484,35 @@ def test_a_submit_that_fails_is_tried_until_it_succeeds_with_one_alert() -> None
     (alert,) = world.alerts()
     assert alert["code"] == "STEP_FAILS"
     assert "send_to_venue" in alert["text"]
+
+
+@pytest.mark.parametrize("told", [CancelRequested(), TradingHalted(number=1)])
+def test_an_entry_that_could_not_be_sent_is_not_sent_without_its_cancel_after_a_halt_or_a_cancel(
+    told: Instruction,
+) -> None:
+    world = World(BRACKET)
+    world.failing["send_to_venue"] = 2
+    world.keep(told)  # while the order pauses, and its event waits
+    world.host.run()
+    (sent,) = world.called("send_to_venue")
+    assert [decoded(each, VenueRequest).command.cl_ord_id for each in sent] == [f"{ORDER}.e1", f"{ORDER}.x2"]
+
+
+def test_an_exit_that_could_not_be_sent_waits_for_nothing() -> None:
+    world = World(BRACKET)
+    world.host.run()
+    world.failing.update({"send_to_venue": 1, "read_journal": 10})
+    world.report(accepted("e1"), filled("e1", 10))
+    assert children(world) == ["e1", "s2", "t3"]
+
+
+def test_an_approval_that_comes_late_is_no_longer_one_after_a_halt() -> None:
+    world = World(BRACKET)
+    world.slow["@exposure@main.reserve"] = timedelta(seconds=50)
+    world.keep(TradingHalted(number=1))
+    world.host.run()
+    (sent,) = world.called("send_to_venue")
+    assert [decoded(each, VenueRequest).command.cl_ord_id for each in sent] == [f"{ORDER}.e1", f"{ORDER}.x2"]
 
 
 def test_what_fails_for_hours_makes_new_generations_and_no_long_history(monkeypatch: pytest.MonkeyPatch) -> None:

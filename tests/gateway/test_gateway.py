@@ -128,6 +128,23 @@ def test_a_pending_order_that_is_cancelled_is_dead_and_never_sent(world: World) 
     assert world.venue.received == []
 
 
+def test_an_order_that_is_handed_in_together_with_its_cancel_never_leaves(world: World) -> None:
+    gateway = world.logged_on()
+    order_id, other = world.order(), world.order()
+    cancel = cancel_order(order_id, f"{order_id}.x2", f"{order_id}.e1")
+    entries = [Entry(order_id=order_id, command=each, at=AT) for each in (entry_order(order_id), cancel)]
+    entries.append(Entry(order_id=other, command=entry_order(other), at=AT))
+    for _ in range(2):
+        assert [answer.not_sent for answer in gateway.submit_all(entries) if isinstance(answer, Submission)] == [
+            True,
+            True,
+            False,
+        ]
+    until(lambda: settled(world, gateway))
+    assert [message.get(11) for message in world.venue.sent(f"{other}.e1")] == [f"{other}.e1"]
+    assert world.venue.sent(f"{order_id}.e1") == world.venue.sent(f"{order_id}.x2") == []
+
+
 def test_an_order_whose_deadline_has_passed_is_never_sent(world: World, tmp_path: Path) -> None:
     elsewhere = Gateway(world.settings, world.tables, None)
     late, early = world.order(), world.order()
