@@ -72,7 +72,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     halts: int = 0
     """How many there were: the number of the one that is on, or of the last one."""
     requests: tuple[str, ...] = ()
-    """The last requests that were carried out, for those who wait for theirs."""
+    """The last requests that were carried out."""
+
+    @property
+    def last_request(self) -> str:
+        """Empty where there was none. It stands for all that has been carried out: each request's id is its own."""
+        return self.requests[-1] if self.requests else ""
 
 
 class ExposureState(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,11 +353,25 @@ def unblock(state: ExposureState, symbol: str) -> ExposureState:
 _REMEMBERED_REQUESTS = 20
 
 
-def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, flatten: bool = False) -> ExposureState:
-    """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id."""
+def set_mode(
+    state: ExposureState,
+    mode: Mode,
+    reason: str,
+    request: str,
+    *,
+    flatten: bool = False,
+    after: str | None = None,
+) -> ExposureState:
+    """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id.
+
+    `after` is the last request that the asker has seen carried out. Where another one has been carried out since, this
+    one comes late: it changes nothing, or it would undo what was asked for after it. None: nobody has looked.
+    """
     account = state.account
     if request in account.requests:
         return state  # a repeat must not halt again what was let go on meanwhile
+    if after is not None and after != account.last_request:
+        return state
     if mode != account.mode:
         halts = account.halts + (1 if mode == "reducing" else 0)
         account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", flatten=False, halts=halts)

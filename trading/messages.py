@@ -244,6 +244,8 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     flatten: bool = False
     request: str
+    after: str | None = None
+    """The last request that the asker has seen carried out, empty for none: after any other, this one comes late."""
 
 
 class Amending(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,8 +51,8 @@ async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationCli
     except BadRequestError as error:
         return refusal(400, error.field, error.value, error.message)
     exposure = await _with_mode(client, "reducing", asked.reason, flatten=asked.flatten)
-    if exposure is None:
-        return _not_seen("reducing")
+    if isinstance(exposure, func.HttpResponse):
+        return exposure
     account = exposure.account
     order_ids = [order.order_id for order in await _open_orders() if not order.order_id.startswith(HALT_PREFIX)]
     halted = halt(account)
@@ -85,7 +85,7 @@ async def resume_trading(req: func.HttpRequest, client: df.DurableOrchestrationC
     """Lets new orders come again. Those that the halt has cancelled stay cancelled."""
     del req
     exposure = await _with_mode(client, "open")
-    return _not_seen("open") if exposure is None else answer(_view(exposure))
+    return exposure if isinstance(exposure, func.HttpResponse) else answer(_view(exposure))
 
 
 async def keep_halt(client: Any) -> None:
@@ -136,14 +136,25 @@ async def _open_orders() -> list[RegisteredOrder]:
     return await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER)
 
 
-async def _with_mode(client: Any, mode: Mode, reason: str = "", *, flatten: bool = False) -> ExposureState | None:
-    """What exposure shows once it has taken the mode on; None where it did not in time, and may yet."""
-    request = uuid.uuid4().hex
-    wanted = AccountMode(mode=mode, reason=reason, flatten=flatten, request=request)
+async def _with_mode(
+    client: Any, mode: Mode, reason: str = "", *, flatten: bool = False
+) -> ExposureState | func.HttpResponse:
+    """What exposure shows once it has taken the mode on; or the answer where it did not: in time, or at all."""
+    before = (await exposure_state(client)).account.last_request
+    wanted = AccountMode(mode=mode, reason=reason, flatten=flatten, request=uuid.uuid4().hex, after=before)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "set_mode", encoded(wanted))
-    # Its own request: the mode alone may still be there from before, and about to change.
-    exposure = await _exposure_when(client, lambda state: request in state.account.requests)
-    return exposure if request in exposure.account.requests and exposure.account.mode == mode else None
+    # The mode alone may still be there from before, and about to change.
+    exposure = await _exposure_when(client, lambda state: state.account.last_request != before)
+    account = exposure.account
+    if account.last_request == before:
+        message = f"was not seen within {PATIENCE:g} s, and may come yet, unless another request comes first: ask again"
+        return refusal(503, "mode", mode, message)
+    if account.mode != mode or account.flatten < flatten:
+        now = f"{account.mode}, flatten {str(account.flatten).lower()}"
+        return refusal(
+            409, "mode", mode, f"another request was carried out meanwhile, and the mode is {now}: ask again"
+        )
+    return exposure
 
 
 async def _exposure_when(client: Any, condition: Callable[[ExposureState], bool]) -> ExposureState:
@@ -247,7 +258,3 @@ async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureSta
 def _view(exposure: ExposureState) -> HaltView:
     account = exposure.account
     return HaltView(mode=account.mode, reason=account.reason, flatten=account.flatten, number=account.halts)
-
-
-def _not_seen(mode: Mode) -> func.HttpResponse:
-    return refusal(503, "mode", mode, f"was not seen within {PATIENCE:g} s, and may come yet: ask again")

@@ -153,7 +153,11 @@ def _paths() -> dict[str, Any]:
                 "requestBody": {"required": False, "content": {"application/json": {"schema": _ref(HaltRequest)}}},
                 "responses": _responses(
                     {202: (Halted, "Halted, and all open orders told")},
-                    {400: "A field is wrong", 503: "It may not have come about: ask again"},
+                    {
+                        400: "A field is wrong",
+                        409: "Another request was carried out meanwhile: ask again",
+                        503: "It may not have come about, or not all orders could be told: ask again",
+                    },
                 ),
             },
             "get": {
@@ -163,7 +167,11 @@ def _paths() -> dict[str, Any]:
             "delete": {
                 "summary": "Let trading go on",
                 "responses": _responses(
-                    {200: (HaltView, "The mode is open")}, {503: "It may not have come about: ask again"}
+                    {200: (HaltView, "The mode is open")},
+                    {
+                        409: "Another request was carried out meanwhile, and trading is halted: ask again",
+                        503: "It may not have come about: ask again",
+                    },
                 ),
             },
         },

@@ -30,7 +30,8 @@ from triggers.instructing import tell
 
 
 class Client:
-    """The durable client of a host with one entity, exposure. While `deaf` it hears of nothing.
+    """The durable client of a host with one entity, exposure. While `deaf` it hears of nothing; what is said then is
+    `late`. The request `overtaking` comes just before whatever else.
 
     The next halt is number `halt`, one of the test's own: the register keeps what other tests have placed.
     """
@@ -43,12 +44,22 @@ class Client:
         self.events: list[str] = []
         self.placed: list[FlattenSpec] = []
         self.deaf = False
+        self.late: list[tuple[str, Any]] = []
+        self.overtaking: dict[str, Any] | None = None
         self.dead: set[str] = set()
 
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         assert (entity.name, entity.key) == ("exposure", "main")
-        if not self.deaf:
+        if self.overtaking is not None:
+            self.exposure.batch(("set_mode", self.overtaking))
+        if self.deaf:
+            self.late.append((operation, given))
+        else:
             self.exposure.batch((operation, given))
+
+    def hear_late(self) -> None:
+        """What was said while it was deaf comes now."""
+        self.exposure.batch(*self.late)
 
     async def read_entity_state(self, entity: df.EntityId) -> Any:
         assert entity.name == "exposure"
@@ -243,6 +254,57 @@ async def test_a_halt_that_does_not_come_about_is_not_claimed_and_tells_nobody(c
         assert status == 503
         assert (answer["error"]["field"], answer["error"]["value"]) == ("mode", mode)
     assert told(order) == []
+
+
+async def test_a_resumption_that_comes_late_does_not_lift_the_halt_that_came_after_it(client: Client) -> None:
+    await ask(client, "POST", {"reason": "news"})
+    client.deaf = True
+    assert (await ask(client, "DELETE"))[0] == 503
+    client.deaf = False
+    assert (await ask(client, "DELETE"))[0] == 200
+    assert (await ask(client, "POST", {"reason": "more news"}))[0] == 202
+    client.hear_late()
+    view = {"mode": "reducing", "reason": "more news", "flatten": False, "number": client.halt + 1}
+    assert await ask(client, "GET") == (200, view)
+
+
+async def test_a_halt_that_comes_late_does_not_close_what_is_held_after_trading_was_resumed(client: Client) -> None:
+    end(client, single(client, filled=4))
+    client.deaf = True
+    assert (await ask(client, "POST", {"flatten": True}))[0] == 503
+    client.deaf = False
+    assert (await ask(client, "POST"))[0] == 202
+    assert (await ask(client, "DELETE"))[0] == 200
+    client.hear_late()
+    await halts.keep_halt(client)
+    assert (await ask(client, "GET"))[1]["mode"] == "open"
+    assert client.placed == []
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "other", "status"),
+    [
+        ("POST", {}, {"mode": "open"}, 409),
+        ("POST", {"flatten": True}, {"mode": "reducing"}, 409),
+        ("POST", {}, {"mode": "reducing", "flatten": True}, 202),
+        ("DELETE", None, {"mode": "reducing"}, 409),
+        ("DELETE", None, {"mode": "open"}, 200),
+    ],
+)
+async def test_who_is_overtaken_by_another_request_hears_what_is_the_case(
+    client: Client, method: str, body: object, other: dict[str, Any], status: int
+) -> None:
+    """Ours is not carried out then, and never will be: it is answered as wanted only where it is so all the same."""
+    await ask(client, "POST" if method == "DELETE" else "DELETE")
+    order = bracket(client)
+    client.overtaking = {"request": uuid.uuid4().hex, **other}
+    answered, answer = await ask(client, method, body)
+    assert answered == status
+    account = client.exposure.state["exposure"]["account"]
+    assert (account["mode"], account["requests"][-1]) == (other["mode"], client.overtaking["request"])
+    if status == 409:
+        assert answer["error"]["field"] == "mode"
+        assert told(order) == []
 
 
 async def test_an_order_that_cannot_be_told_is_named_and_the_others_are_told(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trading.exposure import (
     ExposureState,
     Limits,
+    Mode,
     amend,
     apply_bust,
     apply_fill,
@@ -335,6 +336,42 @@ def test_a_request_that_is_repeated_after_a_later_one_changes_nothing() -> None:
     halted = set_mode(ExposureState(), "reducing", "news", "1")
     open_again = set_mode(halted, "open", "", "2")
     assert set_mode(open_again, "reducing", "news", "1") == open_again
+
+
+def test_a_request_that_comes_after_one_its_asker_had_not_seen_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    resumed = set_mode(halted, "open", "", "3", after="1")
+    halted_again = set_mode(resumed, "reducing", "more news", "4", after="3")
+    assert set_mode(halted_again, "open", "", "2", after="1") == halted_again
+    assert set_mode(resumed, "reducing", "", "2", flatten=True, after="1") == resumed
+    assert set_mode(resumed, "reducing", "", "2", flatten=True, after="") == resumed
+
+
+def test_a_resumption_that_comes_after_the_halt_was_asked_for_once_more_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    confirmed = set_mode(halted, "reducing", "news", "3", after="1")
+    assert set_mode(confirmed, "open", "", "2", after="1") == confirmed
+
+
+def test_a_request_of_before_says_nothing_of_what_its_asker_had_seen_and_is_carried_out() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    assert set_mode(halted, "open", "", "2").account.mode == "open"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open", "reducing"]), st.booleans(), st.integers(0, 3)), max_size=12))
+def test_what_is_carried_out_was_asked_for_by_one_who_had_seen_all_before_it(
+    arrivals: list[tuple[Mode, bool, int]],
+) -> None:
+    state, seen = ExposureState(), [""]
+    for number, (mode, flatten, behind) in enumerate(arrivals):
+        after = seen[max(0, len(seen) - 1 - behind)]
+        was, state = state, set_mode(state, mode, "", str(number), flatten=flatten, after=after)
+        if after == seen[-1]:
+            assert (state.account.mode, state.account.last_request) == (mode, str(number))
+            assert set_mode(state, mode, "", str(number), flatten=flatten, after=after) == state, "a repeat"
+            seen.append(str(number))
+        else:
+            assert state == was
 
 
 def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
