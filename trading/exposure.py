@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from trading import positions
 from trading.events import TradingHalted
+from trading.identity import halt_of
 from trading.orders import Side
 from trading.positions import Position
 from trading.stakes import Holding, Stake
@@ -129,6 +130,8 @@ def reserve(
     reducing) has to be on the other side of the position, and for no more than nothing else works to take away. It
     puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out. While it
     is open, no other order is approved for what it is to take away.
+
+    An order that closes what is held in a halt has to come while that halt is on.
     """
     if order_id in state.reservations:
         return state, APPROVED
@@ -138,10 +141,14 @@ def reserve(
         protected=protected,
         held={holding.symbol: holding.side.sign * holding.quantity} if holding else {},
     )
-    reason = _reason_it_is_blocked(state, wanted) or (
-        _reason_it_adds(state, wanted)
-        if wanted.reduce_only
-        else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+    reason = (
+        _reason_its_halt_is_over(state.account, order_id)
+        or _reason_it_is_blocked(state, wanted)
+        or (
+            _reason_it_adds(state, wanted)
+            if wanted.reduce_only
+            else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+        )
     )
     if reason:
         return state, Decision(approved=False, reason=reason)
@@ -190,6 +197,14 @@ def _larger(was: Stake, is_to_be: Stake) -> Stake:
 def _at_stake(reservation: Reservation) -> tuple[Decimal, Decimal]:
     quantity = sum((each.quantity for each in reservation.stakes), ZERO)
     return reservation.notional(), quantity if reservation.reduce_only else ZERO
+
+
+def _reason_its_halt_is_over(account: Account, order_id: str) -> str:
+    # Whoever placed it may have been held up since, and what is held now may have been bought after the halt.
+    number = halt_of(order_id)
+    if number is None or (account.mode == "reducing" and account.halts == number):
+        return ""
+    return f"HALT_OVER: halt={number} mode={account.mode} number={account.halts}"
 
 
 def _reason_it_is_blocked(state: ExposureState, wanted: Reservation) -> str:

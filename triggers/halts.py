@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register
 from trading.events import TradingHalted
-from trading.exposure import ExposureState, Mode, halt, unprotected, unsettled
+from trading.exposure import Account, ExposureState, Mode, halt, unprotected, unsettled
 from trading.identity import HALT_PREFIX, halt_order_id
 from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
 from trading.specs import FlattenSpec, Spec
@@ -53,7 +54,14 @@ async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationCli
     exposure = await _with_mode(client, "reducing", asked.reason, flatten=asked.flatten)
     if isinstance(exposure, func.HttpResponse):
         return exposure
-    account = exposure.account
+    try:
+        return await _carried_out(client, exposure.account)
+    except _HaltOverError:
+        return refusal(409, "mode", "reducing", "trading was resumed before all of the halt was carried out: ask again")
+
+
+async def _carried_out(client: Any, account: Account) -> func.HttpResponse:
+    """The answer after the open orders have been told, and what is to be closed has its orders."""
     order_ids = [order.order_id for order in await _open_orders() if not order.order_id.startswith(HALT_PREFIX)]
     halted = halt(account)
     untold = await _tell_all(client, order_ids, halted) if halted else []
@@ -104,9 +112,10 @@ async def keep_halt(client: Any) -> None:
         for order in orders
         if _is_concerned(order, exposure) and not await asyncio.to_thread(_has_heard, order.order_id, halted)
     ]
-    await _tell_all(client, missing, halted)
-    if halted.flatten:
-        await _close_all(client, exposure, orders)
+    with suppress(_HaltOverError):  # then there is nothing left to do of it
+        await _tell_all(client, missing, halted)
+        if halted.flatten:
+            await _close_all(client, halted.number, exposure, orders)
 
 
 def _is_concerned(order: RegisteredOrder, exposure: ExposureState) -> bool:
@@ -167,11 +176,27 @@ async def _exposure_when(client: Any, condition: Callable[[ExposureState], bool]
         await asyncio.sleep(_BETWEEN_LOOKS)
 
 
+class _HaltOverError(Exception):
+    """The halt that is being carried out is not on any more."""
+
+
+async def _look_again(client: Any, number: int) -> None:
+    """Just before something is done of a halt: whoever does it may have been stopped since it looked last.
+
+    Raises:
+        _HaltOverError: this halt is not on.
+    """
+    halted = halt((await exposure_state(client)).account)
+    if halted is None or halted.number != number:
+        raise _HaltOverError
+
+
 async def _tell_all(client: Any, order_ids: Sequence[str], halted: TradingHalted) -> list[str]:
     """The orders that could not be told."""
     untold = []
     for first in range(0, len(order_ids), _AT_ONCE):
         some = order_ids[first : first + _AT_ONCE]
+        await _look_again(client, halted.number)
         results = await asyncio.gather(*(tell(client, each, halted) for each in some), return_exceptions=True)
         for order_id, result in zip(some, results, strict=True):
             if isinstance(result, BaseException):
@@ -201,15 +226,15 @@ async def _is_unattended(client: Any, order_id: str) -> bool:
 async def _flattened(client: Any, halted: Halted) -> Halted:
     """The answer after what is held has its closing order, where it needs one and can have one."""
     exposure = await _exposure_when(client, lambda state: not unsettled(state))
-    closing, waiting, blocked = await _close_all(client, exposure, await _open_orders())
+    closing, waiting, blocked = await _close_all(client, halted.number, exposure, await _open_orders())
     return replace(halted, closing=closing, waiting=waiting, blocked=blocked)
 
 
 async def _close_all(
-    client: Any, exposure: ExposureState, orders: Sequence[RegisteredOrder]
+    client: Any, number: int, exposure: ExposureState, orders: Sequence[RegisteredOrder]
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """Have closed what no order protects or closes: by symbol the order that does, then the symbols that have to wait,
-    then those that are blocked.
+    """Have closed in a halt what no order protects or closes: by symbol the order that does, then the symbols that
+    have to wait, then those that are blocked.
 
     What an order without exits leaves behind is known when it has ended, and what one protects that has been opened
     again, when exposure has heard of it; until then its symbol is left alone, or the same quantity might be closed
@@ -228,22 +253,24 @@ async def _close_all(
         if symbol in exposure.blocked:
             blocked.append(symbol)
         else:
-            closing[symbol] = await _close(client, exposure.account.halts, holding, exposure)
+            await _look_again(client, number)
+            closing[symbol] = await _close(client, number, holding, exposure)
     return closing, sorted(waiting), blocked
 
 
-async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureState) -> str:
+async def _close(client: Any, number: int, holding: Holding, exposure: ExposureState) -> str:
     """Place the order that closes a position, unless it is on its way; its id.
 
-    One that has ended and left something is followed by another. That nothing is closed twice, exposure sees to.
+    One that has ended and left something is followed by another. That nothing is closed twice, nor after the halt,
+    exposure sees to.
     """
     attempt = 1
-    order_id = halt_order_id(halt, holding.symbol)
+    order_id = halt_order_id(number, holding.symbol)
     while (known := await asyncio.to_thread(order_register().get, order_id)) is not None:
         if known.record is None:
             return order_id
         attempt += 1
-        order_id = halt_order_id(halt, holding.symbol, attempt)
+        order_id = halt_order_id(number, holding.symbol, attempt)
     spec = FlattenSpec(
         order_id=order_id,
         symbol=holding.symbol,

@@ -155,7 +155,7 @@ def _paths() -> dict[str, Any]:
                     {202: (Halted, "Halted, and all open orders told")},
                     {
                         400: "A field is wrong",
-                        409: "Another request was carried out meanwhile: ask again",
+                        409: "Another request was carried out meanwhile, or trading resumed: ask again",
                         503: "It may not have come about, or not all orders could be told: ask again",
                     },
                 ),

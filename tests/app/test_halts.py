@@ -1,7 +1,7 @@
 """Halting all trading over HTTP: scenario 28."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from player.stack import Stack, StackOptions, running
-from storage.orders import OrderRecord
+from storage.orders import OrderRecord, RegisteredOrder
 from storage.services import instructions, order_register
 from tests.app.entities import AT, Entity, Order, apply
 from tests.app.test_http import BRACKET, LIMITS, Api, placed, until, working
@@ -395,6 +395,96 @@ async def test_the_sweep_tells_nobody_of_a_halt_that_is_over_nor_an_order_that_m
     order = bracket(client)
     await halts.keep_halt(client)
     assert told(order) == []
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]], *, looks: int = 1) -> None:
+    """Something happens while a halt is being carried out: as it looks for the open orders for the n-th time."""
+    look, left = halts._open_orders, [looks]
+
+    async def looked() -> list[RegisteredOrder]:
+        left[0] -= 1
+        found = await look()
+        if left[0] == 0:
+            await happens()
+        return found
+
+    monkeypatch.setattr(halts, "_open_orders", looked)
+
+
+async def test_a_sweep_that_was_stopped_does_not_close_what_was_bought_after_the_halt(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(client, single(client, filled=4))
+    await ask(client, "POST", {"flatten": False})
+    client.exposure.batch(("set_mode", {"mode": "reducing", "flatten": True, "request": "another process, which dies"}))
+
+    async def closed_lifted_and_bought() -> None:
+        await halts.keep_halt(client)
+        closing = Order(side=Side.SELL)
+        closing.order_id = client.placed[0].order_id
+        client.exposure.batch(apply(closing.filled(4, 100, child="c1")))
+        end(client, closing)
+        await ask(client, "DELETE")
+        end(client, single(client, filled=5))
+
+    meanwhile(monkeypatch, closed_lifted_and_bought)
+    await halts.keep_halt(client)
+    assert [(each.order_id, each.quantity) for each in client.placed] == [(f"halt-{client.halt}-IBM", Decimal(4))]
+
+
+async def test_a_closing_order_whose_start_comes_after_the_halt_is_denied(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(client, single(client, filled=4))
+    late: list[Placement] = []
+
+    async def keep(name: str, instance_id: str, given: Any) -> str:
+        late.append(decoded(given, Placement))
+        return instance_id
+
+    monkeypatch.setattr(client, "start_new", keep)
+    await ask(client, "POST", {"flatten": True})
+    await ask(client, "DELETE")
+    reserving = ("reserve", encoded(late[0].reserving()))
+    reason = f"HALT_OVER: halt={client.halt} mode=open number={client.halt}"
+    assert client.exposure.batch(reserving) == [{"approved": False, "reason": reason}]
+
+
+async def test_a_sweep_that_was_stopped_tells_nobody_of_a_halt_that_is_over(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = single(client, filled=10)
+    end(client, order)
+    await ask(client, "POST", {"reason": "news"})
+    opened_again(order)
+
+    async def lifted() -> None:
+        await ask(client, "DELETE")
+
+    meanwhile(monkeypatch, lifted)
+    await halts.keep_halt(client)
+    assert told(order) == []
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+@pytest.mark.parametrize("methods", [["DELETE"], ["DELETE", "POST"]])
+async def test_who_asks_for_a_halt_that_is_over_before_it_is_carried_out_hears_that(
+    client: Client, monkeypatch: pytest.MonkeyPatch, looks: int, methods: list[str]
+) -> None:
+    """`looks` of 1: before the orders are told; of 2: before positions are closed."""
+    end(client, single(client, filled=4))
+    order = bracket(client, symbol="MSFT")
+
+    async def lifted() -> None:
+        for method in methods:
+            await ask(client, method)
+
+    meanwhile(monkeypatch, lifted, looks=looks)
+    status, answer = await ask(client, "POST", {"flatten": True})
+    assert (status, answer["error"]["field"]) == (409, "mode")
+    assert client.placed == []
+    of_this = [each for each in told(order) if isinstance(each, TradingHalted) and each.number == client.halt]
+    assert len(of_this) == looks - 1
 
 
 async def test_what_an_order_holds_that_was_opened_again_is_not_closed_before_exposure_knows_whose_it_is(

@@ -392,6 +392,42 @@ def test_a_halt_that_is_to_close_what_is_held_stays_so_until_it_is_over() -> Non
     assert set_mode(state, "open", "", "4").account.halts == 1
 
 
+HELD = Holding(symbol="IBM", side=B, quantity=Decimal(10))
+
+
+@pytest.mark.parametrize(
+    ("order_id", "modes", "reason"),
+    [
+        ("halt-1-IBM", ["reducing"], ""),
+        ("halt-1_2-IBM", ["reducing", "reducing"], ""),
+        ("halt-2-IBM", ["reducing", "open", "reducing"], ""),
+        ("halt-1-IBM", ["reducing", "open"], "HALT_OVER: halt=1 mode=open number=1"),
+        ("halt-1_2-IBM", ["reducing", "open"], "HALT_OVER: halt=1 mode=open number=1"),
+        ("halt-1-IBM", ["reducing", "open", "reducing"], "HALT_OVER: halt=1 mode=reducing number=2"),
+        ("other", ["reducing", "open"], ""),
+        ("other", ["reducing", "open", "reducing"], ""),
+    ],
+)
+def test_an_order_that_closes_in_a_halt_is_approved_while_that_halt_is_on(
+    order_id: str, modes: list[Mode], reason: str
+) -> None:
+    state = held(10)
+    for number, mode in enumerate(modes):
+        state = set_mode(state, mode, "", str(number), flatten=mode == "reducing")
+    after, decision = reserve(state, LIMITS, order_id, [], protected=True, holding=HELD)
+    assert (decision.approved, decision.reason) == (reason == "", reason)
+    assert (after == state) is not decision.approved
+
+
+def test_an_order_that_was_approved_to_close_in_a_halt_keeps_its_reservation_when_the_halt_is_over() -> None:
+    state = set_mode(held(10), "reducing", "", "1", flatten=True)
+    state, _ = reserve(state, LIMITS, "halt-1-IBM", [], protected=True, holding=HELD)
+    state = set_mode(state, "open", "", "2")
+    again, decision = reserve(state, LIMITS, "halt-1-IBM", [], protected=True, holding=HELD)
+    assert decision.approved
+    assert again == state
+
+
 def test_what_no_open_order_protects_or_closes_is_unprotected() -> None:
     state = bracket(held(4), 6)
     assert unprotected(state) == [Holding(symbol="IBM", side=B, quantity=Decimal(4))]
