@@ -85,7 +85,8 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         block = decoded(given, BlockSymbol)
         return replace(stakes, exposure=rules.block(stakes.exposure, block.symbol, block.reason)), None
     if operation == "unblock":
-        return replace(stakes, exposure=rules.unblock(stakes.exposure, decoded(given, UnblockSymbol).symbol)), None
+        seen = decoded(given, UnblockSymbol)
+        return replace(stakes, exposure=rules.unblock(stakes.exposure, seen.symbol, seen.reason)), None
     if operation == "apply":
         return _with_rows(stakes, rows_up_to(stakes.applied, decoded(given, JournalRow))), None
     if operation == "release":

@@ -360,8 +360,13 @@ def block(state: ExposureState, symbol: str, reason: str) -> ExposureState:
     return replace(state, blocked=state.blocked | {symbol: reason})
 
 
-def unblock(state: ExposureState, symbol: str) -> ExposureState:
-    """Let new orders in a symbol through again."""
+def unblock(state: ExposureState, symbol: str, reason: str | None = None) -> ExposureState:
+    """Let new orders in a symbol through again, unless it is blocked for another `reason` than a human has seen.
+
+    None: whatever it is blocked for.
+    """
+    if reason is not None and state.blocked.get(symbol) != reason:
+        return state
     return replace(state, blocked={key: why for key, why in state.blocked.items() if key != symbol})
 
 

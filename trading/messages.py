@@ -235,6 +235,8 @@ class UnblockSymbol(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the exposure entity's `unblock`: a human has looked, and new orders may come."""
 
     symbol: str
+    reason: str | None = None
+    """For which the symbol was blocked when the human looked. Where it is another one by now, it stays blocked."""
 
 
 class AccountMode(msgspec.Struct, frozen=True, kw_only=True):

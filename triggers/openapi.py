@@ -141,9 +141,13 @@ def _paths() -> dict[str, Any]:
         "/api/exposure/blocked": {
             "delete": {
                 "summary": "Let new orders in a symbol come again",
-                "description": "A symbol is blocked when both exits of a bracket have traded in full.",
+                "description": "A symbol is blocked when both exits of a bracket have traded in full. The answer says "
+                "for which reason; where it is blocked for another one by the time this is carried out, it stays so. "
+                "GET /api/exposure shows whether it is blocked still: ask again then.",
                 "parameters": [{"name": "symbol", "in": "query", "required": True, "schema": {"type": "string"}}],
-                "responses": _responses({202: (UnblockSymbol, "Noted")}, {404: "The symbol is not blocked"}),
+                "responses": _responses(
+                    {202: (UnblockSymbol, "Noted; it may come later")}, {404: "The symbol is not blocked"}
+                ),
             }
         },
         "/api/halt": {

@@ -135,6 +135,14 @@ def test_a_blocked_symbol_is_denied_until_it_is_unblocked() -> None:
     assert reserved(unblock(state, "IBM"), "a", 1)[1] == ""
 
 
+def test_only_the_block_that_was_seen_is_lifted() -> None:
+    state = block(ExposureState(), "IBM", "first")
+    assert unblock(state, "IBM", "first").blocked == {}
+    again = block(state, "IBM", "second")
+    assert unblock(again, "IBM", "first") == again
+    assert unblock(unblock(again, "IBM", "second"), "IBM", "first").blocked == {}
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from(["IBM", "MSFT"]), st.integers(1, 1500), st.booleans()),
