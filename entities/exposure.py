@@ -47,7 +47,7 @@ def exposure(context: df.DurableEntityContext) -> None:
 
     - `reserve` (`Reserving`), whose result is a `Decision`; a repeat for an order that has its reservation is approved;
     - `amend` (`Amending`), whose result is a `Decision`: whether an open order may become another;
-    - `set_mode` (`AccountMode`): whether trading is halted;
+    - `set_mode` (`AccountMode`): whether trading is halted; one that comes late changes nothing;
     - `block` (`BlockSymbol`) and `unblock` (`UnblockSymbol`): whether new orders in a symbol are denied;
     - `apply` (a `JournalRow`);
     - `release` (`OrderEnded`), where it seems to have missed rows: the journal up to the order's last row, then what is
@@ -72,13 +72,21 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
         return _amended(stakes, decoded(given, Amending))
     if operation == "set_mode":
         wanted = decoded(given, AccountMode)
-        state = rules.set_mode(stakes.exposure, wanted.mode, wanted.reason, wanted.request, flatten=wanted.flatten)
+        state = rules.set_mode(
+            stakes.exposure,
+            wanted.mode,
+            wanted.reason,
+            wanted.request,
+            flatten=wanted.flatten,
+            after=wanted.after,
+        )
         return replace(stakes, exposure=state), None
     if operation == "block":
         block = decoded(given, BlockSymbol)
         return replace(stakes, exposure=rules.block(stakes.exposure, block.symbol, block.reason)), None
     if operation == "unblock":
-        return replace(stakes, exposure=rules.unblock(stakes.exposure, decoded(given, UnblockSymbol).symbol)), None
+        seen = decoded(given, UnblockSymbol)
+        return replace(stakes, exposure=rules.unblock(stakes.exposure, seen.symbol, seen.reason)), None
     if operation == "apply":
         return _with_rows(stakes, rows_up_to(stakes.applied, decoded(given, JournalRow))), None
     if operation == "release":

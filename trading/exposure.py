@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from trading import positions
 from trading.events import TradingHalted
+from trading.identity import halt_of
 from trading.orders import Side
 from trading.positions import Position
 from trading.stakes import Holding, Stake
@@ -72,7 +73,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     halts: int = 0
     """How many there were: the number of the one that is on, or of the last one."""
     requests: tuple[str, ...] = ()
-    """The last requests that were carried out, for those who wait for theirs."""
+    """The last requests that were carried out."""
+
+    @property
+    def last_request(self) -> str:
+        """Empty where there was none. It stands for all that has been carried out: each request's id is its own."""
+        return self.requests[-1] if self.requests else ""
 
 
 class ExposureState(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +130,8 @@ def reserve(
     reducing) has to be on the other side of the position, and for no more than nothing else works to take away. It
     puts nothing at stake, so it is held to no limit: whoever has reached one must still be able to get out. While it
     is open, no other order is approved for what it is to take away.
+
+    An order that closes what is held in a halt has to come while that halt is on.
     """
     if order_id in state.reservations:
         return state, APPROVED
@@ -133,10 +141,14 @@ def reserve(
         protected=protected,
         held={holding.symbol: holding.side.sign * holding.quantity} if holding else {},
     )
-    reason = _reason_it_is_blocked(state, wanted) or (
-        _reason_it_adds(state, wanted)
-        if wanted.reduce_only
-        else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+    reason = (
+        _reason_its_halt_is_over(state.account, order_id)
+        or _reason_it_is_blocked(state, wanted)
+        or (
+            _reason_it_adds(state, wanted)
+            if wanted.reduce_only
+            else _reason_it_takes_from_reducers(state, wanted) or _reason_it_is_too_much(state, limits, wanted)
+        )
     )
     if reason:
         return state, Decision(approved=False, reason=reason)
@@ -185,6 +197,14 @@ def _larger(was: Stake, is_to_be: Stake) -> Stake:
 def _at_stake(reservation: Reservation) -> tuple[Decimal, Decimal]:
     quantity = sum((each.quantity for each in reservation.stakes), ZERO)
     return reservation.notional(), quantity if reservation.reduce_only else ZERO
+
+
+def _reason_its_halt_is_over(account: Account, order_id: str) -> str:
+    # Whoever placed it may have been held up since, and what is held now may have been bought after the halt.
+    number = halt_of(order_id)
+    if number is None or (account.mode == "reducing" and account.halts == number):
+        return ""
+    return f"HALT_OVER: halt={number} mode={account.mode} number={account.halts}"
 
 
 def _reason_it_is_blocked(state: ExposureState, wanted: Reservation) -> str:
@@ -340,19 +360,38 @@ def block(state: ExposureState, symbol: str, reason: str) -> ExposureState:
     return replace(state, blocked=state.blocked | {symbol: reason})
 
 
-def unblock(state: ExposureState, symbol: str) -> ExposureState:
-    """Let new orders in a symbol through again."""
+def unblock(state: ExposureState, symbol: str, reason: str | None = None) -> ExposureState:
+    """Let new orders in a symbol through again, unless it is blocked for another `reason` than a human has seen.
+
+    None: whatever it is blocked for.
+    """
+    if reason is not None and state.blocked.get(symbol) != reason:
+        return state
     return replace(state, blocked={key: why for key, why in state.blocked.items() if key != symbol})
 
 
 _REMEMBERED_REQUESTS = 20
 
 
-def set_mode(state: ExposureState, mode: Mode, reason: str, request: str, *, flatten: bool = False) -> ExposureState:
-    """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id."""
+def set_mode(
+    state: ExposureState,
+    mode: Mode,
+    reason: str,
+    request: str,
+    *,
+    flatten: bool = False,
+    after: str | None = None,
+) -> ExposureState:
+    """Halt trading, or let it go on. A halt that is on stays the one it is; `request` is the asker's own id.
+
+    `after` is the last request that the asker has seen carried out. Where another one has been carried out since, this
+    one comes late: it changes nothing, or it would undo what was asked for after it. None: nobody has looked.
+    """
     account = state.account
     if request in account.requests:
         return state  # a repeat must not halt again what was let go on meanwhile
+    if after is not None and after != account.last_request:
+        return state
     if mode != account.mode:
         halts = account.halts + (1 if mode == "reducing" else 0)
         account = replace(account, mode=mode, reason=reason if mode == "reducing" else "", flatten=False, halts=halts)

@@ -56,3 +56,12 @@ def halt_order_id(halt: int, symbol: str, attempt: int = 1) -> str:
     if len(order_id) <= _LONGEST_ORDER_ID:
         return order_id
     return f"{HALT_PREFIX}{halt}{again}-{hashlib.sha256(symbol.encode()).hexdigest()[:32]}"
+
+
+_OF_A_HALT = re.compile(rf"{HALT_PREFIX}(\d+)(?:_\d+)?-.+")
+
+
+def halt_of(order_id: str) -> int | None:
+    """The number of the halt in which an order is to close a position; None for any other order."""
+    found = _OF_A_HALT.fullmatch(order_id)
+    return int(found[1]) if found else None

@@ -235,6 +235,8 @@ class UnblockSymbol(msgspec.Struct, frozen=True, kw_only=True):
     """The input of the exposure entity's `unblock`: a human has looked, and new orders may come."""
 
     symbol: str
+    reason: str | None = None
+    """For which the symbol was blocked when the human looked. Where it is another one by now, it stays blocked."""
 
 
 class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +246,8 @@ class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     flatten: bool = False
     request: str
+    after: str | None = None
+    """The last request that the asker has seen carried out, empty for none: after any other, this one comes late."""
 
 
 class Amending(msgspec.Struct, frozen=True, kw_only=True):

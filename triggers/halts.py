@@ -5,6 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register
 from trading.events import TradingHalted
-from trading.exposure import ExposureState, Mode, halt, unprotected, unsettled
+from trading.exposure import Account, ExposureState, Mode, halt, unprotected, unsettled
 from trading.identity import HALT_PREFIX, halt_order_id
 from trading.messages import EXPOSURE_KEY, AccountMode, Placement, encoded
 from trading.specs import FlattenSpec, Spec
@@ -51,9 +52,16 @@ async def halt_trading(req: func.HttpRequest, client: df.DurableOrchestrationCli
     except BadRequestError as error:
         return refusal(400, error.field, error.value, error.message)
     exposure = await _with_mode(client, "reducing", asked.reason, flatten=asked.flatten)
-    if exposure is None:
-        return _not_seen("reducing")
-    account = exposure.account
+    if isinstance(exposure, func.HttpResponse):
+        return exposure
+    try:
+        return await _carried_out(client, exposure.account)
+    except _HaltOverError:
+        return refusal(409, "mode", "reducing", "trading was resumed before all of the halt was carried out: ask again")
+
+
+async def _carried_out(client: Any, account: Account) -> func.HttpResponse:
+    """The answer after the open orders have been told, and what is to be closed has its orders."""
     order_ids = [order.order_id for order in await _open_orders() if not order.order_id.startswith(HALT_PREFIX)]
     halted = halt(account)
     untold = await _tell_all(client, order_ids, halted) if halted else []
@@ -85,7 +93,7 @@ async def resume_trading(req: func.HttpRequest, client: df.DurableOrchestrationC
     """Lets new orders come again. Those that the halt has cancelled stay cancelled."""
     del req
     exposure = await _with_mode(client, "open")
-    return _not_seen("open") if exposure is None else answer(_view(exposure))
+    return exposure if isinstance(exposure, func.HttpResponse) else answer(_view(exposure))
 
 
 async def keep_halt(client: Any) -> None:
@@ -104,9 +112,10 @@ async def keep_halt(client: Any) -> None:
         for order in orders
         if _is_concerned(order, exposure) and not await asyncio.to_thread(_has_heard, order.order_id, halted)
     ]
-    await _tell_all(client, missing, halted)
-    if halted.flatten:
-        await _close_all(client, exposure, orders)
+    with suppress(_HaltOverError):  # then there is nothing left to do of it
+        await _tell_all(client, missing, halted)
+        if halted.flatten:
+            await _close_all(client, halted.number, exposure, orders)
 
 
 def _is_concerned(order: RegisteredOrder, exposure: ExposureState) -> bool:
@@ -136,14 +145,25 @@ async def _open_orders() -> list[RegisteredOrder]:
     return await asyncio.to_thread(order_register().list, open_only=True, limit=_EVERY_ORDER)
 
 
-async def _with_mode(client: Any, mode: Mode, reason: str = "", *, flatten: bool = False) -> ExposureState | None:
-    """What exposure shows once it has taken the mode on; None where it did not in time, and may yet."""
-    request = uuid.uuid4().hex
-    wanted = AccountMode(mode=mode, reason=reason, flatten=flatten, request=request)
+async def _with_mode(
+    client: Any, mode: Mode, reason: str = "", *, flatten: bool = False
+) -> ExposureState | func.HttpResponse:
+    """What exposure shows once it has taken the mode on; or the answer where it did not: in time, or at all."""
+    before = (await exposure_state(client)).account.last_request
+    wanted = AccountMode(mode=mode, reason=reason, flatten=flatten, request=uuid.uuid4().hex, after=before)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "set_mode", encoded(wanted))
-    # Its own request: the mode alone may still be there from before, and about to change.
-    exposure = await _exposure_when(client, lambda state: request in state.account.requests)
-    return exposure if request in exposure.account.requests and exposure.account.mode == mode else None
+    # The mode alone may still be there from before, and about to change.
+    exposure = await _exposure_when(client, lambda state: state.account.last_request != before)
+    account = exposure.account
+    if account.last_request == before:
+        message = f"was not seen within {PATIENCE:g} s, and may come yet, unless another request comes first: ask again"
+        return refusal(503, "mode", mode, message)
+    if account.mode != mode or account.flatten < flatten:
+        now = f"{account.mode}, flatten {str(account.flatten).lower()}"
+        return refusal(
+            409, "mode", mode, f"another request was carried out meanwhile, and the mode is {now}: ask again"
+        )
+    return exposure
 
 
 async def _exposure_when(client: Any, condition: Callable[[ExposureState], bool]) -> ExposureState:
@@ -156,11 +176,27 @@ async def _exposure_when(client: Any, condition: Callable[[ExposureState], bool]
         await asyncio.sleep(_BETWEEN_LOOKS)
 
 
+class _HaltOverError(Exception):
+    """The halt that is being carried out is not on any more."""
+
+
+async def _look_again(client: Any, number: int) -> None:
+    """Just before something is done of a halt: whoever does it may have been stopped since it looked last.
+
+    Raises:
+        _HaltOverError: this halt is not on.
+    """
+    halted = halt((await exposure_state(client)).account)
+    if halted is None or halted.number != number:
+        raise _HaltOverError
+
+
 async def _tell_all(client: Any, order_ids: Sequence[str], halted: TradingHalted) -> list[str]:
     """The orders that could not be told."""
     untold = []
     for first in range(0, len(order_ids), _AT_ONCE):
         some = order_ids[first : first + _AT_ONCE]
+        await _look_again(client, halted.number)
         results = await asyncio.gather(*(tell(client, each, halted) for each in some), return_exceptions=True)
         for order_id, result in zip(some, results, strict=True):
             if isinstance(result, BaseException):
@@ -190,15 +226,15 @@ async def _is_unattended(client: Any, order_id: str) -> bool:
 async def _flattened(client: Any, halted: Halted) -> Halted:
     """The answer after what is held has its closing order, where it needs one and can have one."""
     exposure = await _exposure_when(client, lambda state: not unsettled(state))
-    closing, waiting, blocked = await _close_all(client, exposure, await _open_orders())
+    closing, waiting, blocked = await _close_all(client, halted.number, exposure, await _open_orders())
     return replace(halted, closing=closing, waiting=waiting, blocked=blocked)
 
 
 async def _close_all(
-    client: Any, exposure: ExposureState, orders: Sequence[RegisteredOrder]
+    client: Any, number: int, exposure: ExposureState, orders: Sequence[RegisteredOrder]
 ) -> tuple[dict[str, str], list[str], list[str]]:
-    """Have closed what no order protects or closes: by symbol the order that does, then the symbols that have to wait,
-    then those that are blocked.
+    """Have closed in a halt what no order protects or closes: by symbol the order that does, then the symbols that
+    have to wait, then those that are blocked.
 
     What an order without exits leaves behind is known when it has ended, and what one protects that has been opened
     again, when exposure has heard of it; until then its symbol is left alone, or the same quantity might be closed
@@ -217,22 +253,24 @@ async def _close_all(
         if symbol in exposure.blocked:
             blocked.append(symbol)
         else:
-            closing[symbol] = await _close(client, exposure.account.halts, holding, exposure)
+            await _look_again(client, number)
+            closing[symbol] = await _close(client, number, holding, exposure)
     return closing, sorted(waiting), blocked
 
 
-async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureState) -> str:
+async def _close(client: Any, number: int, holding: Holding, exposure: ExposureState) -> str:
     """Place the order that closes a position, unless it is on its way; its id.
 
-    One that has ended and left something is followed by another. That nothing is closed twice, exposure sees to.
+    One that has ended and left something is followed by another. That nothing is closed twice, nor after the halt,
+    exposure sees to.
     """
     attempt = 1
-    order_id = halt_order_id(halt, holding.symbol)
+    order_id = halt_order_id(number, holding.symbol)
     while (known := await asyncio.to_thread(order_register().get, order_id)) is not None:
         if known.record is None:
             return order_id
         attempt += 1
-        order_id = halt_order_id(halt, holding.symbol, attempt)
+        order_id = halt_order_id(number, holding.symbol, attempt)
     spec = FlattenSpec(
         order_id=order_id,
         symbol=holding.symbol,
@@ -247,7 +285,3 @@ async def _close(client: Any, halt: int, holding: Holding, exposure: ExposureSta
 def _view(exposure: ExposureState) -> HaltView:
     account = exposure.account
     return HaltView(mode=account.mode, reason=account.reason, flatten=account.flatten, number=account.halts)
-
-
-def _not_seen(mode: Mode) -> func.HttpResponse:
-    return refusal(503, "mode", mode, f"was not seen within {PATIENCE:g} s, and may come yet: ask again")

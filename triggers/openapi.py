@@ -141,9 +141,13 @@ def _paths() -> dict[str, Any]:
         "/api/exposure/blocked": {
             "delete": {
                 "summary": "Let new orders in a symbol come again",
-                "description": "A symbol is blocked when both exits of a bracket have traded in full.",
+                "description": "A symbol is blocked when both exits of a bracket have traded in full. The answer says "
+                "for which reason; where it is blocked for another one by the time this is carried out, it stays so. "
+                "GET /api/exposure shows whether it is blocked still: ask again then.",
                 "parameters": [{"name": "symbol", "in": "query", "required": True, "schema": {"type": "string"}}],
-                "responses": _responses({202: (UnblockSymbol, "Noted")}, {404: "The symbol is not blocked"}),
+                "responses": _responses(
+                    {202: (UnblockSymbol, "Noted; it may come later")}, {404: "The symbol is not blocked"}
+                ),
             }
         },
         "/api/halt": {
@@ -153,7 +157,11 @@ def _paths() -> dict[str, Any]:
                 "requestBody": {"required": False, "content": {"application/json": {"schema": _ref(HaltRequest)}}},
                 "responses": _responses(
                     {202: (Halted, "Halted, and all open orders told")},
-                    {400: "A field is wrong", 503: "It may not have come about: ask again"},
+                    {
+                        400: "A field is wrong",
+                        409: "Another request was carried out meanwhile, or trading resumed: ask again",
+                        503: "It may not have come about, or not all orders could be told: ask again",
+                    },
                 ),
             },
             "get": {
@@ -163,7 +171,11 @@ def _paths() -> dict[str, Any]:
             "delete": {
                 "summary": "Let trading go on",
                 "responses": _responses(
-                    {200: (HaltView, "The mode is open")}, {503: "It may not have come about: ask again"}
+                    {200: (HaltView, "The mode is open")},
+                    {
+                        409: "Another request was carried out meanwhile, and trading is halted: ask again",
+                        503: "It may not have come about: ask again",
+                    },
                 ),
             },
         },

@@ -201,11 +201,15 @@ async def show_exposure(req: func.HttpRequest, client: df.DurableOrchestrationCl
 @bp.route(route="exposure/blocked", methods=["DELETE"])
 @bp.durable_client_input(client_name="client")
 async def unblock_symbol(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    """Lets new orders in a symbol come again, after it was blocked: 202; 404 where it is not."""
+    """Lets new orders in a symbol come again, after it was blocked: 202; 404 where it is not.
+
+    It may come later, and then lifts nothing but what was seen here.
+    """
     symbol = req.params.get("symbol", "")
-    if symbol not in (await exposure_state(client)).blocked:
+    reason = (await exposure_state(client)).blocked.get(symbol)
+    if reason is None:
         return refusal(404, "symbol", symbol, "is not blocked")
-    unblock = UnblockSymbol(symbol=symbol)
+    unblock = UnblockSymbol(symbol=symbol, reason=reason)
     await client.signal_entity(df.EntityId("exposure", EXPOSURE_KEY), "unblock", encoded(unblock))
     return answer(unblock, 202)
 

@@ -1,7 +1,7 @@
 """Halting all trading over HTTP: scenario 28."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from player.stack import Stack, StackOptions, running
-from storage.orders import OrderRecord
+from storage.orders import OrderRecord, RegisteredOrder
 from storage.services import instructions, order_register
 from tests.app.entities import AT, Entity, Order, apply
 from tests.app.test_http import BRACKET, LIMITS, Api, placed, until, working
@@ -30,7 +30,8 @@ from triggers.instructing import tell
 
 
 class Client:
-    """The durable client of a host with one entity, exposure. While `deaf` it hears of nothing.
+    """The durable client of a host with one entity, exposure. While `deaf` it hears of nothing; what is said then is
+    `late`. The request `overtaking` comes just before whatever else.
 
     The next halt is number `halt`, one of the test's own: the register keeps what other tests have placed.
     """
@@ -43,12 +44,22 @@ class Client:
         self.events: list[str] = []
         self.placed: list[FlattenSpec] = []
         self.deaf = False
+        self.late: list[tuple[str, Any]] = []
+        self.overtaking: dict[str, Any] | None = None
         self.dead: set[str] = set()
 
     async def signal_entity(self, entity: df.EntityId, operation: str, given: Any) -> None:
         assert (entity.name, entity.key) == ("exposure", "main")
-        if not self.deaf:
+        if self.overtaking is not None:
+            self.exposure.batch(("set_mode", self.overtaking))
+        if self.deaf:
+            self.late.append((operation, given))
+        else:
             self.exposure.batch((operation, given))
+
+    def hear_late(self) -> None:
+        """What was said while it was deaf comes now."""
+        self.exposure.batch(*self.late)
 
     async def read_entity_state(self, entity: df.EntityId) -> Any:
         assert entity.name == "exposure"
@@ -245,6 +256,57 @@ async def test_a_halt_that_does_not_come_about_is_not_claimed_and_tells_nobody(c
     assert told(order) == []
 
 
+async def test_a_resumption_that_comes_late_does_not_lift_the_halt_that_came_after_it(client: Client) -> None:
+    await ask(client, "POST", {"reason": "news"})
+    client.deaf = True
+    assert (await ask(client, "DELETE"))[0] == 503
+    client.deaf = False
+    assert (await ask(client, "DELETE"))[0] == 200
+    assert (await ask(client, "POST", {"reason": "more news"}))[0] == 202
+    client.hear_late()
+    view = {"mode": "reducing", "reason": "more news", "flatten": False, "number": client.halt + 1}
+    assert await ask(client, "GET") == (200, view)
+
+
+async def test_a_halt_that_comes_late_does_not_close_what_is_held_after_trading_was_resumed(client: Client) -> None:
+    end(client, single(client, filled=4))
+    client.deaf = True
+    assert (await ask(client, "POST", {"flatten": True}))[0] == 503
+    client.deaf = False
+    assert (await ask(client, "POST"))[0] == 202
+    assert (await ask(client, "DELETE"))[0] == 200
+    client.hear_late()
+    await halts.keep_halt(client)
+    assert (await ask(client, "GET"))[1]["mode"] == "open"
+    assert client.placed == []
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "other", "status"),
+    [
+        ("POST", {}, {"mode": "open"}, 409),
+        ("POST", {"flatten": True}, {"mode": "reducing"}, 409),
+        ("POST", {}, {"mode": "reducing", "flatten": True}, 202),
+        ("DELETE", None, {"mode": "reducing"}, 409),
+        ("DELETE", None, {"mode": "open"}, 200),
+    ],
+)
+async def test_who_is_overtaken_by_another_request_hears_what_is_the_case(
+    client: Client, method: str, body: object, other: dict[str, Any], status: int
+) -> None:
+    """Ours is not carried out then, and never will be: it is answered as wanted only where it is so all the same."""
+    await ask(client, "POST" if method == "DELETE" else "DELETE")
+    order = bracket(client)
+    client.overtaking = {"request": uuid.uuid4().hex, **other}
+    answered, answer = await ask(client, method, body)
+    assert answered == status
+    account = client.exposure.state["exposure"]["account"]
+    assert (account["mode"], account["requests"][-1]) == (other["mode"], client.overtaking["request"])
+    if status == 409:
+        assert answer["error"]["field"] == "mode"
+        assert told(order) == []
+
+
 async def test_an_order_that_cannot_be_told_is_named_and_the_others_are_told(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,6 +395,96 @@ async def test_the_sweep_tells_nobody_of_a_halt_that_is_over_nor_an_order_that_m
     order = bracket(client)
     await halts.keep_halt(client)
     assert told(order) == []
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Awaitable[None]], *, looks: int = 1) -> None:
+    """Something happens while a halt is being carried out: as it looks for the open orders for the n-th time."""
+    look, left = halts._open_orders, [looks]
+
+    async def looked() -> list[RegisteredOrder]:
+        left[0] -= 1
+        found = await look()
+        if left[0] == 0:
+            await happens()
+        return found
+
+    monkeypatch.setattr(halts, "_open_orders", looked)
+
+
+async def test_a_sweep_that_was_stopped_does_not_close_what_was_bought_after_the_halt(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(client, single(client, filled=4))
+    await ask(client, "POST", {"flatten": False})
+    client.exposure.batch(("set_mode", {"mode": "reducing", "flatten": True, "request": "another process, which dies"}))
+
+    async def closed_lifted_and_bought() -> None:
+        await halts.keep_halt(client)
+        closing = Order(side=Side.SELL)
+        closing.order_id = client.placed[0].order_id
+        client.exposure.batch(apply(closing.filled(4, 100, child="c1")))
+        end(client, closing)
+        await ask(client, "DELETE")
+        end(client, single(client, filled=5))
+
+    meanwhile(monkeypatch, closed_lifted_and_bought)
+    await halts.keep_halt(client)
+    assert [(each.order_id, each.quantity) for each in client.placed] == [(f"halt-{client.halt}-IBM", Decimal(4))]
+
+
+async def test_a_closing_order_whose_start_comes_after_the_halt_is_denied(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(client, single(client, filled=4))
+    late: list[Placement] = []
+
+    async def keep(name: str, instance_id: str, given: Any) -> str:
+        late.append(decoded(given, Placement))
+        return instance_id
+
+    monkeypatch.setattr(client, "start_new", keep)
+    await ask(client, "POST", {"flatten": True})
+    await ask(client, "DELETE")
+    reserving = ("reserve", encoded(late[0].reserving()))
+    reason = f"HALT_OVER: halt={client.halt} mode=open number={client.halt}"
+    assert client.exposure.batch(reserving) == [{"approved": False, "reason": reason}]
+
+
+async def test_a_sweep_that_was_stopped_tells_nobody_of_a_halt_that_is_over(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = single(client, filled=10)
+    end(client, order)
+    await ask(client, "POST", {"reason": "news"})
+    opened_again(order)
+
+    async def lifted() -> None:
+        await ask(client, "DELETE")
+
+    meanwhile(monkeypatch, lifted)
+    await halts.keep_halt(client)
+    assert told(order) == []
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+@pytest.mark.parametrize("methods", [["DELETE"], ["DELETE", "POST"]])
+async def test_who_asks_for_a_halt_that_is_over_before_it_is_carried_out_hears_that(
+    client: Client, monkeypatch: pytest.MonkeyPatch, looks: int, methods: list[str]
+) -> None:
+    """`looks` of 1: before the orders are told; of 2: before positions are closed."""
+    end(client, single(client, filled=4))
+    order = bracket(client, symbol="MSFT")
+
+    async def lifted() -> None:
+        for method in methods:
+            await ask(client, method)
+
+    meanwhile(monkeypatch, lifted, looks=looks)
+    status, answer = await ask(client, "POST", {"flatten": True})
+    assert (status, answer["error"]["field"]) == (409, "mode")
+    assert client.placed == []
+    of_this = [each for each in told(order) if isinstance(each, TradingHalted) and each.number == client.halt]
+    assert len(of_this) == looks - 1
 
 
 async def test_what_an_order_holds_that_was_opened_again_is_not_closed_before_exposure_knows_whose_it_is(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from trading.exposure import (
     ExposureState,
     Limits,
+    Mode,
     amend,
     apply_bust,
     apply_fill,
@@ -132,6 +133,14 @@ def test_a_blocked_symbol_is_denied_until_it_is_unblocked() -> None:
     assert reserved(state, "a", 1)[1] == "SYMBOL_BLOCKED: symbol=IBM reason=DOUBLE_EXIT"
     assert reserved(state, "a", 1, "MSFT")[1] == ""
     assert reserved(unblock(state, "IBM"), "a", 1)[1] == ""
+
+
+def test_only_the_block_that_was_seen_is_lifted() -> None:
+    state = block(ExposureState(), "IBM", "first")
+    assert unblock(state, "IBM", "first").blocked == {}
+    again = block(state, "IBM", "second")
+    assert unblock(again, "IBM", "first") == again
+    assert unblock(unblock(again, "IBM", "second"), "IBM", "first").blocked == {}
 
 
 @given(
@@ -337,6 +346,42 @@ def test_a_request_that_is_repeated_after_a_later_one_changes_nothing() -> None:
     assert set_mode(open_again, "reducing", "news", "1") == open_again
 
 
+def test_a_request_that_comes_after_one_its_asker_had_not_seen_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    resumed = set_mode(halted, "open", "", "3", after="1")
+    halted_again = set_mode(resumed, "reducing", "more news", "4", after="3")
+    assert set_mode(halted_again, "open", "", "2", after="1") == halted_again
+    assert set_mode(resumed, "reducing", "", "2", flatten=True, after="1") == resumed
+    assert set_mode(resumed, "reducing", "", "2", flatten=True, after="") == resumed
+
+
+def test_a_resumption_that_comes_after_the_halt_was_asked_for_once_more_changes_nothing() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    confirmed = set_mode(halted, "reducing", "news", "3", after="1")
+    assert set_mode(confirmed, "open", "", "2", after="1") == confirmed
+
+
+def test_a_request_of_before_says_nothing_of_what_its_asker_had_seen_and_is_carried_out() -> None:
+    halted = set_mode(ExposureState(), "reducing", "news", "1", after="")
+    assert set_mode(halted, "open", "", "2").account.mode == "open"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["open", "reducing"]), st.booleans(), st.integers(0, 3)), max_size=12))
+def test_what_is_carried_out_was_asked_for_by_one_who_had_seen_all_before_it(
+    arrivals: list[tuple[Mode, bool, int]],
+) -> None:
+    state, seen = ExposureState(), [""]
+    for number, (mode, flatten, behind) in enumerate(arrivals):
+        after = seen[max(0, len(seen) - 1 - behind)]
+        was, state = state, set_mode(state, mode, "", str(number), flatten=flatten, after=after)
+        if after == seen[-1]:
+            assert (state.account.mode, state.account.last_request) == (mode, str(number))
+            assert set_mode(state, mode, "", str(number), flatten=flatten, after=after) == state, "a repeat"
+            seen.append(str(number))
+        else:
+            assert state == was
+
+
 def test_a_halt_that_is_on_stays_the_one_it_is() -> None:
     state = set_mode(ExposureState(), "reducing", "news", "1")
     state = set_mode(state, "reducing", "other news", "2")
@@ -353,6 +398,42 @@ def test_a_halt_that_is_to_close_what_is_held_stays_so_until_it_is_over() -> Non
     assert state.account.flatten
     assert not set_mode(state, "open", "", "4").account.flatten
     assert set_mode(state, "open", "", "4").account.halts == 1
+
+
+HELD = Holding(symbol="IBM", side=B, quantity=Decimal(10))
+
+
+@pytest.mark.parametrize(
+    ("order_id", "modes", "reason"),
+    [
+        ("halt-1-IBM", ["reducing"], ""),
+        ("halt-1_2-IBM", ["reducing", "reducing"], ""),
+        ("halt-2-IBM", ["reducing", "open", "reducing"], ""),
+        ("halt-1-IBM", ["reducing", "open"], "HALT_OVER: halt=1 mode=open number=1"),
+        ("halt-1_2-IBM", ["reducing", "open"], "HALT_OVER: halt=1 mode=open number=1"),
+        ("halt-1-IBM", ["reducing", "open", "reducing"], "HALT_OVER: halt=1 mode=reducing number=2"),
+        ("other", ["reducing", "open"], ""),
+        ("other", ["reducing", "open", "reducing"], ""),
+    ],
+)
+def test_an_order_that_closes_in_a_halt_is_approved_while_that_halt_is_on(
+    order_id: str, modes: list[Mode], reason: str
+) -> None:
+    state = held(10)
+    for number, mode in enumerate(modes):
+        state = set_mode(state, mode, "", str(number), flatten=mode == "reducing")
+    after, decision = reserve(state, LIMITS, order_id, [], protected=True, holding=HELD)
+    assert (decision.approved, decision.reason) == (reason == "", reason)
+    assert (after == state) is not decision.approved
+
+
+def test_an_order_that_was_approved_to_close_in_a_halt_keeps_its_reservation_when_the_halt_is_over() -> None:
+    state = set_mode(held(10), "reducing", "", "1", flatten=True)
+    state, _ = reserve(state, LIMITS, "halt-1-IBM", [], protected=True, holding=HELD)
+    state = set_mode(state, "open", "", "2")
+    again, decision = reserve(state, LIMITS, "halt-1-IBM", [], protected=True, holding=HELD)
+    assert decision.approved
+    assert again == state
 
 
 def test_what_no_open_order_protects_or_closes_is_unprotected() -> None:
