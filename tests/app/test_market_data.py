@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities import signals, watching
-from storage.services import alerts, instructions
+from storage.orders import OrderRecord
+from storage.services import alerts, instructions, order_register, watches
 from storage.settings import settings
 from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
 from trading.messages import Instructed, MarketBatch, Numbered, decoded, encoded
-from triggers import instances, market_data
+from triggers import instances, market_data, session
 from triggers.instructing import tell
 
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
@@ -250,6 +251,28 @@ async def test_a_stop_that_is_amended_is_not_touched_by_prices_of_before(partiti
         at = began + timedelta(seconds=seconds)
         await deliver([event(number, tick(number, symbol=symbol, last="94"), partition, at)], client)
         assert len(instructions().read(order_id)) == told
+
+
+async def test_a_watch_that_is_written_late_is_not_told_and_hands_nothing_on(partition: str) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, 1, below=95, side="sell")
+    watch_price(symbol, 2)
+    watch_price(symbol, 1, below=95, side="sell")
+    await deliver([event(1, tick(1, symbol=symbol, last="94"), partition)], client)
+    watch_price(symbol, 3, below=95, side="sell")
+    await deliver([event(2, tick(2, symbol=symbol, last="96"), partition)], client)
+    assert instructions().read(order_id) == []
+
+
+async def test_what_is_left_of_watches_goes_with_the_daily_purge(partition: str) -> None:
+    symbol = f"W{partition[:8]}"
+    order_id = watch_price(symbol, 1, below=95)
+    watch_price(symbol, 2)
+    order_register().register(order_id, "token", "{}", AT)
+    order_register().finish(order_id, OrderRecord(outcome="filled", finished_at=datetime.now(UTC) - timedelta(days=8)))
+    await session.purge_outbox._function._func(None)
+    watch_price(symbol, 1, below=95)
+    assert [each.number for each in watches().waiting(symbol)] == [1]
 
 
 async def test_in_a_replay_in_lockstep_the_data_say_when_they_came(
