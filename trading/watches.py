@@ -41,6 +41,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Of the exit that waits: it says which prices count (`prices_for`). None where entries wait."""
     begins: datetime | None = None
     """By the market's clock: what came before has nothing to say. None, of rows of before, lets all of it count."""
+    before: "Watch | None" = None
+    """The one whose place it took untouched: what comes late, of before this one began, was for that one."""
     told: PriceTouched | None = None
     """What its order was told. From then on it only collects for the order's next one."""
     since: tuple[Decimal, ...] = ()
@@ -60,11 +62,12 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 def judged(watch: Watch, partition: str, arrivals: Sequence[Arrival]) -> tuple[Watch, PriceTouched | None]:
     """The watch after messages of its symbol, the very same if nothing is new; and what its order is to be told.
 
-    What came before the watch began does not count, what came in that very moment does. The order is told again where
-    the messages come again, since nobody knows whether it was.
+    What came before the watch began does not count, unless it touches also the one that it took the place of; what came
+    in that very moment does. The order is told again where the messages come again, since nobody knows whether it was.
     """
     last = watch.seen.get(partition, -1)
     fresh = [arrival for arrival in arrivals if arrival.message.number > last]
+    watch = _begun(watch, fresh)
     counting = [arrival.message.data for arrival in fresh if _counts(arrival, watch)]
     path = [*watch.since, *(price for data in counting for price in prices_for(watch, data))]
     newest = arrivals[-1].message
@@ -91,11 +94,26 @@ def succeeding(watch: Watch, before: Watch, *, was_heard: bool) -> Watch:
     if not watch.waits:
         return watch
     # Where it is of another side, other prices count for it.
-    if watch.side is not before.side or (before.told is None and not before.since):
+    if watch.side is not before.side:
         return replace(watch, seen=before.seen)
+    if before.told is None and not before.since:
+        return replace(watch, seen=before.seen, before=replace(before, before=None) if watch.begins else None)
     unheard = before.told.prices if before.told is not None and not was_heard else ()
     since = turning_points([*unheard, *before.since])
     return replace(watch, begins=before.begins, since=since, seen=before.seen)
+
+
+def _begun(watch: Watch, fresh: Iterable[Arrival]) -> Watch:
+    """The watch itself; where something has come late that touches it and the one before it, as it stands from then."""
+    before = watch.before
+    if before is None or watch.told is not None:
+        return watch
+    for arrival in fresh:
+        if _counts(arrival, before) and not _counts(arrival, watch):
+            prices = prices_for(watch, arrival.message.data)
+            if any(watch.is_touched_at(price) and before.is_touched_at(price) for price in prices):
+                return replace(watch, begins=arrival.at, before=None)
+    return watch
 
 
 def _counts(arrival: Arrival, watch: Watch) -> bool:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -181,6 +181,20 @@ def test_a_stop_that_is_amended_is_not_touched_by_what_came_before_that() -> Non
     assert judge(amended, trades(94, 96, 95), first=6)[1] == [95]
 
 
+def test_what_touches_an_amended_watch_counts_also_from_before_where_it_would_have_touched_the_one_of_then() -> None:
+    before = replace(watch(90, 110, SELL), begins=second(3))
+    amended = succeeding(replace(watch(95, 110, SELL), begins=second(7)), before, was_heard=False)
+    assert judge(amended, trades(111), first=6)[1] == [111]
+    touched, told = judge(amended, trades(94, 89, 94), first=4)
+    assert told == [89, 94], "with all that came after it"
+    assert judge(touched, trades(100), first=7)[0].since == (Decimal(100),)
+    assert judge(amended, trades(89), first=2)[1] is None
+    lower = succeeding(replace(watch(85, 110, SELL), begins=second(7)), before, was_heard=False)
+    assert judge(lower, trades(89), first=6)[1] is None
+    entry = succeeding(replace(watch(95, 110), begins=second(7)), before, was_heard=False)
+    assert judge(entry, trades(89), first=6)[1] is None
+
+
 def test_what_a_watch_began_with_and_was_not_touched_by_is_not_for_an_amended_one() -> None:
     told, _ = judge(replace(watch(2950, 3010, SELL), begins=second(1)), trades(3012))
     collecting, _ = judge(told, trades(2996, 3005), first=2)
@@ -217,18 +231,19 @@ def test_a_watch_without_prices_keeps_nothing_for_the_next_one(side: Side | None
     assert judge(following, trades(94), first=8) == (following, None)
 
 
-LEVELS = st.lists(st.integers(5, 15), min_size=1, max_size=40)
+LEVELS = st.lists(st.sampled_from([8, 9, 10, 11, 12, 12, 13, 13]), min_size=1, max_size=40)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("deliver"), st.integers(1, 8)),
         st.tuples(st.just("again"), st.integers(1, 8)),
         st.tuples(st.sampled_from(["heard", "unheard", "over"]), st.just(0)),
-        st.tuples(st.just("amend"), st.integers(7, 13)),
+        st.tuples(st.just("amend"), st.integers(8, 12)),
     ),
     max_size=60,
 )
 
 
+@settings(max_examples=300, deadline=None)
 @given(LEVELS, STEPS, st.integers(0, 10), st.integers(0, 6))
 def test_of_any_batches_repeats_and_watches_nothing_from_before_touches_and_nothing_after_is_lost(
     levels: list[int], steps: list[tuple[str, int]], begins: int, lag: int
@@ -239,6 +254,7 @@ def test_of_any_batches_repeats_and_watches_nothing_from_before_touches_and_noth
     stop = Decimal(10)
     waiting = Watch(order_id="o", symbol="IBM", number=1, below=stop, side=SELL, begins=second(begins))
     since, delivered, told = begins, 0, list[Decimal]()
+    amended: tuple[int, Decimal] | None = None
     for step, amount in steps:
         if step in ("deliver", "again"):
             start = delivered if step == "deliver" else max(0, delivered - amount)
@@ -248,7 +264,9 @@ def test_of_any_batches_repeats_and_watches_nothing_from_before_touches_and_noth
             delivered = max(delivered, start + len(data))
             was = waiting
             waiting, touch = judged(waiting, "0", arrivals(data, start))
-            told += touch.prices if touch is not None and was.told is None else ()
+            if touch is not None and was.told is None:
+                told += touch.prices
+                since, amended = min(since, int(touch.price % 1 * 1000)), None
         else:
             now = max(since, delivered + lag)
             asked = replace(waiting, number=waiting.number + 1, told=None, since=(), seen={}, begins=second(now))
@@ -256,20 +274,41 @@ def test_of_any_batches_repeats_and_watches_nothing_from_before_touches_and_noth
                 waiting = succeeding(replace(asked, below=None), waiting, was_heard=True)
                 asked = replace(asked, number=asked.number + 1, below=stop)
                 waiting = succeeding(asked, waiting, was_heard=True)
-                since, told = now, []
+                since, told, amended = now, [], None
             elif step == "amend" and waiting.told is None and not waiting.since:
-                stop = Decimal(amount)
-                waiting = succeeding(replace(asked, below=stop), waiting, was_heard=False)
-                since, told = now, []
+                waiting = succeeding(replace(asked, below=Decimal(amount)), waiting, was_heard=False)
+                unheard = max(since, waiting.seen.get("0", -1) + 1)
+                since, told, stop, amended = now, [], Decimal(amount), (unheard, stop)
             elif step in ("heard", "unheard") and waiting.told is not None:
-                told = told if step == "heard" else []
+                told = told if step == "heard" else [price for price in told if price not in waiting.told.prices]
                 waiting = succeeding(asked, waiting, was_heard=step == "heard")
         assert waiting.begins == second(since)
         known = [*told, *waiting.since]
         assert all(price % 1 * 1000 >= since for price in known), "a message from before has touched it"
         touching = [price for price in prices[since:delivered] if price <= stop]
+        if amended is not None:
+            of_then, stop_of_then = amended
+            touching += [price for price in prices[of_then : min(since, delivered)] if price <= min(stop, stop_of_then)]
         assert bool(known) is bool(touching)
         assert not touching or min(known) == min(touching), "a message from after is lost"
+
+
+@given(LEVELS, st.integers(8, 12), st.integers(8, 12), st.integers(0, 40), st.integers(1, 40))
+def test_of_what_comes_late_that_counts_which_touches_both_the_amended_watch_and_the_one_of_then(
+    levels: list[int], stop_of_then: int, stop: int, amended: int, size: int
+) -> None:
+    before = replace(watch(stop_of_then, side=SELL), begins=second(0))
+    waiting = succeeding(replace(watch(stop, side=SELL), begins=second(amended)), before, was_heard=False)
+    touching = [
+        number
+        for number, level in enumerate(levels)
+        if level <= (stop if number >= amended else min(stop, stop_of_then))
+    ]
+    for start in range(0, len(levels), size):
+        waiting, _ = judged(waiting, "0", arrivals(trades(*levels[start : start + size]), start))
+    known = [*(waiting.told.prices if waiting.told else ()), *waiting.since]
+    path = [Decimal(level) for level in levels[touching[0] :]] if touching else []
+    assert turning_points(known) == turning_points(path)
 
 
 def tick_at(price: Decimal) -> Tick:
