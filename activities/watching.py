@@ -25,6 +25,7 @@ def watch_prices(payload: Payloads) -> int:
             below=command.below,
             above=command.above,
             side=command.side,
+            begins=wanted.begins,
         )
         watches().put(watch, was_heard=command.was_heard)
     return len(payload)

@@ -18,6 +18,7 @@ from storage.orders import OrderRegister
 from storage.reconciliations import Reconciliations
 from storage.settings import Settings
 from storage.tables import Tables
+from storage.watches import Watches
 
 _log = logging.getLogger("gateway.purging")
 
@@ -49,6 +50,20 @@ def purge_records(tables: Tables, settings: Settings, now: datetime | None = Non
     await their copies, as while the drop copy is out or off for good. Raises AzureError."""
     before = (now or datetime.now(UTC)) - timedelta(days=settings.outbox_days)
     return Reconciliations(tables).remove_before(settings.session, before) + forget_before(tables, before)
+
+
+def purge_watches(watches: Watches, register: OrderRegister, settings: Settings) -> int:
+    """Remove what is left of the prices that orders waited for, where the order has ended for as long; how many.
+
+    Until then a watch that is written late finds that a newer one has ended. Raises AzureError.
+    """
+    ended_before = market_now(settings) - timedelta(days=settings.outbox_days)
+
+    def is_past(order_id: str) -> bool:
+        order = register.get(order_id)
+        return order is not None and order.record is not None and order.record.finished_at < ended_before
+
+    return watches.remove(is_past)
 
 
 def is_past(entry: Entry, register: OrderRegister, settings: Settings) -> bool:

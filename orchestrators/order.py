@@ -428,7 +428,7 @@ class _Driver:
 
     def _watch(self) -> Steps:
         watchings = {
-            due.number: Watching(order_id=self._order_id, command=due.command)
+            due.number: Watching(order_id=self._order_id, command=due.command, begins=due.at)
             for due in self._progress.due
             if isinstance(due.command, WatchPrice)
         }

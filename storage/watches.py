@@ -22,8 +22,10 @@ _UNCHANGED = MatchConditions.IfNotModified
 class Watches:
     """Table `Watches`: a partition for each symbol, a row for each order. May be shared by threads.
 
-    The table is read as a whole: most symbols have no watch, and a query for each would hold up the prices of all. What
-    was read is good for `time_to_live` seconds, or until this process writes: so another process's watch begins no
+    A watch without prices stays in the table, so that one that is written late finds its number, until `remove`.
+
+    All that wait are read at once: most symbols have no watch, and a query for each would hold up the prices of all.
+    What was read is good for `time_to_live` seconds, or until this process writes: so another process's watch begins no
     later than that. 0 reads every time.
     """
 
@@ -35,7 +37,7 @@ class Watches:
         self._changes = 0
 
     def put(self, watch: Watch, *, was_heard: bool = False) -> None:
-        """Let the watch take the place of an older one of its order; one without prices takes it away.
+        """Let the watch take the place of an older one of its order; where it has no prices, nothing is waited for.
 
         May be repeated: the same changes nothing, and an older one never takes a newer one's place. What the older one
         has collected goes on with the watch; `was_heard` says whether the order knows what the older one has told it.
@@ -73,7 +75,7 @@ class Watches:
         if read is not None and now - read[0] < self._time_to_live:
             return read[1].get(symbol, [])
         watches: dict[str, list[Watch]] = {}
-        for row in self._tables.watches.list_entities():
+        for row in self._tables.watches.query_entities("number gt 0"):
             watch = _read(row)
             watches.setdefault(watch.symbol, []).append(watch)
         with self._lock:
@@ -81,17 +83,18 @@ class Watches:
                 self._read = now, watches
         return watches.get(symbol, [])
 
+    def remove(self, is_past: Callable[[str], bool]) -> int:
+        """Take away the watches without prices whose order is past; how many. One that changes meanwhile stays."""
+        rows = self._tables.watches.query_entities("number eq 0")
+        return sum(self._delete(row) for row in rows if is_past(_read(row).order_id))
+
     def _put(self, watch: Watch, *, was_heard: bool) -> bool:
         """False where somebody else was faster: look again."""
         row = self._find(watch)
-        if row is not None and row["number"] >= watch.number:
-            return True
-        is_over = watch.below is None and watch.above is None
         if row is None:
-            return is_over or self._create(watch)
-        if is_over:
-            return self._delete(row)
-        return self._replace(succeeding(watch, _read(row), was_heard=was_heard), row)
+            return self._create(watch)
+        before = _read(row)
+        return before.number >= watch.number or self._replace(succeeding(watch, before, was_heard=was_heard), row)
 
     def _find(self, watch: Watch) -> TableEntity | None:
         try:
@@ -134,9 +137,10 @@ def _read(row: TableEntity) -> Watch:
 
 
 def _row(watch: Watch) -> Row:
+    # A column for queries: 0 where nothing is waited for, and the market data need not read it. Older rows always wait.
     return {
         "PartitionKey": table_key(watch.symbol),
         "RowKey": table_key(watch.order_id),
-        "number": watch.number,
+        "number": watch.number if watch.waits else 0,
         "watch": msgspec.json.encode(watch).decode(),
     }

@@ -123,6 +123,8 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
     order_id: str
     command: WatchPrice
+    begins: datetime | None = None
+    """When the lifecycle made the command, by the market's clock; None in what was written before there was this."""
 
 
 class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):

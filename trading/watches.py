@@ -5,6 +5,7 @@ the next one begins with that.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
 
@@ -20,6 +21,13 @@ MOST_TURNS = 50
 """Of the market, that are kept for an order: those of the largest swings."""
 
 
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the hub, and when it came, by the market's clock: None where nothing says."""
+
+    message: Numbered
+    at: datetime | None = None
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """An order waits for its symbol to trade at `below` or under, or at `above` or over."""
 
@@ -31,6 +39,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     above: Decimal | None = None
     side: Side | None = None
     """Of the exit that waits: it says which prices count (`prices_for`). None where entries wait."""
+    begins: datetime | None = None
+    """By the market's clock: what came before has nothing to say. None, of rows of before, lets all of it count."""
+    before: "Watch | None" = None
+    """The one whose place it took untouched: what comes late, of before this one began, was for that one."""
     told: PriceTouched | None = None
     """What its order was told. From then on it only collects for the order's next one."""
     since: tuple[Decimal, ...] = ()
@@ -38,38 +50,74 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, int] = {}
     """The last message that is in `told` or `since`, by partition: it may come again."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether it has prices: one without only keeps its number, against an older one that is written late."""
+        return self.below is not None or self.above is not None
+
     def is_touched_at(self, price: Decimal) -> bool:
         return (self.below is not None and price <= self.below) or (self.above is not None and price >= self.above)
 
 
-def judged(watch: Watch, partition: str, messages: Sequence[Numbered]) -> tuple[Watch, PriceTouched | None]:
+def judged(watch: Watch, partition: str, arrivals: Sequence[Arrival]) -> tuple[Watch, PriceTouched | None]:
     """The watch after messages of its symbol, the very same if nothing is new; and what its order is to be told.
 
-    It is told again where the messages come again, since nobody knows whether it was.
+    What came before the watch began does not count, unless it touches also the one that it took the place of; what came
+    in that very moment does. The order is told again where the messages come again, since nobody knows whether it was.
     """
     last = watch.seen.get(partition, -1)
-    fresh = [message for message in messages if message.number > last]
-    path = [*watch.since, *(price for message in fresh for price in prices_for(watch, message.data))]
-    seen = {**watch.seen, partition: messages[-1].number}
+    fresh = [arrival for arrival in arrivals if arrival.message.number > last]
+    watch = _begun(watch, fresh)
+    counting = [arrival.message.data for arrival in fresh if _counts(arrival, watch)]
+    path = [*watch.since, *(price for data in counting for price in prices_for(watch, data))]
+    newest = arrivals[-1].message
+    seen = {**watch.seen, partition: newest.number}
     if watch.told is not None:
         since = turning_points(path)
         after = watch if since == watch.since else replace(watch, since=since, seen=seen)
-        return after, watch.told if len(fresh) < len(messages) else None
+        return after, watch.told if len(fresh) < len(arrivals) else None
     first = next((number for number, price in enumerate(path) if watch.is_touched_at(price)), None)
     if first is None:
-        return watch, None
+        # What was kept for it has been judged: it is not for a watch that is put in its place later.
+        return replace(watch, since=()) if watch.since else watch, None
     price, *then = turning_points(path[first:])
-    at = messages[-1].data.ts
-    touch = PriceTouched(symbol=watch.symbol, watch=watch.number, price=price, then=tuple(then), at=at)
+    touch = PriceTouched(symbol=watch.symbol, watch=watch.number, price=price, then=tuple(then), at=newest.data.ts)
     return replace(watch, told=touch, since=(), seen=seen), touch
 
 
 def succeeding(watch: Watch, before: Watch, *, was_heard: bool) -> Watch:
-    """The watch in the place of the one before: it begins with what the order has not heard of the market yet."""
-    unheard = before.told.prices if before.told is not None and not was_heard else ()
+    """The watch in the place of the one before.
+
+    After one that was touched, or that has yet to judge what was kept for it, it begins where that one ended: with what
+    the order has not heard of the market. After any other it begins by itself.
+    """
+    if not watch.waits:
+        return watch
     # Where it is of another side, other prices count for it.
-    since = turning_points([*unheard, *before.since]) if watch.side is before.side else ()
-    return replace(watch, since=since, seen=before.seen)
+    if watch.side is not before.side:
+        return replace(watch, seen=before.seen)
+    if before.told is None and not before.since:
+        return replace(watch, seen=before.seen, before=replace(before, before=None) if watch.begins else None)
+    unheard = before.told.prices if before.told is not None and not was_heard else ()
+    since = turning_points([*unheard, *before.since])
+    return replace(watch, begins=before.begins, since=since, seen=before.seen)
+
+
+def _begun(watch: Watch, fresh: Iterable[Arrival]) -> Watch:
+    """The watch itself; where something has come late that touches it and the one before it, as it stands from then."""
+    before = watch.before
+    if before is None or watch.told is not None:
+        return watch
+    for arrival in fresh:
+        if _counts(arrival, before) and not _counts(arrival, watch):
+            prices = prices_for(watch, arrival.message.data)
+            if any(watch.is_touched_at(price) and before.is_touched_at(price) for price in prices):
+                return replace(watch, begins=arrival.at, before=None)
+    return watch
+
+
+def _counts(arrival: Arrival, watch: Watch) -> bool:
+    return arrival.at is None or watch.begins is None or arrival.at >= watch.begins
 
 
 def prices_for(watch: Watch, data: MarketData) -> list[Decimal]:

@@ -26,7 +26,7 @@ from storage.watches import Rule
 from trading.market import MarketData, Tick
 from trading.messages import MarketBatch, Numbered, encoded
 from trading.specs import SpecError, check_symbol
-from trading.watches import Watch, judged
+from trading.watches import Arrival, Watch, judged
 from triggers.instances import start
 from triggers.instructing import tell
 
@@ -77,17 +77,19 @@ async def market_data(
     fresh = [event for event in events if _number(event) > known]
     if not fresh:
         return
-    numbered = await _decoded(fresh, partition)
+    arrivals = await _decoded(fresh, partition)
     last = _number(fresh[-1])
     telling: Exception | None = None
     try:
         # First, since a position may be waiting for it.
-        await _tell_touched(client, partition, [event for event in numbered if event.number > _told.get(partition, -1)])
+        told = _told.get(partition, -1)
+        await _tell_touched(client, partition, [arrival for arrival in arrivals if arrival.message.number > told])
         _told[partition] = last
     except Exception as error:
         _log.exception("partition %s: orders that wait for a price could not be told, the batch comes again", partition)
         telling = error
-    unseen = conflated([event for event in numbered if event.number > _cursors.get(partition, -1)])
+    seen = _cursors.get(partition, -1)
+    unseen = conflated([arrival.message for arrival in arrivals if arrival.message.number > seen])
     if unseen:
         hub = settings().market_data_hub
         batch = MarketBatch(hub=hub, partition=partition, received_at=received_at, events=unseen)
@@ -141,14 +143,14 @@ def conflated(events: Sequence[Numbered]) -> list[Numbered]:
     return kept[::-1]
 
 
-async def _tell_touched(client: df.DurableOrchestrationClient, partition: str, events: Sequence[Numbered]) -> None:
+async def _tell_touched(client: df.DurableOrchestrationClient, partition: str, arrivals: Sequence[Arrival]) -> None:
     """Tell each order whose price was touched what the market did from then on."""
-    by_symbol: dict[str, list[Numbered]] = {}
-    for event in events:
-        by_symbol.setdefault(event.data.symbol, []).append(event)
+    by_symbol: dict[str, list[Arrival]] = {}
+    for arrival in arrivals:
+        by_symbol.setdefault(arrival.message.data.symbol, []).append(arrival)
     telling = []
-    for symbol, messages in by_symbol.items():
-        rule = partial(judged, partition=partition, messages=messages)
+    for symbol, theirs in by_symbol.items():
+        rule = partial(judged, partition=partition, arrivals=theirs)
         for watch in await asyncio.to_thread(watches().waiting, symbol):
             # Nearly always nothing: then storage need not be asked.
             if rule(watch) != (watch, None):
@@ -165,18 +167,20 @@ async def _tell_one(client: df.DurableOrchestrationClient, watch: Watch, rule: R
         await tell(client, watch.order_id, touch)
 
 
-async def _decoded(events: Sequence[func.EventHubEvent], partition: str) -> list[Numbered]:
-    numbered = []
+async def _decoded(events: Sequence[func.EventHubEvent], partition: str) -> list[Arrival]:
+    arrivals = []
     for event in events:
         number = _number(event)
         try:
-            numbered.append(Numbered(number=number, data=decode(event.get_body())))
+            message = Numbered(number=number, data=decode(event.get_body()))
         except UnreadableMessageError as error:
             _log.error("partition %s message %s is left out: %s", partition, number, error)
             source = f"market-data-{partition}"
             text = f"message {number} of partition {partition} is left out: {error}"
             await asyncio.to_thread(alerts().raise_alert, "UNREADABLE_MESSAGE", text, source, f"message-{number}")
-    return numbered
+        else:
+            arrivals.append(Arrival(message=message, at=_came_at(event, message.data)))
+    return arrivals
 
 
 async def _start(client: df.DurableOrchestrationClient, instance_id: str, batch: MarketBatch) -> None:
@@ -196,6 +200,18 @@ def _partition(events: Sequence[func.EventHubEvent]) -> str:
     if not isinstance(context, dict) or "PartitionId" not in context:
         raise ValueError(f"PartitionContext={context!r}: the host has to say which partition a batch is from")
     return str(context["PartitionId"])
+
+
+def _came_at(event: func.EventHubEvent, data: MarketData) -> datetime | None:
+    """When a message came, by the market's clock: that of the data in a lockstep replay, else the system's.
+
+    Then it is the hub that says so. What the data say of themselves would not do: a source may be late or have its
+    clock wrong, and recorded prices that are replayed at a pace of their own are years old.
+    """
+    if settings().market_clock:
+        return data.ts
+    at: datetime | None = event.enqueued_time
+    return at and at.replace(tzinfo=UTC)
 
 
 def _number(event: func.EventHubEvent) -> int:

@@ -10,10 +10,10 @@ from azure.functions.warmup import WarmUpContext
 
 from gateway.gateway import gateway
 from gateway.outbox import Outbox
-from gateway.purging import purge, purge_records
+from gateway.purging import purge, purge_records, purge_watches
 from gateway.reconcile import Reconciliation
 from gateway.wake_ups import hold_session
-from storage.services import order_register, reconciliations, tables
+from storage.services import order_register, reconciliations, tables, watches
 from storage.settings import settings
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, start
@@ -103,9 +103,10 @@ async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestr
 
 @bp.timer_trigger(arg_name="timer", schedule="0 10 4 * * *", run_on_startup=False, use_monitor=False)
 async def purge_outbox(timer: func.TimerRequest) -> None:
-    """Once a day: what is long done goes from the outbox, and from beside it."""
+    """Once a day: what is long done goes from the outbox and from beside it, and so do watches of orders long over."""
     del timer
     outbox = Outbox(tables(), settings().session)
     removed = await asyncio.to_thread(purge, outbox, order_register(), settings())
     beside = await asyncio.to_thread(purge_records, tables(), settings())
-    _log.info("%d rows removed from the outbox, %d from beside it", removed, beside)
+    watched = await asyncio.to_thread(purge_watches, watches(), order_register(), settings())
+    _log.info("%d rows removed from the outbox, %d from beside it, %d watches", removed, beside, watched)

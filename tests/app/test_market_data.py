@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import azure.durable_functions as df
@@ -15,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities import signals, watching
-from storage.services import alerts, instructions
+from storage.orders import OrderRecord
+from storage.services import alerts, instructions, order_register, watches
 from storage.settings import settings
 from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
 from trading.messages import Instructed, MarketBatch, Numbered, decoded, encoded
-from triggers import instances, market_data
+from triggers import instances, market_data, session
 from triggers.instructing import tell
 
 AT = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
@@ -32,10 +34,11 @@ def tick(number: int = 0, *, symbol: str = "IBM", last: str | None = None, bid: 
     return Tick(ts=at, symbol=symbol, bid=Decimal(bid) if bid else None, ask=Decimal(100), last=price)
 
 
-def event(number: int, data: object, partition: str) -> func.EventHubEvent:
+def event(number: int, data: object, partition: str, at: datetime | None = None) -> func.EventHubEvent:
+    """A message; `at` is when the hub has got it."""
     body = data if isinstance(data, bytes) else msgspec.json.encode(data)
     metadata = {"PartitionContext": Datum(f'{{"PartitionId":"{partition}"}}', "json")}
-    return func.EventHubEvent(body=body, trigger_metadata=metadata, sequence_number=number)
+    return func.EventHubEvent(body=body, trigger_metadata=metadata, sequence_number=number, enqueued_time=at)
 
 
 class Client:
@@ -219,6 +222,75 @@ async def test_an_order_that_was_told_just_before_the_process_died_is_not_stoppe
     assert len(instructions().read(order_id)) == 1
 
 
+async def test_a_batch_that_a_dead_host_had_in_its_hands_does_not_touch_a_watch_that_began_since(
+    partition: str,
+) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    began = datetime.now(UTC)
+    order_id = watch_price(symbol, below=95, side="sell", begins=began.isoformat())
+
+    async def trade(number: int, price: str, at: datetime | None) -> int:
+        await deliver([event(number, tick(number, symbol=symbol, last=price), partition, at)], client)
+        return len(instructions().read(order_id))
+
+    # Whatever the data say of themselves: recorded prices are years old.
+    assert await trade(1, "94", began - timedelta(milliseconds=1)) == 0
+    assert await trade(2, "94", (began - timedelta(seconds=1)).replace(tzinfo=None)) == 0
+    assert await trade(3, "96", began) == 0
+    assert await trade(4, "95", began) == 1
+    assert [len(batch.events) for batch in client.started] == [1, 1, 1, 1], "signals hear of all"
+
+
+async def test_a_stop_that_is_amended_is_not_touched_by_prices_of_before(partition: str) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    began = datetime.now(UTC)
+    order_id = watch_price(symbol, 1, below=90, side="sell", begins=began.isoformat())
+    amended = began + timedelta(seconds=5)
+    watch_price(symbol, 2, below=95, side="sell", begins=amended.isoformat())
+    for number, seconds, told in ((1, 4, 0), (2, 5, 1)):
+        at = began + timedelta(seconds=seconds)
+        await deliver([event(number, tick(number, symbol=symbol, last="94"), partition, at)], client)
+        assert len(instructions().read(order_id)) == told
+
+
+async def test_a_watch_that_is_written_late_is_not_told_and_hands_nothing_on(partition: str) -> None:
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, 1, below=95, side="sell")
+    watch_price(symbol, 2)
+    watch_price(symbol, 1, below=95, side="sell")
+    await deliver([event(1, tick(1, symbol=symbol, last="94"), partition)], client)
+    watch_price(symbol, 3, below=95, side="sell")
+    await deliver([event(2, tick(2, symbol=symbol, last="96"), partition)], client)
+    assert instructions().read(order_id) == []
+
+
+async def test_what_is_left_of_watches_goes_with_the_daily_purge(partition: str) -> None:
+    symbol = f"W{partition[:8]}"
+    order_id = watch_price(symbol, 1, below=95)
+    watch_price(symbol, 2)
+    order_register().register(order_id, "token", "{}", AT)
+    order_register().finish(order_id, OrderRecord(outcome="filled", finished_at=datetime.now(UTC) - timedelta(days=8)))
+    await session.purge_outbox._function._func(None)
+    watch_price(symbol, 1, below=95)
+    assert [each.number for each in watches().waiting(symbol)] == [1]
+
+
+async def test_in_a_replay_in_lockstep_the_data_say_when_they_came(
+    partition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(AT.isoformat())
+    monkeypatch.setenv("MARKET_CLOCK", str(clock))
+    settings.cache_clear()
+    symbol, client = f"W{partition[:8]}", Client()
+    order_id = watch_price(symbol, below=95, side="sell", begins=(AT + timedelta(seconds=2)).isoformat())
+    for number, told in ((1, 0), (2, 1)):
+        data = tick(number, symbol=symbol, last="94")
+        # By the machine's clock, which may be before the time of the data or long after.
+        await deliver([event(number, data, partition, AT - timedelta(days=1))], client)
+        assert len(instructions().read(order_id)) == told
+
+
 async def test_watches_that_cannot_be_read_keep_no_signal_and_bring_the_batch_again(
     partition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,11 +346,12 @@ async def test_an_order_is_told_although_the_pipeline_cannot_be_started(partitio
     assert len(instructions().read(order_id)) == len(client.started) == 1
 
 
-def watch_price(symbol: str, number: int = 1, **wanted: object) -> str:
+def watch_price(symbol: str, number: int = 1, begins: str | None = None, **wanted: object) -> str:
     """The activity, as the order's orchestration calls it; the order's id."""
     order_id = f"o-{symbol}"
     command = {"type": "WatchPrice", "symbol": symbol, "number": number, **wanted}
-    watching.watch_prices._function._func([{"order_id": order_id, "command": command}])
+    given = {"order_id": order_id, "command": command}
+    watching.watch_prices._function._func([given if begins is None else {**given, "begins": begins}])
     return order_id
 
 

@@ -3,7 +3,7 @@
 import json
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -380,6 +380,18 @@ def test_a_closing_order_does_not_wait_for_a_watch_that_fails() -> None:
     world.tell(CancelRequested(mode="flatten"))
     assert children(world) == ["e1", "c2"]
     assert world.called("backoff") == []
+
+
+def test_a_watch_begins_when_the_order_wants_it_however_late_it_is_written() -> None:
+    world = World(replace(BRACKET, synthetic=True))
+    world.host.run()
+    world.host.advance(5)
+    world.failing["watch_prices"] = 1
+    world.report(filled("e1", 10))
+    world.host.advance(60)
+    world.host.run()
+    ((watching,),) = world.called("watch_prices")
+    assert datetime.fromisoformat(watching["begins"]) == _AT + timedelta(seconds=5)
 
 
 def test_a_watch_that_failed_is_tried_again() -> None:

@@ -1,6 +1,7 @@
 """What goes from the outbox and when, and that nothing is sent again because its row has gone."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -10,12 +11,14 @@ from gateway.copies import Copies
 from gateway.gateway import Gateway, Submission
 from gateway.journal import Journal
 from gateway.outbox import Entry
-from gateway.purging import purge, purge_records
+from gateway.purging import purge, purge_records, purge_watches
 from storage.orders import OrderRecord
 from storage.reconciliations import Reconciliations
+from storage.watches import Watches
 from tests.gateway.conftest import AT, World, cancel_order, entry_order, until
 from tests.gateway.test_drop_copy import append
 from trading.messages import RecordDetail, Timing
+from trading.watches import Watch
 
 ENDED = AT + timedelta(minutes=5)
 NEXT_WEEK = datetime.now(UTC) + timedelta(days=8)
@@ -126,3 +129,18 @@ def test_what_nothing_else_ends_goes_with_the_outbox(world: World) -> None:
     assert purge_records(world.tables, world.settings, NEXT_WEEK) >= 2
     assert (records.list(session, 10), copies.read()[0]) == ([], {})
     assert world.tables.sessions.get_entity(session, "o|kept") is not None
+
+
+def test_what_is_left_of_a_watch_goes_when_its_order_has_ended_for_long(world: World) -> None:
+    watches, symbol = Watches(world.tables, 0), f"W{world.session}"
+    ended, young, opened_again, _still_open = orders = [world.order() for _ in range(4)]
+    for order_id in orders:
+        watches.put(Watch(order_id=order_id, symbol=symbol, number=1, below=Decimal(95)))
+        watches.put(Watch(order_id=order_id, symbol=symbol, number=2))
+    for order_id, at in ((ended, ENDED), (young, datetime.now(UTC)), (opened_again, ENDED)):
+        end(world, order_id, at)
+    world.register.reopen(opened_again, 1)
+    assert purge_watches(watches, world.register, world.settings) >= 1
+    for order_id in orders:
+        watches.put(Watch(order_id=order_id, symbol=symbol, number=1, below=Decimal(95)))
+    assert [each.order_id for each in watches.waiting(symbol)] == [ended], "the others' rows have the number still"

@@ -11,7 +11,12 @@ from msgspec.structs import replace
 from storage.tables import Tables
 from storage.watches import Watches
 from trading.events import PriceTouched
-from trading.watches import Watch
+from trading.market import Tick
+from trading.messages import Numbered
+from trading.watches import Arrival, Watch, judged
+
+AT = datetime(2026, 1, 5, tzinfo=UTC)
+BELOW = Arrival(message=Numbered(number=9, data=Tick(ts=AT, symbol="EUR/USD", last=Decimal(94))), at=AT)
 
 
 @pytest.fixture
@@ -27,7 +32,7 @@ def watch(number: int, below: int | None = 95, *, order_id: str = "o-1", symbol:
 
 def touch(watch: Watch) -> tuple[Watch, PriceTouched | None]:
     """A rule: it is touched, if it was not."""
-    told = PriceTouched(symbol=watch.symbol, watch=watch.number, price=Decimal(90), at=datetime(2026, 1, 5, tzinfo=UTC))
+    told = PriceTouched(symbol=watch.symbol, watch=watch.number, price=Decimal(90), at=AT)
     return (watch, None) if watch.told else (replace(watch, told=told, seen={"0": 7}), told)
 
 
@@ -53,6 +58,49 @@ def test_an_older_watch_never_takes_a_newer_ones_place(tables: Tables) -> None:
     assert watches.waiting("EUR/USD") == []
     watches.put(watch(4, None))
     assert watches.waiting("EUR/USD") == []
+
+
+def test_a_watch_that_is_written_late_is_not_made_again_where_a_newer_one_has_ended(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.put(watch(1))
+    watches.judge(watch(1), touch)
+    watches.put(watch(2, None))
+    watches.put(watch(1))
+    assert watches.waiting("EUR/USD") == []
+    assert watches.judge(watch(1), lambda now: judged(now, "0", [BELOW])) is None
+    watches.put(watch(3))
+    assert watches.waiting("EUR/USD") == [watch(3)], "it begins with nothing of the ones before"
+
+
+def test_watches_without_prices_of_orders_that_have_ended_are_removed(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    for order_id in ("o-1", "o-2"):
+        watches.put(watch(1, order_id=order_id))
+        watches.put(watch(2, None, order_id=order_id))
+    watches.put(watch(1, order_id="o-3"))
+    asked = []
+
+    def is_past(order_id: str) -> bool:
+        asked.append(order_id)
+        return order_id != "o-2"
+
+    assert watches.remove(is_past) == 1
+    assert asked == ["o-1", "o-2"], "nobody asks about an order that waits"
+    assert watches.waiting("EUR/USD") == [watch(1, order_id="o-3")]
+    watches.put(watch(1, order_id="o-2"))
+    assert watches.waiting("EUR/USD") == [watch(1, order_id="o-3")]
+
+
+def test_a_watch_that_begins_while_the_one_before_is_removed_stays(tables: Tables) -> None:
+    watches = Watches(tables, 0)
+    watches.put(watch(2, None))
+
+    def open_again(order_id: str) -> bool:
+        watches.put(watch(3))
+        return order_id == "o-1"
+
+    assert watches.remove(open_again) == 0
+    assert watches.waiting("EUR/USD") == [watch(3)]
 
 
 def test_of_watches_of_the_same_moment_the_newest_stands(tables: Tables) -> None:
