@@ -132,7 +132,7 @@ def _reopened(rows: list[JournalRow]) -> Payload | None:
                 text = f"{trade} after the order had ended as {order.record.outcome}; it counts in the position"
                 alerts().raise_alert("LATE_EXECUTION", text, order_id, f"LATE_EXECUTION-{row.number}")
         if ended.resumption is not None:
-            order_register().reopen(order_id, ended.last_number)
+            order_register().reopen(order_id, *ended.end)
     return ended.resumption
 
 

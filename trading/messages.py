@@ -189,10 +189,17 @@ class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     last_number: int
+    instructed: int = 0
+    """The last instruction that it has handled; 0 in a record of before, which does not say."""
     timing: Timing
     children: list[ChildSummary] = []
     resumption: Payload | None = None
     """As in `Recording`."""
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Which end of the order it is: of two, the later one is greater, since it has handled more."""
+        return self.last_number, self.instructed
 
 
 class Resuming(msgspec.Struct, frozen=True, kw_only=True):

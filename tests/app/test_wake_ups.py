@@ -311,7 +311,9 @@ async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end(
     ended(order_id, 5)
     resume = resume_order._function._func
     assert resume(encoded(Resuming(order_id=order_id, last_number=2))) == {"ours": False}
+    assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": False}, "nobody has opened it"
     assert not is_open(order_id)
+    order_register().reopen(order_id, 5)
     for _ in range(2):
         assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": True}
     assert is_open(order_id)
