@@ -48,6 +48,16 @@ class RegisteredOrder(msgspec.Struct, frozen=True, kw_only=True):
         record = self.record or self.taken_back
         return None if record is None else msgspec.json.decode(record.detail, type=RecordDetail)
 
+    def hears(self, instruction: int) -> bool:
+        """Whether an instruction that is kept under this number was handled before the order's end, or will be.
+
+        Of an order that is open, `end_order` sees it before a record stands.
+        """
+        ended = self.last_end()
+        if ended is None:
+            return True
+        return instruction > ended.instructed if self.record is None else instruction <= ended.instructed
+
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """`ours`: the caller's token owns the order. `order` is what the register has, the caller's or the rival's."""
@@ -96,8 +106,10 @@ class OrderRegister:
         if entry is not None:
             self._take_out_of_index(entry)
 
-    def reopen(self, order_id: str, last_number: int, instructed: int = 0) -> None:
+    def reopen(self, order_id: str, last_number: int, instructed: int = 0, *, deaf_to: int = 0) -> None:
         """Take the record back of the end with this row and this instruction: more has been said. Any other stays.
+
+        What the order was told up to `deaf_to` was refused, as it had ended: it will not hear it.
 
         Whoever sees the record before it is taken back may take the order out of the index, where it was put first in
         case that the process dies in between; so it is put there once more afterwards.
@@ -106,10 +118,10 @@ class OrderRegister:
             KeyError: nobody registered this order.
         """
         self._put_into_index(order_id)
-        if self._take_back(order_id, (last_number, instructed)):
+        if self._take_back(order_id, (last_number, instructed), deaf_to):
             self._put_into_index(order_id)
 
-    def _take_back(self, order_id: str, end: tuple[int, int]) -> bool:
+    def _take_back(self, order_id: str, end: tuple[int, int], deaf_to: int) -> bool:
         """Whether the order is open now."""
         while True:
             row = self._required_row(order_id)
@@ -119,7 +131,9 @@ class OrderRegister:
             ended = order.last_end()
             if ended is None or ended.end != end:
                 return False
-            if self._replace(row, msgspec.structs.replace(order, record=None, taken_back=order.record)):
+            detail = msgspec.json.encode(ended.deaf_to(deaf_to)).decode()
+            taken_back = msgspec.structs.replace(order.record, detail=detail)
+            if self._replace(row, msgspec.structs.replace(order, record=None, taken_back=taken_back)):
                 return True
 
     def _replace(self, row: TableEntity, order: RegisteredOrder) -> bool:

@@ -220,6 +220,20 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     assert len(alerts_of(order_id)) == 1
 
 
+async def test_what_an_order_was_told_after_its_end_is_not_heard_when_it_is_opened_again() -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    instructions().append(order_id, CancelRequested())
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    expected = [(order_id, RESUMPTION | {"instructed": 1})]
+    assert client.started == expected
+    # What it is told from now on it hears, whoever starts it.
+    instructions().append(order_id, CancelRequested())
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    await sweep._look_after(client, order_id)
+    assert client.started == expected * 3
+
+
 def restated(order_id: str, leaves: int) -> OrderRestated:
     quantity, cum = Decimal(10 + leaves), Decimal(10)
     return OrderRestated(
