@@ -5,6 +5,7 @@ import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import azure.durable_functions as df
@@ -62,6 +63,7 @@ class Client:
         self.exposure: Any = None
         self.forgotten: list[str] = []
         self.reopened: list[str] = []
+        self.updated = AT
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -92,8 +94,9 @@ class Client:
         self.started.append((instance_id, given))
 
     async def get_status(self, instance_id: str) -> Any:
-        status = type("Status", (), {"runtime_status": self._status, "custom_status": encoded(self._live)})
-        return status()
+        return SimpleNamespace(
+            runtime_status=self._status, custom_status=encoded(self._live), last_updated_time=self.updated
+        )
 
 
 def an_order_id() -> str:
@@ -435,6 +438,35 @@ async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() 
     assert alert.code == "ORDER_UNATTENDED"
     assert "Failed" in alert.text
     assert client.events == []
+
+
+async def test_an_orchestration_that_dies_once_more_is_alerted_on_once_more() -> None:
+    order_id, client = an_order_id(), Client(status=Failed)
+    register(order_id)
+    for day in range(2):
+        client.updated = AT + timedelta(days=day)
+        for _ in range(2):
+            await sweep._look_after(client, order_id)
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"] * 2
+
+
+async def test_an_order_whose_orchestration_is_missing_is_alerted_on_once_for_each_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id, client = an_order_id(), Client()
+
+    async def missing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(client, "get_status", missing)
+    register(order_id)
+    for _ in range(2):
+        await sweep._look_after(client, order_id)
+    register(order_id, ended_after=2)
+    order_register().reopen(order_id, 2)
+    for _ in range(2):
+        await sweep._look_after(client, order_id)
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"] * 2
 
 
 async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_alert() -> None:
