@@ -16,7 +16,7 @@ from activities.register import register_order, resume_order
 from fix.schedule import Schedule
 from gateway import wake_ups
 from gateway.journal import Journal, Origin
-from gateway.outbox import Entry, Outbox
+from gateway.outbox import Entry, Outbox, State
 from gateway.wake_ups import tell
 from storage.alerts import Alert
 from storage.orders import OrderRecord, OrderRegister
@@ -39,7 +39,7 @@ from trading.lifecycles import ChildSummary
 from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
 from trading.specs import SingleSpec
-from triggers import instructing, sweep
+from triggers import instructing, session, sweep
 
 pytestmark = pytest.mark.usefixtures("app")
 _MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
@@ -490,7 +490,7 @@ def pending_child(order_id: str, status: OrderStatus = OrderStatus.PENDING_NEW) 
     return LiveStatus(seen=100, children=[child])
 
 
-def handed_in(order_id: str) -> None:
+def handed_in(order_id: str, state: State = "pending") -> None:
     command = SubmitOrder(
         cl_ord_id=f"{order_id}.e1",
         symbol="IBM",
@@ -499,7 +499,7 @@ def handed_in(order_id: str) -> None:
         order_type=OrderType.LIMIT,
         limit_price=Decimal(100),
     )
-    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT))
+    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT, state=state))
 
 
 async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -515,6 +515,41 @@ async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(mo
     (alert,) = alerts_of(order_id)
     assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
     assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
+
+
+async def test_a_trade_of_an_ended_order_that_nobody_was_told_of_is_told_within_a_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process went on writing it down after its epoch was over, and with new numbers the venue does not resend it."""
+    told, failing, complete, denied = (an_order_id() for _ in range(4))
+    for order_id in (told, failing, complete):
+        ended(order_id, last_number=1)
+        journalled(order_id, timedelta(hours=2))
+        handed_in(order_id, "dead")
+        if order_id != complete:
+            journalled(order_id, timedelta(hours=1), fill(order_id), number=2)
+    register(denied, ended_after=0)
+    handed_in(denied, "dead")
+    client = Client(failing="Instance with ID o is gone", status=Completed)
+    start = client.start_new
+
+    async def start_new(name: str, instance_id: str, given: Any) -> None:
+        if instance_id == failing:
+            raise OSError("storage is not there")
+        await start(name, instance_id, given)
+
+    async def get_status(instance_id: str) -> Any:
+        raise OSError("storage is not there")
+
+    monkeypatch.setattr(client, "start_new", start_new)
+    monkeypatch.setattr(client, "get_status", get_status)
+    for _ in range(2):
+        await session.purge_outbox._function._func.client_function(None, client)
+        assert [each for each in client.started if each[0] in (told, complete, denied)] == [(told, RESUMPTION)]
+    assert is_open(told)
+    assert not is_open(complete)
+    assert {number for entity, _, number in client.signals if entity == "position/IBM"} >= {2}
+    assert [alert.code for alert in alerts_of(told)] == ["LATE_EXECUTION"]
 
 
 async def test_out_of_hours_nobody_is_told_of_an_order_that_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
