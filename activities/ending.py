@@ -56,7 +56,7 @@ async def end_order(payload: Payload, client: df.DurableOrchestrationClient) -> 
     rows = await asyncio.to_thread(Journal(tables()).read, recording.order_id)
     if (rows and rows[-1].number > recording.last_number) or await asyncio.to_thread(_was_told_more, recording):
         # It may have got as far as the record before its process died.
-        await asyncio.to_thread(order_register().reopen, recording.order_id, recording.last_number)
+        await asyncio.to_thread(_take_back, recording)
         return {"behind": True}
     entities = _entities(recording, rows)
     is_recorded, before = await asyncio.to_thread(_ends, recording)
@@ -114,7 +114,8 @@ def _ends(recording: Recording) -> tuple[bool, int]:
     ended = order.last_end() if order else None
     if order is None or ended is None:
         return False, 0
-    return order.record is not None and ended.last_number == recording.last_number, ended.last_number
+    this = (recording.last_number, recording.instructed or 0)
+    return order.record is not None and ended.end == this, ended.last_number
 
 
 def _record(recording: Recording) -> bool:
@@ -122,6 +123,7 @@ def _record(recording: Recording) -> bool:
     summary = recording.summary
     detail = RecordDetail(
         last_number=recording.last_number,
+        instructed=recording.instructed or 0,
         timing=recording.timing,
         children=list(summary.children) if summary else [],
         resumption=recording.resumption,
@@ -138,8 +140,12 @@ def _record(recording: Recording) -> bool:
     said_more = bool(Journal(tables()).read(recording.order_id, after=recording.last_number))
     behind = said_more or _was_told_more(recording)
     if behind:
-        order_register().reopen(recording.order_id, recording.last_number)
+        _take_back(recording)
     return behind
+
+
+def _take_back(recording: Recording) -> None:
+    order_register().reopen(recording.order_id, recording.last_number, recording.instructed or 0)
 
 
 def _was_told_more(recording: Recording) -> bool:

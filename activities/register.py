@@ -29,13 +29,14 @@ def register_order(payload: Payload) -> Payload:
 
 @bp.activity_trigger(input_name="payload")
 def resume_order(payload: Payload) -> Payload:
-    """Takes the order's record back; `ours` is false where the order has ended again since the end that is given."""
+    """Whether the order is to go on from the end that is given, and puts it among the open ones; `ours` is false where
+    it has ended again since. Whoever starts an orchestration has taken the record back before."""
     wanted = decoded(payload, Resuming)
     order = order_register().get(wanted.order_id)
     ended = None if order is None else order.last_end()
-    if ended is None or ended.last_number != wanted.last_number:
+    if order is None or order.record is not None or ended is None or ended.last_number != wanted.last_number:
         return {"ours": False}
-    order_register().reopen(wanted.order_id, wanted.last_number)
+    order_register().reopen(wanted.order_id, *ended.end)  # whoever took it back may have died before the index had it
     return {"ours": True}
 
 

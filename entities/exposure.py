@@ -96,7 +96,7 @@ def _after(stakes: Stakes, operation: str, given: Any) -> tuple[Stakes, Payload 
     if operation == "forget":
         ended = decoded(given, OrderEnded)
         applied = forgetting(stakes.applied, ended)
-        if ended.order_id in applied:
+        if ended.order_id in applied or _is_open(ended.order_id):
             return stakes, None  # there was more, and the order is open again
         return Stakes(exposure=rules.forget(stakes.exposure, ended.order_id), applied=applied), None
     if operation == "reopen":
@@ -187,6 +187,12 @@ def _with_what_it_holds(order_id: str, stake: Stake, applied: int) -> rules.Rese
     return rules.Reservation(
         stakes=[stake], protected=spec is not None and protects(spec), held=_held(order_id, applied, None)
     )
+
+
+def _is_open(order_id: str) -> bool:
+    """Whether the register has no end of the order, or none that stands: whoever says that it is over was held up."""
+    order = order_register().get(order_id)
+    return order is not None and order.record is None
 
 
 def _spec(order_id: str) -> Spec | None:

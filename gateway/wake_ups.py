@@ -11,7 +11,8 @@ import msgspec
 
 from gateway.delivery import Wake
 from gateway.gateway import gateway
-from storage.services import alerts, order_register
+from storage.orders import RegisteredOrder
+from storage.services import alerts, instructions, order_register
 from trading.events import OrderFilled, OrderReplaced, OrderRestated, TradeBusted, TradeCorrected, VenueEvent
 from trading.journal import JournalRow
 from trading.messages import EXPOSURE_KEY, LiveStatus, OrderReopened, Payload, Reported, encoded, position_key
@@ -132,8 +133,15 @@ def _reopened(rows: list[JournalRow]) -> Payload | None:
                 text = f"{trade} after the order had ended as {order.record.outcome}; it counts in the position"
                 alerts().raise_alert("LATE_EXECUTION", text, order_id, f"LATE_EXECUTION-{row.number}")
         if ended.resumption is not None:
-            order_register().reopen(order_id, ended.last_number)
+            told = instructions().read(order_id, after=ended.instructed)
+            order_register().reopen(order_id, *ended.end, deaf_to=told[-1].number if told else 0)
+            return _resumption(order_register().get(order_id))
     return ended.resumption
+
+
+def _resumption(order: RegisteredOrder | None) -> Payload | None:
+    ended = None if order is None else order.last_end()
+    return None if ended is None else ended.resumption
 
 
 async def _start(client: Any, order_id: str, resumption: Payload) -> bool:

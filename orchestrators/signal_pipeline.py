@@ -9,7 +9,7 @@ import azure.durable_functions as df
 
 from orchestrators.retrying import StillFailingError, patiently
 from orchestrators.waiting import Steps
-from trading.messages import Alert, encoded
+from trading.messages import Alert, MarketBatch, decoded, encoded
 
 bp = df.Blueprint()
 
@@ -31,10 +31,15 @@ def signal_pipeline(context: df.DurableOrchestrationContext) -> Steps:
             code="PIPELINE_FAILS",
             text=f"{failing} keeps failing and is tried on; the partition waits",
             order_id=context.instance_id,
-            key="PIPELINE_FAILS",
+            key=f"PIPELINE_FAILS-{_last_number(batch)}",
         )
         with suppress(Exception):  # the host has logged it; the next generation says it again
             yield context.call_activity("raise_alerts", [encoded(alert)])
         context.continue_as_new(batch)
         return None
     return {"orders": len(placements)}
+
+
+def _last_number(batch: object) -> int:
+    """Which batch it is, of its partition."""
+    return max((each.number for each in decoded(batch, MarketBatch).events), default=0)

@@ -48,6 +48,16 @@ class RegisteredOrder(msgspec.Struct, frozen=True, kw_only=True):
         record = self.record or self.taken_back
         return None if record is None else msgspec.json.decode(record.detail, type=RecordDetail)
 
+    def hears(self, instruction: int) -> bool:
+        """Whether an instruction that is kept under this number was handled before the order's end, or will be.
+
+        Of an order that is open, `end_order` sees it before a record stands.
+        """
+        ended = self.last_end()
+        if ended is None:
+            return True
+        return instruction > ended.instructed if self.record is None else instruction <= ended.instructed
+
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """`ours`: the caller's token owns the order. `order` is what the register has, the caller's or the rival's."""
@@ -80,6 +90,7 @@ class OrderRegister:
 
     def finish(self, order_id: str, record: OrderRecord) -> None:
         """Write how the order ended. The record of a later end stays: who comes with an earlier one was held up.
+        Likewise an order stays open that was opened again after this very end.
 
         Raises:
             KeyError: nobody registered this order.
@@ -87,7 +98,7 @@ class OrderRegister:
         while True:
             row = self._required_row(order_id)
             order = _order(row)
-            if _ended_later(order, record):
+            if _is_late(order, record):
                 return
             entry = self._index_entry(order_id)
             if self._replace(row, msgspec.structs.replace(order, record=record, taken_back=None)):
@@ -95,8 +106,10 @@ class OrderRegister:
         if entry is not None:
             self._take_out_of_index(entry)
 
-    def reopen(self, order_id: str, last_number: int) -> None:
-        """Take the record back that ended with this row: the venue has said more. That of a later end stays.
+    def reopen(self, order_id: str, last_number: int, instructed: int = 0, *, deaf_to: int = 0) -> None:
+        """Take the record back of the end with this row and this instruction: more has been said. Any other stays.
+
+        What the order was told up to `deaf_to` was refused, as it had ended: it will not hear it.
 
         Whoever sees the record before it is taken back may take the order out of the index, where it was put first in
         case that the process dies in between; so it is put there once more afterwards.
@@ -105,10 +118,10 @@ class OrderRegister:
             KeyError: nobody registered this order.
         """
         self._put_into_index(order_id)
-        if self._take_back(order_id, last_number):
+        if self._take_back(order_id, (last_number, instructed), deaf_to):
             self._put_into_index(order_id)
 
-    def _take_back(self, order_id: str, last_number: int) -> bool:
+    def _take_back(self, order_id: str, end: tuple[int, int], deaf_to: int) -> bool:
         """Whether the order is open now."""
         while True:
             row = self._required_row(order_id)
@@ -116,9 +129,11 @@ class OrderRegister:
             if order.record is None:
                 return True
             ended = order.last_end()
-            if ended is None or ended.last_number != last_number:
+            if ended is None or ended.end != end:
                 return False
-            if self._replace(row, msgspec.structs.replace(order, record=None, taken_back=order.record)):
+            detail = msgspec.json.encode(ended.deaf_to(deaf_to)).decode()
+            taken_back = msgspec.structs.replace(order.record, detail=detail)
+            if self._replace(row, msgspec.structs.replace(order, record=None, taken_back=taken_back)):
                 return True
 
     def _replace(self, row: TableEntity, order: RegisteredOrder) -> bool:
@@ -209,12 +224,13 @@ class OrderRegister:
             self._known.pop(next(iter(self._known)), None)
 
 
-def _ended_later(order: RegisteredOrder, record: OrderRecord) -> bool:
-    """Whether the order has ended, with more journal rows than are known to `record`."""
+def _is_late(order: RegisteredOrder, record: OrderRecord) -> bool:
+    """Whether the order has ended later than `record` knows of, or has been opened again since that end."""
     ended = order.last_end()
     if ended is None:
         return False
-    return ended.last_number > msgspec.json.decode(record.detail, type=RecordDetail).last_number
+    end = msgspec.json.decode(record.detail, type=RecordDetail).end
+    return ended.end > end or (order.record is None and ended.end == end)
 
 
 def _order_row(order: RegisteredOrder) -> Row:

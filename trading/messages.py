@@ -191,10 +191,25 @@ class RecordDetail(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     last_number: int
+    instructed: int = 0
+    """The last instruction that it has handled; 0 in a record of before, which does not say. Of an order that is open
+    again: the last one that it will not hear any more."""
     timing: Timing
     children: list[ChildSummary] = []
     resumption: Payload | None = None
     """As in `Recording`."""
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Which end of the order it is: of two, the later one is greater, since it has handled more."""
+        return self.last_number, self.instructed
+
+    def deaf_to(self, instruction: int) -> "RecordDetail":
+        """The same end, from which an order that is opened again hears nothing that it was told up to here."""
+        if instruction <= self.instructed:
+            return self
+        resumption = None if self.resumption is None else {**self.resumption, "instructed": instruction}
+        return msgspec.structs.replace(self, instructed=instruction, resumption=resumption)
 
 
 class Resuming(msgspec.Struct, frozen=True, kw_only=True):

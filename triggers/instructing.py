@@ -24,6 +24,13 @@ async def tell(client: Any, order_id: str, instruction: Instruction) -> Instruct
         AzureError: unknown whether it is kept. It may be repeated.
     """
     row = await asyncio.to_thread(instructions().append, order_id, instruction)
+    await wake(client, row)
+    return row
+
+
+async def wake(client: Any, row: InstructionRow) -> None:
+    """Wake an order with an instruction that is kept."""
+    order_id = row.order_id
     for pause in (*_PAUSES, None):
         try:
             await client.raise_event(order_id, "event", encoded(Instructed(row=row)))
@@ -33,4 +40,3 @@ async def tell(client: Any, order_id: str, instruction: Instruction) -> Instruct
                 _log.exception("instruction %d of %s is kept, and the sweep will tell the order", row.number, order_id)
                 break
         await asyncio.sleep(pause)
-    return row

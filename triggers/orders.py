@@ -14,7 +14,7 @@ from storage.clock import market_now
 from storage.orders import RegisteredOrder
 from storage.services import instructions, order_register, tables
 from storage.settings import settings
-from trading.events import AmendRequested, CancelRequested
+from trading.events import AmendRequested, CancelRequested, Instruction
 from trading.exposure import ExposureState, Limits, gross_exposure
 from trading.identity import ORDER_ID
 from trading.instructions import InstructionRow
@@ -34,7 +34,7 @@ from trading.specs import Spec, SpecError, check_time
 from triggers.amending import what_it_becomes, what_it_is
 from triggers.answers import answer, refusal
 from triggers.instances import is_running, is_unattended, start
-from triggers.instructing import tell
+from triggers.instructing import wake
 from triggers.openapi import document
 from triggers.requests import BadRequestError, read_amendment, read_order
 from triggers.views import (
@@ -136,7 +136,9 @@ async def amend_placed_order(req: func.HttpRequest, client: df.DurableOrchestrat
         after = what_it_becomes(spec, told, live, amendment)
     except SpecError as error:
         return refusal(409, error.field, msgspec.to_builtins(error.value), error.message)
-    row = await tell(client, order_id, AmendRequested(amendment=amendment))
+    row = await _tell(client, order_id, AmendRequested(amendment=amendment))
+    if isinstance(row, func.HttpResponse):
+        return row
     return answer(AmendmentNoted(order_id=order_id, number=row.number, spec=after), 202)
 
 
@@ -159,7 +161,9 @@ async def cancel_placed_order(req: func.HttpRequest, client: df.DurableOrchestra
     wanted = CancelRequested(mode="flatten" if mode == "flatten" else "keep_exits")
     if wanted.mode == "keep_exits" and "flatten" in await asyncio.to_thread(_cancels, order_id):
         return refusal(409, "mode", mode, "the order was told to flatten already, which is not taken back")
-    await tell(client, order_id, wanted)
+    row = await _tell(client, order_id, wanted)
+    if isinstance(row, func.HttpResponse):
+        return row
     return answer(Cancelling(order_id=order_id, mode=wanted.mode), 202)
 
 
@@ -250,6 +254,21 @@ async def _open_order(client: Any, order_id: str) -> tuple[Spec, LiveStatus] | f
     if is_running(status) and live.phase in ("denied", "ending"):
         return refusal(409, "id", order_id, "the order is about to end")
     return _spec(order) if order else await _placed(order_id, status), live
+
+
+async def _tell(client: Any, order_id: str, instruction: Instruction) -> InstructionRow | func.HttpResponse:
+    """Tell an order that was open just now; the answer where it has ended before it could hear it.
+
+    The register is looked at after the instruction is kept, and `end_order` looks at the instructions after the record
+    is written: one of the two notices. Where both do, the order goes on, and hears what is refused here.
+    """
+    row = await asyncio.to_thread(instructions().append, order_id, instruction)
+    order = await asyncio.to_thread(order_register().get, order_id)
+    if order is not None and not order.hears(row.number):
+        record = order.record or order.taken_back
+        return refusal(409, "id", order_id, f"the order has ended: {record.outcome if record else ''}")
+    await wake(client, row)
+    return row
 
 
 async def _placed(order_id: str, status: Any) -> Spec:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -9,10 +10,12 @@ import msgspec
 from azure.functions.warmup import WarmUpContext
 
 from gateway.gateway import gateway
+from gateway.journal import Journal
+from gateway.late import rows_after_the_end
 from gateway.outbox import Outbox
 from gateway.purging import purge, purge_records, purge_watches
 from gateway.reconcile import Reconciliation
-from gateway.wake_ups import hold_session
+from gateway.wake_ups import hold_session, tell
 from storage.services import order_register, reconciliations, tables, watches
 from storage.settings import settings
 from triggers.answers import answer, refusal
@@ -102,10 +105,18 @@ async def supervise_session(timer: func.TimerRequest, client: df.DurableOrchestr
 
 
 @bp.timer_trigger(arg_name="timer", schedule="0 10 4 * * *", run_on_startup=False, use_monitor=False)
-async def purge_outbox(timer: func.TimerRequest) -> None:
-    """Once a day: what is long done goes from the outbox and from beside it, and so do watches of orders long over."""
+@bp.durable_client_input(client_name="client")
+async def purge_outbox(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    """Once a day: whoever has missed rows of an order that has ended is told of them; then what is long done goes from
+    the outbox and from beside it, and so do watches of orders long over."""
     del timer
     outbox = Outbox(tables(), settings().session)
+    now = datetime.now(UTC)
+    for rows in await asyncio.to_thread(rows_after_the_end, outbox, order_register(), Journal(tables()), now):
+        try:
+            await tell(client, rows)
+        except Exception:
+            _log.exception("nobody could be told of late rows of %s; it will be tried again", rows[-1].order_id)
     removed = await asyncio.to_thread(purge, outbox, order_register(), settings())
     beside = await asyncio.to_thread(purge_records, tables(), settings())
     watched = await asyncio.to_thread(purge_watches, watches(), order_register(), settings())

@@ -156,7 +156,9 @@ async def _look_into(client: Any, order_id: str, status: Any) -> None:
         return
     found = status.runtime_status.name if status else "missing"
     text = f"the order is open and its orchestration is {found}: nobody looks after it"
-    await asyncio.to_thread(alerts().raise_alert, "ORDER_UNATTENDED", text, order_id, "ORDER_UNATTENDED")
+    # Each death by itself: somebody may have brought the orchestration back since the last one.
+    died = status.last_updated_time if status else f"missing-{ended.last_number if ended else 0}"
+    await asyncio.to_thread(alerts().raise_alert, "ORDER_UNATTENDED", text, order_id, f"ORDER_UNATTENDED-{died}")
 
 
 def _has_missed_something(order_id: str, live: LiveStatus) -> bool:

@@ -166,6 +166,68 @@ async def test_an_end_that_comes_late_does_not_have_a_trade_counted_twice(
     assert (client.position, client.reservations) == ("8", {})
 
 
+@pytest.mark.parametrize("more", ["row", "instruction"])
+async def test_an_end_that_comes_late_is_not_written_over_an_order_that_is_open_again(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    """A process was stopped before it wrote the record; another did so, and then more was said. Nobody repeats the
+    first: it may not leave the order ended for a moment, in which it dies."""
+    finish = order_register().finish
+    after: list[bool] = []
+
+    async def lived_on() -> None:
+        assert await end(client, order, 2, instructed=0) == {"behind": False}
+        if more == "row":
+            order.filled(3, 3000)
+            order_register().reopen(order.order_id, 2)
+        else:
+            instructions().append(order.order_id, CancelRequested())
+            assert await end(client, order, 2, instructed=0) == {"behind": True}
+
+    def crossed(order_id: str, record: Any) -> None:
+        monkeypatch.setattr(order_register(), "finish", finish)
+        asyncio.run(lived_on())
+        finish(order_id, record)
+        after.append(registered(order).record is None)
+
+    monkeypatch.setattr(order_register(), "finish", crossed)
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    assert after == [True]
+    assert order.order_id in {each.order_id for each in order_register().list(open_only=True)}
+
+
+async def test_an_end_that_was_told_less_does_not_take_the_true_end_back(client: Client, order: Order) -> None:
+    for _ in range(3):
+        instructions().append(order.order_id, CancelRequested())
+    assert await end(client, order, 2, instructed=3) == {"behind": False}
+    await end(client, order, 2, instructed=2)
+    assert registered(order).record is not None
+
+
+async def test_an_end_that_comes_late_has_nobody_forget_an_order_that_is_open_again(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process was stopped before its signals; by its repetition the order goes on, for what it was told."""
+    signal, late = client.signal_entity, list[Any]()
+
+    async def stopped(entity: Any, operation: str, given: Any) -> None:
+        if operation == "forget":
+            late.append((entity, operation, given))
+        else:
+            await signal(entity, operation, given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "signal_entity", stopped)
+        assert await end(client, order, 2, instructed=0) == {"behind": False}
+    instructions().append(order.order_id, CancelRequested())
+    assert await end(client, order, 2, instructed=0) == {"behind": True}
+    for each in late:
+        await signal(*each)
+    assert order.order_id in client.reservations
+    assert await end(client, order, 2, instructed=1) == {"behind": False}
+    assert client.reservations == {}
+
+
 async def test_an_order_in_several_symbols_that_was_opened_again_ends_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

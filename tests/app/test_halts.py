@@ -154,8 +154,9 @@ def opened_again(order: Order) -> None:
 
 def end(client: Client, order: Order, last_number: int = 1) -> None:
     ended = order.ended(last_number)
-    client.exposure.batch(("release", ended), ("forget", ended))
+    client.exposure.batch(("release", ended))
     order_register().finish(order.order_id, ended_after(last_number))
+    client.exposure.batch(("forget", ended))
 
 
 async def test_28_a_halt_lets_nothing_in_but_what_reduces_and_tells_every_open_order(client: Client) -> None:

@@ -16,9 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities import signals, watching
+from orchestrators.signal_pipeline import signal_pipeline
 from storage.orders import OrderRecord
 from storage.services import alerts, instructions, order_register, watches
 from storage.settings import settings
+from tests.app.host import Host
 from trading.events import PriceTouched
 from trading.market import Bar, MarketData, Tick
 from trading.messages import Instructed, MarketBatch, Numbered, decoded, encoded
@@ -459,3 +461,27 @@ def test_what_the_strategy_has_seen_is_left_out_whatever_the_trigger_knew(crossi
     overlapping = _generate(a_batch(crossing, ["100", "99", "98", "110"]))
     assert len(overlapping) == 1
     assert _generate(a_batch(crossing, ["100", "99"])) == []
+
+
+def test_a_batch_that_keeps_failing_is_told_once_and_the_next_one_again() -> None:
+    told = []
+    for number in (7, 9):
+        failures, alerted = 45, set[str]()
+
+        def do(name: str, given: Any, alerted: set[str] = alerted) -> Any:
+            nonlocal failures
+            if name == "raise_alerts":
+                alerted.update(alert["key"] for alert in given)
+            elif name == "generate_signals":
+                failures -= 1
+                if failures:
+                    raise RuntimeError("storage is not there")
+            return []
+
+        numbered = [Numbered(number=each, data=tick(each)) for each in (number - 1, number)]
+        batch = MarketBatch(hub="market", partition="0", received_at=AT, events=numbered)
+        host = Host(signal_pipeline._function._func, encoded(batch), do, instance_id="signals-market-0")
+        host.run()
+        assert host.output == {"orders": 0}
+        told.append(alerted)
+    assert told == [{"PIPELINE_FAILS-7"}, {"PIPELINE_FAILS-9"}]

@@ -28,6 +28,7 @@ class Client:
     def __init__(self, runtime_status: Any, phase: str = "working") -> None:
         self._runtime_status = runtime_status
         self._phase = phase
+        self.events: list[str] = []
 
     async def get_status(self, instance_id: str, **_: object) -> Any:
         spec, _price = read_order(msgspec.json.encode({**BRACKET, "order_id": instance_id}), "")
@@ -40,7 +41,7 @@ class Client:
         )
 
     async def raise_event(self, instance_id: str, name: str, payload: Any) -> None:
-        pass
+        self.events.append(instance_id)
 
 
 async def ask(client: Client, method: str, order_id: str) -> tuple[int, Any]:
@@ -61,11 +62,15 @@ def an_order(*, resumption: Payload | None = None, ended: bool = False) -> str:
     spec, _ = read_order(msgspec.json.encode({**BRACKET, "order_id": order_id}), "")
     order_register().register(order_id, "token", msgspec.json.encode(spec).decode(), AT)
     if ended:
-        detail = RecordDetail(last_number=1, timing=Timing(), resumption=resumption)
-        record = OrderRecord(outcome="filled", finished_at=AT, detail=msgspec.json.encode(detail).decode())
-        order_register().finish(order_id, record)
+        finish(order_id, resumption=resumption)
         order_register().reopen(order_id, 1)
     return order_id
+
+
+def finish(order_id: str, *, instructed: int = 0, resumption: Payload | None = None) -> None:
+    detail = RecordDetail(last_number=1, instructed=instructed, timing=Timing(), resumption=resumption)
+    record = OrderRecord(outcome="filled", finished_at=AT, detail=msgspec.json.encode(detail).decode())
+    order_register().finish(order_id, record)
 
 
 @pytest.mark.parametrize("phase", ["ending", "denied"])
@@ -98,3 +103,43 @@ async def test_an_order_that_was_opened_again_and_is_yet_to_be_started_is_told_a
     assert (await ask(client, "GET", order_id))[1]["phase"] == "resuming"
     assert (await ask(client, "DELETE", order_id))[0] == 202
     assert len(instructions().read(order_id)) == 1
+
+
+@pytest.mark.parametrize(("heard", "expected"), [(False, 409), (True, 202)])
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+async def test_what_an_order_is_told_as_it_ends_is_refused_unless_it_has_heard_it(
+    monkeypatch: pytest.MonkeyPatch, method: str, heard: bool, expected: int
+) -> None:
+    """It was open when it was looked for, and its end was recorded before the instruction was kept, or just after."""
+    order_id, client = an_order(), Client(Running)
+    append = instructions().append
+
+    def crossed(order_id: str, instruction: Any) -> Any:
+        row = append(order_id, instruction)
+        finish(order_id, instructed=row.number if heard else 0)
+        return row
+
+    monkeypatch.setattr(instructions(), "append", crossed)
+    status, answer = await ask(client, method, order_id)
+    assert status == expected
+    if not heard:
+        assert answer["error"]["message"] == "the order has ended: filled"
+        assert client.events == []
+
+
+async def test_what_came_before_an_order_was_opened_again_is_refused_and_what_comes_after_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id = an_order()
+    append = instructions().append
+
+    def crossed(order_id: str, instruction: Any) -> Any:
+        row = append(order_id, instruction)
+        finish(order_id, resumption={"type": "progress"})
+        order_register().reopen(order_id, 1, deaf_to=row.number)
+        return row
+
+    with monkeypatch.context() as patch:
+        patch.setattr(instructions(), "append", crossed)
+        assert (await ask(Client(Running), "DELETE", order_id))[0] == 409
+    assert (await ask(Client(Running), "DELETE", order_id))[0] == 202

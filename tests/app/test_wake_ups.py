@@ -5,6 +5,7 @@ import json
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import azure.durable_functions as df
@@ -15,7 +16,7 @@ from activities.register import register_order, resume_order
 from fix.schedule import Schedule
 from gateway import wake_ups
 from gateway.journal import Journal, Origin
-from gateway.outbox import Entry, Outbox
+from gateway.outbox import Entry, Outbox, State
 from gateway.wake_ups import tell
 from storage.alerts import Alert
 from storage.orders import OrderRecord, OrderRegister
@@ -38,7 +39,7 @@ from trading.lifecycles import ChildSummary
 from trading.messages import CancelMode, LiveStatus, RecordDetail, Registering, Resuming, Timing, encoded
 from trading.orders import OrderType, Side
 from trading.specs import SingleSpec
-from triggers import instructing, sweep
+from triggers import instructing, session, sweep
 
 pytestmark = pytest.mark.usefixtures("app")
 _MODES: tuple[CancelMode, ...] = ("keep_exits", "flatten")
@@ -62,6 +63,7 @@ class Client:
         self.exposure: Any = None
         self.forgotten: list[str] = []
         self.reopened: list[str] = []
+        self.updated = AT
         self._failing = failing
         self._status = status
         self._live = live or LiveStatus()
@@ -92,8 +94,9 @@ class Client:
         self.started.append((instance_id, given))
 
     async def get_status(self, instance_id: str) -> Any:
-        status = type("Status", (), {"runtime_status": self._status, "custom_status": encoded(self._live)})
-        return status()
+        return SimpleNamespace(
+            runtime_status=self._status, custom_status=encoded(self._live), last_updated_time=self.updated
+        )
 
 
 def an_order_id() -> str:
@@ -220,6 +223,20 @@ async def test_42_a_trade_after_the_orders_end_opens_it_again_from_there() -> No
     assert len(alerts_of(order_id)) == 1
 
 
+async def test_what_an_order_was_told_after_its_end_is_not_heard_when_it_is_opened_again() -> None:
+    order_id, client = an_order_id(), Client(failing="Instance with ID o is gone", status=Completed)
+    ended(order_id)
+    instructions().append(order_id, CancelRequested())
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    expected = [(order_id, RESUMPTION | {"instructed": 1})]
+    assert client.started == expected
+    # What it is told from now on it hears, whoever starts it.
+    instructions().append(order_id, CancelRequested())
+    await tell(client, [row(order_id, fill(order_id), number=3)])
+    await sweep._look_after(client, order_id)
+    assert client.started == expected * 3
+
+
 def restated(order_id: str, leaves: int) -> OrderRestated:
     quantity, cum = Decimal(10 + leaves), Decimal(10)
     return OrderRestated(
@@ -311,7 +328,9 @@ async def test_the_register_gives_an_order_to_the_orchestration_of_its_last_end(
     ended(order_id, 5)
     resume = resume_order._function._func
     assert resume(encoded(Resuming(order_id=order_id, last_number=2))) == {"ours": False}
+    assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": False}, "nobody has opened it"
     assert not is_open(order_id)
+    order_register().reopen(order_id, 5)
     for _ in range(2):
         assert resume(encoded(Resuming(order_id=order_id, last_number=5))) == {"ours": True}
     assert is_open(order_id)
@@ -421,6 +440,35 @@ async def test_the_sweep_alerts_on_an_open_order_whose_orchestration_has_died() 
     assert client.events == []
 
 
+async def test_an_orchestration_that_dies_once_more_is_alerted_on_once_more() -> None:
+    order_id, client = an_order_id(), Client(status=Failed)
+    register(order_id)
+    for day in range(2):
+        client.updated = AT + timedelta(days=day)
+        for _ in range(2):
+            await sweep._look_after(client, order_id)
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"] * 2
+
+
+async def test_an_order_whose_orchestration_is_missing_is_alerted_on_once_for_each_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order_id, client = an_order_id(), Client()
+
+    async def missing(_: str) -> None:
+        return None
+
+    monkeypatch.setattr(client, "get_status", missing)
+    register(order_id)
+    for _ in range(2):
+        await sweep._look_after(client, order_id)
+    register(order_id, ended_after=2)
+    order_register().reopen(order_id, 2)
+    for _ in range(2):
+        await sweep._look_after(client, order_id)
+    assert [alert.code for alert in alerts_of(order_id)] == ["ORDER_UNATTENDED"] * 2
+
+
 async def test_an_order_that_ended_while_the_sweep_looked_is_no_reason_for_an_alert() -> None:
     order_id = an_order_id()
     register(order_id, ended_after=1)
@@ -442,7 +490,7 @@ def pending_child(order_id: str, status: OrderStatus = OrderStatus.PENDING_NEW) 
     return LiveStatus(seen=100, children=[child])
 
 
-def handed_in(order_id: str) -> None:
+def handed_in(order_id: str, state: State = "pending") -> None:
     command = SubmitOrder(
         cl_ord_id=f"{order_id}.e1",
         symbol="IBM",
@@ -451,7 +499,7 @@ def handed_in(order_id: str) -> None:
         order_type=OrderType.LIMIT,
         limit_price=Decimal(100),
     )
-    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT))
+    Outbox(tables(), settings().session).insert(Entry(order_id=order_id, command=command, at=AT, state=state))
 
 
 async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,6 +515,41 @@ async def test_the_sweep_alerts_once_on_a_submission_that_nothing_is_heard_of(mo
     (alert,) = alerts_of(order_id)
     assert (alert.code, alert.key) == ("NO_ANSWER", f"NO_ANSWER-{order_id}.e1")
     assert alert.text.startswith(f"{order_id}.e1: no answer of the venue since 20")
+
+
+async def test_a_trade_of_an_ended_order_that_nobody_was_told_of_is_told_within_a_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process went on writing it down after its epoch was over, and with new numbers the venue does not resend it."""
+    told, failing, complete, denied = (an_order_id() for _ in range(4))
+    for order_id in (told, failing, complete):
+        ended(order_id, last_number=1)
+        journalled(order_id, timedelta(hours=2))
+        handed_in(order_id, "dead")
+        if order_id != complete:
+            journalled(order_id, timedelta(hours=1), fill(order_id), number=2)
+    register(denied, ended_after=0)
+    handed_in(denied, "dead")
+    client = Client(failing="Instance with ID o is gone", status=Completed)
+    start = client.start_new
+
+    async def start_new(name: str, instance_id: str, given: Any) -> None:
+        if instance_id == failing:
+            raise OSError("storage is not there")
+        await start(name, instance_id, given)
+
+    async def get_status(instance_id: str) -> Any:
+        raise OSError("storage is not there")
+
+    monkeypatch.setattr(client, "start_new", start_new)
+    monkeypatch.setattr(client, "get_status", get_status)
+    for _ in range(2):
+        await session.purge_outbox._function._func.client_function(None, client)
+        assert [each for each in client.started if each[0] in (told, complete, denied)] == [(told, RESUMPTION)]
+    assert is_open(told)
+    assert not is_open(complete)
+    assert {number for entity, _, number in client.signals if entity == "position/IBM"} >= {2}
+    assert [alert.code for alert in alerts_of(told)] == ["LATE_EXECUTION"]
 
 
 async def test_out_of_hours_nobody_is_told_of_an_order_that_waits_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from azure.data.tables import TableEntity, UpdateMode
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.alerts import Alerts
@@ -86,8 +87,9 @@ def test_a_finished_order_that_is_registered_again_stays_finished(tables: Tables
     assert len(list(tables.orders.query_entities("PartitionKey eq 'open'"))) == 1
 
 
-def ended_after(last_number: int) -> OrderRecord:
-    detail = msgspec.json.encode(RecordDetail(last_number=last_number, timing=Timing())).decode()
+def ended_after(last_number: int, instructed: int = 0) -> OrderRecord:
+    ended = RecordDetail(last_number=last_number, instructed=instructed, timing=Timing())
+    detail = msgspec.json.encode(ended).decode()
     return OrderRecord(outcome="take_profit", finished_at=AT, detail=detail)
 
 
@@ -131,6 +133,10 @@ def test_an_order_of_before_is_read(tables: Tables) -> None:
     assert OrderRegister(tables).get("old-1") == order
 
 
+def test_a_record_of_before_has_an_end() -> None:
+    assert msgspec.json.decode(b'{"last_number": 5, "timing": {}}', type=RecordDetail).end == (5, 0)
+
+
 def test_an_order_that_was_not_over_after_all_is_open_again_and_found_as_such(tables: Tables) -> None:
     register = OrderRegister(tables)
     register.register("sma-1", "t", "{}", AT)
@@ -158,6 +164,9 @@ def test_a_record_is_taken_back_only_where_it_is_of_the_end_that_is_meant(tables
     assert order is not None
     assert order.record == ended_after(9)
     assert register.list(open_only=True) == []
+    register.finish("sma-1", ended_after(9, 3))
+    register.reopen("sma-1", 9, 2)
+    assert register.list(open_only=True) == []
 
 
 @pytest.mark.parametrize("is_open_again", [False, True])
@@ -174,6 +183,54 @@ def test_the_record_of_a_later_end_stays_where_somebody_slow_comes_with_an_earli
     register.finish("sma-1", ended_after(7))
     assert register.get("sma-1") == before
     assert open_ids(tables) == (["sma-1"] if is_open_again else [])
+
+
+def test_an_end_that_comes_again_when_the_order_is_open_again_is_not_written(tables: Tables) -> None:
+    """A process stopped before it wrote the record goes on: another has written it, and more was said since."""
+    register = OrderRegister(tables)
+    register.register("sma-1", "t", "{}", AT)
+    register.finish("sma-1", ended_after(5, 2))
+    register.reopen("sma-1", 5, 2)
+    before = register.get("sma-1")
+    register.finish("sma-1", ended_after(5, 2))
+    assert register.get("sma-1") == before
+    assert open_ids(tables) == ["sma-1"]
+    register.finish("sma-1", ended_after(5, 3))
+    assert open_ids(tables) == []
+
+
+ENDS = st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+
+@settings(deadline=None, max_examples=30)
+@given(steps=st.lists(st.tuples(st.sampled_from(["finish", "reopen"]), ENDS), max_size=8))
+def test_an_order_never_goes_back_to_an_earlier_end(
+    storage_connection: str, steps: list[tuple[Literal["finish", "reopen"], tuple[int, int]]]
+) -> None:
+    """Whoever comes when: the last end is the latest that was written, and the order is open where that was taken
+    back."""
+    register = OrderRegister(_tables(storage_connection))
+    order_id = f"sma-{uuid.uuid4().hex}"
+    register.register(order_id, "t", "{}", AT)
+    last: tuple[int, int] | None = None
+    is_open = True
+    for step, end in steps:
+        if step == "finish":
+            register.finish(order_id, ended_after(*end))
+            if last is None or end > last:
+                last, is_open = end, False
+        else:
+            register.reopen(order_id, *end)
+            is_open = is_open or end == last
+        order = register.get(order_id)
+        assert order is not None
+        ended = order.last_end()
+        assert (ended and ended.end, order.record is None) == (last, is_open)
+
+
+@cache
+def _tables(storage_connection: str) -> Tables:
+    return Tables(storage_connection, prefix=f"T{uuid.uuid4().hex[:12]}")
 
 
 def test_an_end_that_is_overtaken_while_it_is_written_gives_way_to_the_later_one(
