@@ -79,6 +79,13 @@ class Copies:
                 unknown.append(msgspec.json.decode(entity["row"], type=Unknown))
         return expected, unknown
 
+    def noted_at(self, key: str) -> datetime | None:
+        """When a copy of the trade began to be expected, by the clock of storage; None where none is any more."""
+        try:
+            return self._tables.sessions.get_entity(self._session, f"t|{key}").metadata["timestamp"]
+        except ResourceNotFoundError:
+            return None
+
     def met(self, key: str) -> Operation:
         """The trade's copy has come, or a human was told that it has not. Refused where nothing expects it."""
         return deleting(self._session, f"t|{key}")

@@ -493,12 +493,20 @@ class _Epoch:
         if row is None:
             # Whoever was about to journal it has died: the venue tells the trading session again.
             self._awaiting.wait_again(key, now)
+        elif await self._calls.patiently(partial(self._is_stale, key, row)):
+            await self._write(self._copies.met(key))
         elif self.logged_on and self._complete_since < now and not self._waiting.has_copy_of(row):
             assert isinstance(row.event, Trade), "it is the same trade"
             copy = Copy(cl_ord_id=row.event.cl_ord_id, event=row.event, symbol=row.symbol, side=row.side)
             text = f"no drop copy came of row {row.number} of the journal in {self._patience:g} s: {_told(copy)}"
             await self._tell("DROP_COPY_MISSING", text, row.order_id, f"drop-copy-missing-{key}")
             await self._write(self._copies.met(key))
+
+    def _is_stale(self, key: str, row: JournalRow) -> bool:
+        """Whether a copy was expected only when the journal had the trade already: by a second writer, who could not
+        take that back. The first has expected it before, and that was met. By storage's clock for both."""
+        noted_at, written_at = self._copies.noted_at(key), self._journal.written_at(row)
+        return noted_at is not None and written_at is not None and noted_at > written_at
 
     # Outages
 

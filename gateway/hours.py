@@ -7,15 +7,12 @@ from there, by its monotonic clock. So a machine's clock that jumps never begins
 """
 
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 from fix.schedule import Schedule
 
 MARGIN = timedelta(seconds=2)
 """Taken off both ends of a window: by so much may storage's clock and the venue's differ. A Logon that came too early
 would be counted by the venue's old numbers, and be refused by the new ones."""
-PRECISION = timedelta(seconds=1)
-"""Of `time_of`: by less than so much may it be later than that."""
 
 
 def closes_at(schedule: Schedule | None, utc: datetime) -> datetime | None:
@@ -45,11 +42,3 @@ def begins_again(schedule: Schedule | None, since: datetime, utc: datetime) -> b
     """
     window = schedule.window_at(utc) if schedule else None
     return window is not None and since < window.start
-
-
-def time_of(date_header: str | None) -> datetime | None:
-    """What the clock of whoever answered says, by its `Date` header: whole seconds, rounded down."""
-    try:
-        return parsedate_to_datetime(date_header or "").astimezone(UTC)
-    except ValueError:
-        return None

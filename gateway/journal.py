@@ -132,6 +132,10 @@ class Journal:
         """The order's rows with numbers above `after`, in order."""
         return [_row(entity) for entity in self._entities(order_id, after)]
 
+    def written_at(self, row: JournalRow) -> datetime | None:
+        """When the row was inserted, by the clock of storage."""
+        return self._tables.journal.get_entity(table_key(row.order_id), _key(row.number)).metadata["timestamp"]
+
     def all_rows(self) -> Iterator[JournalRow]:
         """Every row of every order, by order and number. Reads the whole table: for reports and reconciliation."""
         return (_row(entity) for entity in self._tables.journal.list_entities())

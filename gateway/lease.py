@@ -31,7 +31,8 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError
 
 from fix.schedule import Schedule
-from gateway.hours import PRECISION, begins_again, closes_at, time_of
+from gateway.hours import begins_again, closes_at
+from storage.clock import PRECISION, time_of
 from storage.tables import Operation, Row, creating, replacing
 
 T = TypeVar("T")

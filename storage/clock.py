@@ -1,9 +1,13 @@
-"""The market's clock: what order timers, deadlines and TransactTime (60) go by."""
+"""The market's clock, which order timers, deadlines and TransactTime (60) go by; and storage's, the same for all."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from storage.settings import Settings
+
+PRECISION = timedelta(seconds=1)
+"""Of `time_of`: by less than so much may it be later than that."""
 
 
 class ClockError(Exception):
@@ -29,3 +33,11 @@ def market_now(settings: Settings) -> datetime:
     if at.tzinfo is None:
         raise ClockError(f"MARKET_CLOCK={settings.market_clock}: holds {text!r}, a time without its zone")
     return at.astimezone(UTC)
+
+
+def time_of(date_header: str | None) -> datetime | None:
+    """What the clock of whoever answered says, by its `Date` header: whole seconds, rounded down."""
+    try:
+        return parsedate_to_datetime(date_header or "").astimezone(UTC)
+    except ValueError:
+        return None

@@ -3,12 +3,16 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
+from msgspec.structs import replace
 
+from storage.clock import PRECISION, time_of
 from storage.tables import Row, Tables, table_key
 from trading.events import PriceTouched
 from trading.watches import Watch, succeeding
@@ -41,6 +45,8 @@ class Watches:
 
         May be repeated: the same changes nothing, and an older one never takes a newer one's place. What the older one
         has collected goes on with the watch; `was_heard` says whether the order knows what the older one has told it.
+
+        It begins now at the latest, by storage's clock: a machine whose clock is ahead would blind a stop otherwise.
         """
         try:
             while not self._put(watch, was_heard=was_heard):
@@ -90,15 +96,21 @@ class Watches:
 
     def _put(self, watch: Watch, *, was_heard: bool) -> bool:
         """False where somebody else was faster: look again."""
-        row = self._find(watch)
+        dates: list[datetime | None] = []
+        row = self._find(watch, lambda answer: dates.append(time_of(answer.http_response.headers.get("Date"))))
+        now = next((date for date in reversed(dates) if date is not None), None)
+        if now is not None and watch.begins is not None:
+            watch = replace(watch, begins=min(watch.begins, now + PRECISION))
         if row is None:
             return self._create(watch)
         before = _read(row)
         return before.number >= watch.number or self._replace(succeeding(watch, before, was_heard=was_heard), row)
 
-    def _find(self, watch: Watch) -> TableEntity | None:
+    def _find(self, watch: Watch, hear: Callable[[Any], None] | None = None) -> TableEntity | None:
         try:
-            return self._tables.watches.get_entity(table_key(watch.symbol), table_key(watch.order_id))
+            return self._tables.watches.get_entity(
+                table_key(watch.symbol), table_key(watch.order_id), raw_response_hook=hear
+            )
         except ResourceNotFoundError:
             return None
 

@@ -248,6 +248,20 @@ def test_a_trade_without_a_copy_is_an_alert_once(copied: Copied) -> None:
     assert copied.codes(cl_ord_id) == ["DROP_COPY_MISSING"]
 
 
+def test_a_copy_that_is_expected_once_the_journal_has_the_trade_is_not_missed(copied: Copied) -> None:
+    """A second writer of the trade was about to journal it, and could not take that back."""
+    gateway = both(copied)
+    cl_ord_id = copied.trade(gateway)
+    copied.world.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+    copied.venue.fill(cl_ord_id, 10, "181.5", exec_id="T1")
+    until(lambda: len(copied.world.events(cl_ord_id.partition(".")[0])) == 2 and copied.is_done(own(gateway)))
+    until(lambda: copied.rows() == [])
+    copied.copies.expect(copied.world.journal.read(cl_ord_id.partition(".")[0])[1])
+    assert len(copied.rows()) == 1
+    until(lambda: copied.rows() == [])
+    assert copied.codes(cl_ord_id) == []
+
+
 def test_no_copy_is_missed_while_the_session_is_out(copied: Copied) -> None:
     copied.venue.refuse = "not now"
     gateway = copied.world.logged_on()

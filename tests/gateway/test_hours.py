@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from fix.schedule import Schedule
 from gateway.gateway import Gateway
-from gateway.hours import MARGIN, begins_again, closes_at, opens_at, time_of
+from gateway.hours import MARGIN, begins_again, closes_at, opens_at
 from gateway.lease import ROW_KEY, Lease, following
+from storage.clock import time_of
 from tests.gateway.conftest import AT, MarketClock, World, cancel_order, entry_order, until
 from trading.events import CancelRejected, OrderRejected
 from trading.journal import JournalRow

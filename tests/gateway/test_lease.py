@@ -14,8 +14,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 
 from fix.schedule import Schedule
-from gateway.hours import time_of
 from gateway.lease import ROW_KEY, Candidate, Held, LeaseLostError, LeaseWriter, RowRefusedError
+from storage.clock import time_of
 from storage.tables import Row, Tables, creating, merging
 
 

@@ -2,7 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -159,3 +159,12 @@ def test_a_watch_that_changes_while_a_rule_is_asked_is_asked_again(tables: Table
     told = watches.judge(watch(1), slow)
     assert told is not None
     assert (told.watch, asked) == (2, [1, 2])
+
+
+def test_a_watch_begins_now_at_the_latest_whatever_the_clock_of_its_machine_says(tables: Tables) -> None:
+    watches, now = Watches(tables, 0), datetime.now(UTC)
+    for number, ahead in enumerate((timedelta(hours=3), timedelta(days=-1)), start=1):
+        watches.put(replace(watch(number), begins=now + ahead))
+        (found,) = watches.waiting("EUR/USD")
+        assert found.begins is not None
+        assert found.begins <= now + min(ahead, timedelta(seconds=30))
