@@ -245,7 +245,7 @@ async def test_a_batch_that_a_dead_host_had_in_its_hands_does_not_touch_a_watch_
 
 async def test_a_stop_that_is_amended_is_not_touched_by_prices_of_before(partition: str) -> None:
     symbol, client = f"W{partition[:8]}", Client()
-    began = datetime.now(UTC)
+    began = datetime.now(UTC) - timedelta(seconds=10)
     order_id = watch_price(symbol, 1, below=90, side="sell", begins=began.isoformat())
     amended = began + timedelta(seconds=5)
     watch_price(symbol, 2, below=95, side="sell", begins=amended.isoformat())
@@ -267,12 +267,12 @@ async def test_a_watch_that_is_written_late_is_not_told_and_hands_nothing_on(par
 
 
 async def test_what_is_left_of_watches_goes_with_the_daily_purge(partition: str) -> None:
-    symbol = f"W{partition[:8]}"
+    symbol, client = f"W{partition[:8]}", Client()
     order_id = watch_price(symbol, 1, below=95)
     watch_price(symbol, 2)
     order_register().register(order_id, "token", "{}", AT)
     order_register().finish(order_id, OrderRecord(outcome="filled", finished_at=datetime.now(UTC) - timedelta(days=8)))
-    await session.purge_outbox._function._func(None)
+    await session.purge_outbox._function._func.client_function(None, client)
     watch_price(symbol, 1, below=95)
     assert [each.number for each in watches().waiting(symbol)] == [1]
 

@@ -148,7 +148,8 @@ def test_requests_about_an_order_that_did_not_leave_are_answered_with_it(world: 
     gateway = world.logged_on(market_clock=str(clock.path))
     order_id = world.order()
     full(gateway)
-    gateway.submit_all([entry(order_id, deadline=SOON), cancel(order_id, "x3", "e2"), cancel(order_id, "x4", "e1")])
+    gateway.submit_all([entry(order_id, deadline=SOON)])
+    gateway.submit_all([cancel(order_id, "x3", "e2"), cancel(order_id, "x4", "e1")])
     until(lambda: len(world.events(order_id)) == 2)
     freed(gateway)
     # That of a ClOrdID that nobody has handed in is the venue's to refuse.
@@ -202,7 +203,8 @@ def test_what_the_peer_does_not_take_waits_where_it_can_be_taken_back(world: Wor
     connection = gateway._pump._line._connection
     assert connection is not None
     connection._writable = False
-    gateway.submit_all([entry(order_id), entry(other), cancel(order_id)])
+    gateway.submit_all([entry(order_id), entry(other)])
+    gateway.submit_all([cancel(order_id)])
     until(lambda: len(world.events(order_id)) == 2)
     connection._writable = True
     until(lambda: world.events(other))
