@@ -21,7 +21,7 @@ from tests.chaos.system import TRADING_SESSION, Effects, System
 
 _ROUND = 50
 """Faults, after which there is a calm: only then does it show how long recovery takes."""
-_ORDERS_PER_SECOND = 1.0
+_ORDERS_PER_SECOND = 0.6
 _ANSWERS_WITHIN = 60.0
 _SETTLED_WITHIN = 180.0
 _BETWEEN_LOOKS, _BETWEEN_QUESTIONS = 0.5, 0.1
